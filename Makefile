@@ -1,0 +1,56 @@
+# Needs Python 3.11 and make. Everything else is installed into .venv from the hashed lock files in locks/.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PY := .venv/bin/python
+UV := .venv/bin/uv
+RESIDENTS ?= 20000
+
+.PHONY: help run test lint bench bench-full prove lock clean
+
+help:  ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/.run  ## make a city of 20,000 and live two weeks in it (RESIDENTS=N for another size)
+	$(PY) -m kangma demo --residents $(RESIDENTS)
+
+test: .venv/.dev  ## lint, types, import contract, then every promise that fits ten minutes
+	$(MAKE) --no-print-directory lint
+	$(PY) -m pytest
+
+lint: .venv/.dev  ## ruff, mypy --strict, import contract
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+bench: .venv/.dev  ## benchmarks at a size that fits ten minutes
+	$(PY) bench/run.py
+
+bench-full: .venv/.dev  ## benchmarks at the sizes of docs/performance.md
+	$(PY) bench/run.py --full
+
+prove: .venv/.dev  ## the long runs: 100,000 shuffles, 200 kills, whole corpora
+	$(PY) -m pytest -m prove -n 2
+
+lock: .venv/.uv  ## resolve the lock files anew (needs a package index)
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url pyproject.toml -o locks/run.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url pyproject.toml --group dev -c locks/run.txt -o locks/dev.txt
+
+clean:  ## remove what was installed and built
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.uv: locks/bootstrap.txt
+	python3 -c 'import sys; sys.exit("Kangma needs Python 3.11 or newer; this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r locks/bootstrap.txt
+	@touch $@
+
+.venv/.run: .venv/.uv locks/run.txt pyproject.toml
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --require-hashes -r locks/run.txt
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.run locks/dev.txt
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --require-hashes -r locks/dev.txt
+	@touch $@

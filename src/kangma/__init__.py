@@ -1,0 +1,1 @@
+"""Kangma: a health code derived from evidence by a published policy."""

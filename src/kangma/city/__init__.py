@@ -1,0 +1,1 @@
+"""A seeded, realistic city for demos, tests and benchmarks."""

@@ -1,0 +1,1 @@
+"""What is out against what should be → turns."""

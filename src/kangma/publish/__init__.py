@@ -1,0 +1,1 @@
+"""One turn of the wheel: absorb, trace, judge, turn."""

@@ -1,0 +1,1 @@
+"""What storage promises, and one adapter a file."""

@@ -13,7 +13,6 @@ from enum import IntEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-
 Moment = int
 Day = int
 

@@ -1,0 +1,122 @@
+"""How the verbs speak: tables and bars for people, JSON for programs, one line and an exit code for failures."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from kangma.terms import Moment, State, moment, zone
+
+
+class Exit(IntEnum):
+    """The contract: 0 done, 1 checked and found wrong, 2 unusable input or arguments, 3 try again."""
+
+    DONE = 0
+    WRONG = 1
+    UNUSABLE = 2
+    UNAVAILABLE = 3
+
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+SIGNS = {  # a shape, a word and a colour: any one of them is enough
+    State.GREEN: ("●", "green", "bold green"),
+    State.REMIND: ("○", "reminder", "cyan"),
+    State.POPUP: ("◆", "notice", "bold blue"),
+    State.YELLOW: ("▲", "yellow", "bold yellow"),
+    State.RED: ("■", "red", "bold red"),
+    State.UNKNOWN: ("?", "not verified", "bold magenta"),
+}
+
+
+def sign(state: State) -> str:
+    """The state as rich markup: shape, word and colour."""
+    shape, word, style = SIGNS[state]
+    return f"[{style}]{shape} {word}[/]"
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output, Chinese readable."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def fail(reason: str, code: Exit = Exit.UNUSABLE) -> NoReturn:
+    """One line on standard error, then the exit code."""
+    err.print(f"[bold red]kangma:[/] {reason}", markup=True)
+    raise typer.Exit(int(code))
+
+
+def parse_now(text: str) -> Moment:
+    """`--now`: a time with offset; raises typer.BadParameter otherwise."""
+    try:
+        return moment(text)
+    except ValueError as problem:
+        raise typer.BadParameter("a time such as 2022-04-28T08:41:00+08:00, offset included") from problem
+
+
+def wall_clock() -> Moment:
+    """The one place where the command line reads the clock."""
+    import time  # noqa: PLC0415  the edge, and nowhere else
+
+    return int(time.time())
+
+
+Now = Annotated[
+    int | None,
+    typer.Option(
+        "--now",
+        metavar="ISO8601",
+        parser=parse_now,
+        help="Act as at this time (2022-04-28T08:41:00+08:00). Default: the clock.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document with stable keys.")]
+StateDir = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A state directory, made by `kangma init`.", show_default=False)
+]
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """An empty table in the house style: the first column left, all others right-aligned."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for i, name in enumerate(columns):
+        made.add_column(name, justify="left" if i == 0 else "right")
+    return made
+
+
+def when(at: Moment | None, zone_name: str) -> str:
+    """`Thu 21 Apr 10:00` in the given zone, "open" for None."""
+    if at is None:
+        return "open"
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    there = zone(zone_name)
+    return datetime.fromtimestamp(at + there.offset(at), UTC).strftime("%a %-d %b %H:%M")
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Progress]:
+    """Bars on standard error when a person watches; nothing when piped."""
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+        disable=quiet or not err.is_terminal or bool(os.environ.get("CI")),
+    )
+    with bars:
+        yield bars

@@ -1,0 +1,34 @@
+"""The definitions as SQL text: DuckDB's dialect as it is written, Spark's by translation."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+import sqlglot
+from sqlglot import exp
+
+NAMES = ("places", "windows", "exposures", "companions")
+
+
+@cache
+def sql(name: str) -> str:
+    """The text of one of `NAMES` for DuckDB, with its parameters as `$name`. Its head says what it reads."""
+    if name not in NAMES:
+        raise ValueError(f"no such definition: {name}")
+    return files(__package__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def spark_sql(name: str) -> str:
+    """The same for Apache Spark, with its parameters as `:name` (`spark.sql(text, args={…})`)."""
+    tree = sqlglot.parse_one(sql(name), dialect="duckdb")
+    text: str = tree.transform(_named).sql(dialect="spark", pretty=True, comments=False)
+    return text
+
+
+def _named(node: exp.Expression) -> exp.Expression:
+    """DuckDB's `$name` as Spark's `:name`."""
+    if isinstance(node, exp.Parameter):
+        return exp.Placeholder(this=node.name)
+    return node

@@ -1,0 +1,199 @@
+"""Small worlds, and the plain truth about them: every pair of visits looked at, every second counted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from kangma.terms import DAY
+from kangma.tracing.columns import Columns
+from kangma.tracing.sql import sql
+from kangma.tracing.tables import Windows
+
+VISITS = pa.schema(
+    [
+        ("person", pa.uint32()),
+        ("place", pa.uint32()),
+        ("entered_at", pa.int64()),
+        ("left_at", pa.int64()),
+        ("source", pa.string()),
+    ]
+)
+WINDOWS = pa.schema(
+    [("case_id", pa.string()), ("person", pa.uint32()), ("from_at", pa.int64()), ("to_at", pa.int64())]
+)
+PLACES = pa.schema([("place", pa.uint32()), ("kind", pa.string()), ("cell", pa.int64())])
+
+
+@dataclass(frozen=True)
+class World:
+    visits: list[tuple[int, int, int, int, str]]  # person, place, entered_at, left_at, source
+    windows: list[tuple[str, int, int, int]]  # case_id, person, from_at, to_at
+    places: list[tuple[int, str, int]]  # place, kind, cell
+
+    @property
+    def coarse(self) -> np.ndarray:
+        return np.array([kind == "grid" for _, kind, _ in sorted(self.places)], bool)
+
+    @property
+    def cells(self) -> np.ndarray:
+        return np.array([cell for _, _, cell in sorted(self.places)], np.int64)
+
+    @property
+    def columns(self) -> Columns:
+        return columns(self.visits)
+
+    @property
+    def traced(self) -> Windows:
+        return Windows.of(self.windows)
+
+
+def columns(visits: Iterable[tuple[int, int, int, int, str]]) -> Columns:
+    real = sorted((v for v in visits if v[4] != "scan_static"), key=lambda v: v[2] // DAY)
+    names = ("person", "place", "entered_at", "left_at")
+    return Columns.build(
+        {
+            day: dict(zip(names, zip(*((*v[:4],) for v in rows), strict=True), strict=True))
+            for day, rows in groupby(real, key=lambda v: v[2] // DAY)
+        }
+    )
+
+
+def table(rows: Iterable[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
+
+
+def by_sql(world: World, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    with duckdb.connect(config={"threads": 1}) as con:
+        con.register("visits", table(world.visits, VISITS))
+        con.register("windows", table(world.windows, WINDOWS))
+        con.register("places", table(world.places, PLACES))
+        return con.execute(sql(name), parameters).fetchall()
+
+
+def rows(found: pa.Table) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for row in found.to_pylist()]
+
+
+def exposures(world: World, *, min_overlap: int, linger: int = 0) -> list[tuple[Any, ...]]:
+    """The definition, pair by pair. A pair of visits is one meeting; equal visits are one visit."""
+    kinds = {place: kind for place, kind, _ in world.places}
+    visits = {v[:4] for v in world.visits if v[4] != "scan_static"}
+    met = defaultdict(list)
+    for case_id, carrier, from_at, to_at in world.windows:
+        for person, place, entered_at, left_at in visits:
+            if person != carrier or kinds.get(place) == "grid":
+                continue
+            start, end = max(entered_at, from_at), min(left_at, to_at)
+            if start >= to_at or (end <= from_at and entered_at < from_at):
+                continue  # the case was not there while infectious
+            for other, there, other_entered_at, other_left_at in visits:
+                if other == carrier or there != place:
+                    continue
+                first, last = max(start, other_entered_at), min(end + linger, other_left_at)
+                if last - first >= min_overlap:
+                    met[case_id, other].append((first, last))
+    return [
+        (
+            case_id,
+            person,
+            sum(b - a for a, b in spans) / 60,
+            len(spans),
+            min(spans)[0],
+            max(b for _, b in spans),
+        )
+        for (case_id, person), spans in sorted(met.items())
+    ]
+
+
+def companions(
+    world: World, *, min_shared: int, min_stay: int, horizon: int, either: bool
+) -> list[tuple[Any, ...]]:
+    """The definition, second by second: a phone is in a cell in a second or it is not."""
+    cells = {place: cell for place, _, cell in world.places}
+    inside: dict[tuple[int, int], set[int]] = defaultdict(set)  # (person, cell) → seconds
+    for person, place, entered_at, left_at, source in world.visits:
+        if source != "scan_static" and place in cells:
+            inside[person, cells[place]].update(range(entered_at, left_at))
+    found = defaultdict(list)
+    for case_id, carrier, from_at, to_at in world.windows:
+        looked_at = range(to_at - horizon, to_at)
+        for (person, cell), seconds in inside.items():
+            if person == carrier:
+                continue
+            theirs = (
+                {s for s in inside[carrier, cell] if s in looked_at} if (carrier, cell) in inside else set()
+            )
+            mine = {s for s in seconds if s in looked_at}
+            stay = max(len(mine), len(theirs)) if either else len(mine)
+            together = [r for r in _runs(s for s in mine & theirs if s >= from_at) if len(r) > min_shared]
+            if together and stay > min_stay:
+                found[case_id, person].append((stay, together))
+    return [
+        (
+            case_id,
+            person,
+            sum(len(r) for _, runs in here for r in runs) / 60,
+            max(stay for stay, _ in here) / 3600,
+            min(r.start for _, runs in here for r in runs),
+            max(r.stop for _, runs in here for r in runs),
+        )
+        for (case_id, person), here in sorted(found.items())
+    ]
+
+
+def _runs(seconds: Iterable[int]) -> list[range]:
+    """The seconds as unbroken stretches."""
+    runs: list[range] = []
+    for second in sorted(seconds):
+        if runs and runs[-1].stop == second:
+            runs[-1] = range(runs[-1].start, second + 1)
+        else:
+            runs.append(range(second, second + 1))
+    return runs
+
+
+def worlds(*, persons: int = 5, places: int = 4, most: int = 14) -> st.SearchStrategy[World]:
+    """Worlds that are all edge: ten-minute marks, midnights, zero lengths, long stays, the same row told twice."""
+    at = st.builds(
+        lambda day, second: day * DAY + second,
+        st.integers(-1, 2),
+        st.sampled_from([0, 1, 599, 600, 601, 1200, 3600, 43200, 85799, 85800, 86399]),
+    )
+    length = st.sampled_from([0, 1, 599, 600, 601, 1199, 1200, 7200, DAY, 2 * DAY + 5])
+    visit = st.builds(
+        lambda who, where, start, stay, source: (who, where, start, start + stay, source),
+        st.integers(0, persons - 1),
+        st.integers(0, places - 1),
+        at,
+        length,
+        st.sampled_from(["scan", "scan", "scan", "telecom", "scan_static"]),
+    )
+    window = st.builds(
+        lambda case_id, who, start, stay: (case_id, who, start, start + max(stay, 1)),
+        st.sampled_from(["C1", "C2", "案例三"]),
+        st.integers(0, persons),
+        at,
+        length,
+    )
+    kinds = st.lists(st.sampled_from(["venue", "home", "venue", "grid"]), min_size=places, max_size=places)
+    return st.builds(
+        lambda visits, twice, windows, kinds, cells: World(
+            visits + visits[:twice],
+            windows,
+            [(place, kind, cell) for place, (kind, cell) in enumerate(zip(kinds, cells, strict=True))],
+        ),
+        st.lists(visit, max_size=most),
+        st.integers(0, 2),
+        st.lists(window, min_size=1, max_size=3, unique_by=lambda w: w[:2]),
+        kinds,
+        st.lists(st.integers(7, 8), min_size=places, max_size=places),
+    )

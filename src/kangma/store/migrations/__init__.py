@@ -1,0 +1,23 @@
+"""The registry's schema, step by step, run by Alembic from inside the package (no ini file, no command line)."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+HEAD = "0001"
+
+
+def upgrade(on: sa.Connection) -> None:
+    """The database behind `on` has the newest schema; part of the caller's transaction."""
+    if sa.inspect(on).has_table("alembic_version"):
+        at = on.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+        if at == HEAD:
+            return
+    # Alembic takes a quarter of a second to import: only when there is something to do.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", "kangma.store:migrations")
+    config.attributes["connection"] = on
+    command.upgrade(config, "head")

@@ -109,6 +109,7 @@ class Named:
     which: NDArray[np.int64]  # (n,) row → person; 0 where not ok
     ok: NDArray[np.bool_]  # (n,) the row names a person by a number that is valid as it stands
     residents: NDArray[np.bytes_]  # (r,) S18
+    digits: NDArray[np.int64]  # (r,) their first 17 digits, ascending
     others: list[tuple[str, str]]  # (m - r,)
 
     def number(self, person: int) -> tuple[str, str]:
@@ -171,16 +172,15 @@ class Roster:
                 which[row], ok[row] = found[key], True
             if found:
                 keys = np.concatenate([keys, np.frombuffer(b"".join(found), np.uint8).reshape(-1, KEY_BYTES)])
-        return Named(keys, which, ok, texts, others)
+        return Named(keys, which, ok, texts, persons, others)
 
     def unsealed(self, named: Named, accepted: NDArray[np.bool_]) -> list[int]:
         """Persons of `named` in accepted rows whom no earlier call has returned (as far as capacity reaches)."""
         used = np.zeros(len(named.keys), np.bool_)
         used[named.which[accepted & named.ok]] = True
         r = len(named.residents)
-        digits, _ = resident_digits(pa.array(named.residents.astype("U18").tolist(), pa.string()))
-        at = np.minimum(np.searchsorted(self._known, digits), max(len(self._known) - 1, 0))
-        known = self._known[at] == digits if len(self._known) else np.zeros(r, np.bool_)
+        at = np.minimum(np.searchsorted(self._known, named.digits), max(len(self._known) - 1, 0))
+        known = self._known[at] == named.digits if len(self._known) else np.zeros(r, np.bool_)
         fresh = used[:r].copy()
         fresh[known] &= ~self._sealed[at[known]]
         self._sealed[at[known & used[:r]]] = True

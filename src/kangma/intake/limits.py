@@ -23,7 +23,10 @@ class Limits:
     inflated_ratio: int = (
         1_000  # unpacked to packed; honest columns of one repeated value stay below → inflates_too_much
     )
-    inflated_page_group: int = 256 * MIB  # one column of one Parquet row group, unpacked → inflates_too_much
+    inflated_chunk: int = 256 * MIB  # one column of one Parquet row group, unpacked → inflates_too_much
+    footer_bytes: int = (
+        16 * MIB
+    )  # a Parquet footer, parsed before anything can be checked → inflates_too_much
     batch_rows: int = 65_536  # rows held as columns at a time: our own memory, not the sender's fault
     batch_bytes: int = 64 * MIB  # cells held at a time, when a dictionary repeats long ones
     known_persons: int = 1_000_000  # person keys remembered while one input is read, 25 bytes each

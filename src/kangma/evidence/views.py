@@ -1,0 +1,467 @@
+"""From the raw rows of the store to live documents to facts, as views and small tables of one DuckDB connection.
+
+`prepare` is all that others call. It needs, on the connection, `raw_<kind>` for every kind of evidence,
+`person_keys(person, key)` and `place_numbers(place, place_id)`, and leaves there
+
+- `canonical(person, canonical)`: person numbers that stand for another number's person, and for whose; all others stand
+  for themselves;
+- `live_<kind>`: documents that count, with canonical person numbers;
+- `fact_<name>`: the facts of kangma.evidence.facts.FACTS, exactly their columns.
+
+Big relations (visits, tests, stays) stay views over the raw ones, so nothing is copied; small ones become tables. All
+of them say what the evidence said when `prepare` ran: after an absorb, prepare again. Relations are made in the
+connection's own database, which is expected to be in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from string import Template
+
+import duckdb
+import pyarrow as pa
+
+from kangma.evidence.city import City
+from kangma.evidence.facts import FACTS, FactType
+from kangma.intake.kinds import KINDS, Column, Kind, Type
+from kangma.terms import DAY, HOUR
+
+__all__ = ["City", "derived_id", "prepare", "raw_columns", "row_text", "statements"]
+
+_DUCK = {
+    Type.TEXT: "VARCHAR",
+    Type.TIME: "BIGINT",
+    Type.DATE: "INTEGER",
+    Type.INT: "BIGINT",
+    Type.REAL: "DOUBLE",
+    Type.BOOL: "BOOLEAN",
+    Type.PERSON: "UINTEGER",
+}
+_FACT_DUCK = {
+    FactType.TEXT: "VARCHAR",
+    FactType.TIME: "BIGINT",
+    FactType.DATE: "INTEGER",
+    FactType.INT: "BIGINT",
+    FactType.REAL: "DOUBLE",
+    FactType.BOOL: "BOOLEAN",
+}
+
+# Kinds that live under another name until they are folded to one row per person, place or case.
+_FOLDED = {"people": "registrations", "places": "described_places", "cases": "reported_cases"}
+
+# Facts that repeat a live kind column by column.
+_REPEATED = ("vaccinations", "cases", "entries", "purchases", "clinic_visits", "isolations", "clearances")
+
+# Facts made once, because making them is work and they are few; the others are views.
+_SMALL = ("contacts", "risk_stays", "city_entries", "missed_rounds")
+
+# Kinds of which one person's facts need only that person's documents. Visits are asked for by `stays`, `risk_stays`.
+_PERSONAL = (
+    "people",
+    "visits",
+    "tests",
+    "vaccinations",
+    "contacts",
+    "area_stays",
+    "entries",
+    "city_entries",
+    "purchases",
+    "clinic_visits",
+    "occupations",
+    "isolations",
+    "clearances",
+)
+
+
+@cache
+def statements(name: str) -> Mapping[str, str]:
+    """The named statements of one of this package's SQL files ("live.sql", "facts.sql"), comments kept."""
+    text = resources.files("kangma.evidence").joinpath(name).read_text("utf-8")
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], (body.strip() for body in parts[2::2]), strict=True))
+
+
+def raw_columns(kind: Kind) -> dict[str, str]:
+    """Columns of raw_<kind>, name → DuckDB type, in order. Visits name their place by number only."""
+    out = {"feed": "VARCHAR", "document_id": "VARCHAR", "document_version": "BIGINT"}
+    for column in kind.stored:
+        if column.name == "place_id":
+            out["place"] = "UINTEGER"
+        if column.name != "place_id" or kind.name == "places":
+            out[column.name] = _DUCK[column.type]
+    return out
+
+
+# The text of a row ---------------------------------------------------------------------------------------------------
+
+
+def row_text(kind: Kind, feed: str, row: Mapping[str, object]) -> str:
+    """The canonical text of a document (docs/formats/evidence.md): kind, feed and stored columns as netstrings.
+
+    `row` holds the stored columns as KINDS[kind].schema has them: persons as 16-byte keys, moments and days as numbers.
+    """
+    return (
+        _netstring(kind.name)
+        + _netstring(feed)
+        + "".join(_netstring(_word(c, row.get(c.name))) for c in kind.stored)
+    )
+
+
+def derived_id(kind: Kind, feed: str, row: Mapping[str, object]) -> str:
+    """The id by which a retraction names a document that came without one."""
+    return "row-" + hashlib.sha256(row_text(kind, feed, row).encode()).hexdigest()[:32]
+
+
+def _netstring(word: str | None) -> str:
+    """Length in bytes, colon, text, comma; "-," for nothing."""
+    return "-," if word is None else f"{len(word.encode())}:{word},"
+
+
+def _word(column: Column, value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if column.type is Type.REAL:
+        assert isinstance(value, float)
+        units = value * 1e7
+        return str(math.floor(units + 0.5)) if math.isfinite(units) and abs(units) < 2**62 else None
+    return str(value)
+
+
+def _text_of(kind: Kind, *, feed: str = "r.feed") -> str:
+    """The SQL twin of `row_text`, over a row r of raw_<kind>."""
+    words = [f"'{kind.name}'", feed]
+    for column in kind.stored:
+        name = f'r."{column.name}"'
+        if column.type is Type.PERSON:
+            words.append(f"(select lower(hex(k.key)) from person_keys as k where k.person = {name})")
+        elif column.name == "place_id" and kind.name != "places":
+            words.append("(select k.place_id from place_numbers as k where k.place = r.place)")
+        elif column.type is Type.REAL:
+            words.append(
+                f"case when isfinite({name} * 1e7) and abs({name} * 1e7) < 4611686018427387904.0"
+                f" then floor({name} * 1e7 + 0.5)::bigint::varchar end"
+            )
+        else:
+            words.append(f"{name}::varchar")
+    return " || ".join(f"netstring({word})" for word in words)
+
+
+# What a connection is given ------------------------------------------------------------------------------------------
+
+
+def prepare(con: duckdb.DuckDBPyConnection, *, city: City, persons: str | None = None) -> None:
+    """Live documents and facts on `con`, of everybody or of the canonical persons in the table `persons(person)`.
+
+    With `persons`, only documents that can matter to these persons are read, and `live_<kind>` holds no others.
+    Tables `exposures` and `companions` (tracing's) are made empty when missing; the facts made of them follow when
+    tracing replaces them (create or replace table).
+    """
+    _macros(con)
+    live, facts = statements("live.sql"), statements("facts.sql")
+    rows = {name: f"raw_{name}" for name in KINDS}
+
+    _table(con, "retracted_documents", live["retracted_documents"])
+    _table(con, "retracted_spans", live["retracted_spans"])
+    _live(con, KINDS["identities"], rows["identities"], merged=False)
+    merged = _canonical(con)
+
+    # What concerns areas, counties and cases concerns everybody; it is little.
+    for name in KINDS:
+        if name not in _PERSONAL and name not in ("identities", "retractions"):
+            _live(con, KINDS[name], rows[name], merged=merged)
+    _view(con, "live_retractions", "select * from raw_retractions")
+    _view(con, "live_places", Template(live["live_places"]).substitute(text=_text_of(KINDS["places"])))
+    _view(con, "live_cases", live["live_cases"])
+
+    if persons is not None:
+        _reach(con, persons)
+        for name in _PERSONAL:
+            if name != "visits":
+                rows[name] = _some(con, name, "person in (select person from reached_numbers)")
+    for name in _PERSONAL:
+        if name != "visits":
+            _live(con, KINDS[name], rows[name], merged=merged)
+    _people(con)
+
+    _counties(con, city, rows)
+    for name in ("area_spans", "area_counties", "county_stretches", "border_counties", "risky_places"):
+        _table(con, name, facts[name])
+    if persons is not None:
+        # Segments of visits are sorted by place: asked by place, few of them are read.
+        rows["visits"] = _some(
+            con,
+            "visits",
+            "person in (select person from reached_numbers) and place in (select place from risky_places)",
+        )
+    _live(con, KINDS["visits"], rows["visits"], merged=merged)
+    _view(con, "stays", facts["stays"])
+    for name in ("absences", "tubes", "rounds", "round_triples", "case_heads"):
+        _table(con, name, facts[name])
+    _traced(con)
+    substitutes = {"telecom_stay": city.telecom_hours * HOUR, "itinerary": city.itinerary_days * DAY}
+    for name in sorted(FACTS, key="people".__eq__):  # people last: who is known depends on the other facts
+        if name == "people":
+            _unregistered(con, facts["unregistered"])
+        statement = f"select * from live_{name}" if name in _REPEATED else facts[name]
+        columns = ", ".join(f'"{c}"::{_FACT_DUCK[t]} as "{c}"' for c, (t, _) in FACTS[name].columns.items())
+        wanted = "where person in (select person from wanted)" if persons is not None else ""
+        make = _table if name in _SMALL else _view
+        make(
+            con,
+            f"fact_{name}",
+            f"select person::uinteger as person, {columns}\n"
+            f"from (\n{Template(statement).substitute(substitutes)}\n)\n{wanted}",
+        )
+
+
+def _table(con: duckdb.DuckDBPyConnection, name: str, statement: str) -> None:
+    con.execute(f"create or replace table {name} as\n{statement}")
+
+
+def _view(con: duckdb.DuckDBPyConnection, name: str, statement: str) -> None:
+    con.execute(f"create or replace view {name} as\n{statement}")
+
+
+def _count(con: duckdb.DuckDBPyConnection, what: str) -> int:
+    found = con.execute(f"select count({what.split(' ', 1)[0]}) from {what.split(' ', 1)[1]}").fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def _macros(con: duckdb.DuckDBPyConnection) -> None:
+    """`meets`: whether two half-open spans share a moment, null ends open; a stay of no length is its one moment."""
+    con.execute(
+        "create or replace macro meets(entered, gone, begins, ends) as"
+        " (ends is null or (entered < ends and begins < ends))"
+        " and (gone is null or begins < gone or (entered = gone and begins = entered))"
+    )
+    con.execute(
+        "create or replace macro netstring(word) as"
+        " case when word is null then '-,' else strlen(word) || ':' || word || ',' end"
+    )
+
+
+def _live(con: duckdb.DuckDBPyConnection, kind: Kind, rows: str, *, merged: bool) -> None:
+    """The view of what counts of `rows`. Each step is left out where it has nothing to do, so that the bulk kinds,
+    which come without ids, stay a plain scan."""
+    live = statements("live.sql")
+    name, columns, at = kind.name, raw_columns(kind), _moment(kind, "r.")
+    named = _count(con, f"document_id {rows}") > 0
+    source, unless = rows, []
+
+    if named:
+        _table(con, f"versions_{name}", Template(live["versions"]).substitute(rows=rows))
+        if _count(con, f"* versions_{name}"):
+            fill = {
+                "rows": rows,
+                "versions": f"versions_{name}",
+                "at": _moment(kind, "") or "null::bigint",
+                "text": _text_of(kind),
+            }
+            _table(con, f"newest_{name}", Template(live["newest"]).substitute(fill))
+            source = (
+                f"(select * from {rows} where document_id is null"
+                f" or hash(feed, document_id) not in (select document from versions_{name})"
+                f" union all select * from newest_{name})"
+            )
+        if _count(con, "* retracted_documents"):
+            unless.append(
+                "not exists (select 1 from retracted_documents as t"
+                " where t.document_id = r.document_id and (t.feed is null or t.feed = r.feed))"
+            )
+    if _count(con, "* retracted_spans"):
+        inside = (
+            f"(t.from_at is null or t.from_at <= {at}) and (t.to_at is null or {at} < t.to_at)"
+            if at
+            else "t.from_at is null and t.to_at is null"
+        )
+        unless.append(f"not exists (select 1 from retracted_spans as t where t.feed = r.feed and {inside})")
+    if _count(con, "* retracted_documents where starts_with(document_id, 'row-')"):
+        _table(con, f"taken_{name}", Template(live["taken_rows"]).substitute(rows=rows, text=_text_of(kind)))
+        if _count(con, f"* taken_{name}"):
+            same = " and ".join(f't."{c}" is not distinct from r."{c}"' for c in columns)
+            unless.append(f"not exists (select 1 from taken_{name} as t where {same})")
+
+    selected, joins = [], ""
+    persons = {c.name for c in kind.stored if c.type is Type.PERSON}
+    for column in columns:
+        if merged and column in persons:
+            selected.append(f'coalesce(is_{column}.canonical, r."{column}") as "{column}"')
+            joins += f'\nleft join canonical as is_{column} on is_{column}.person = r."{column}"'
+        else:
+            selected.append(f'r."{column}"')
+    where = "\nwhere " + "\n    and ".join(unless) if unless else ""
+    _view(
+        con,
+        _FOLDED.get(name, f"live_{name}"),
+        f"select {', '.join(selected)}\nfrom {source} as r{joins}{where}",
+    )
+
+
+def _canonical(con: duckdb.DuckDBPyConnection) -> bool:
+    """The table `canonical`; whether any two numbers are one person.
+
+    Joins are few and decided by hand, so their connected components are walked here. A component is called after the
+    member with the smallest key, which does not depend on who came first.
+    """
+    _view(con, "joined", statements("live.sql")["joined"])
+    parent: dict[int, int] = {}
+
+    def root(number: int) -> int:
+        while parent.setdefault(number, number) != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    for one, other in con.execute("select one, other from joined").fetchall():
+        parent[root(one)] = root(other)
+    con.execute("create or replace table canonical (person uinteger, canonical uinteger)")
+    if not parent:
+        return False
+    members = pa.table(
+        {
+            "person": pa.array(parent, pa.uint32()),
+            "component": pa.array([root(number) for number in list(parent)], pa.uint32()),
+        }
+    )
+    con.register("members", members)
+    con.execute(
+        """
+        insert into canonical
+        select person, canonical
+        from (
+            select person, first_value(person) over (partition by component order by key) as canonical
+            from members inner join person_keys using (person)
+        )
+        where person <> canonical
+        """
+    )
+    con.unregister("members")
+    return True
+
+
+def _reach(con: duckdb.DuckDBPyConnection, persons: str) -> None:
+    """Tables `wanted` (canonical), and `reached_numbers`: every number under which documents of the wanted, or of the
+    contacts between them and a case, may have come in."""
+    _table(
+        con,
+        "wanted",
+        f"select distinct coalesce(c.canonical, p.person)::uinteger as person"
+        f" from {persons} as p left join canonical as c on c.person = p.person",
+    )
+    _table(
+        con,
+        "reached_numbers",
+        """
+        with recursive chains as (
+            select
+                coalesce(c.canonical, r.person) as person,
+                coalesce(i.canonical, r.index_person) as index_person
+            from raw_contacts as r
+            left join canonical as c on c.person = r.person
+            left join canonical as i on i.person = r.index_person
+            where r.index_person is not null
+        ),
+        reached as (
+            select person from wanted
+            union
+            select chains.index_person as person from chains inner join reached on reached.person = chains.person
+        )
+        select person from reached
+        union
+        select c.person from canonical as c inner join reached as r on r.person = c.canonical
+        """,
+    )
+
+
+def _some(con: duckdb.DuckDBPyConnection, name: str, match: str) -> str:
+    """The relation that holds the documents of a kind that match, with all versions of them."""
+    rows, some = f"raw_{name}", f"some_{name}"
+    _table(con, some, f"select * from {rows} where {match}")
+    if name == "tests":  # a tube's positive may have been reported of another person in it
+        con.execute(
+            """
+            insert into some_tests
+            select r.*
+            from raw_tests as r
+            where
+                r.result = 'positive'
+                and (r.lab, r.pool_id) in (select (lab, pool_id) from some_tests where pool_id is not null)
+                and r.person not in (select person from reached_numbers)
+            """
+        )
+    if _count(con, f"document_id {some}"):
+        _table(con, f"matched_{name}", f"select * from {some}")
+        _table(
+            con,
+            some,
+            Template(statements("live.sql")["some"]).substitute(rows=rows, matched=f"matched_{name}"),
+        )
+    return some
+
+
+def _people(con: duckdb.DuckDBPyConnection) -> None:
+    live = statements("live.sql")
+    _table(con, "registered_twice", live["registered_twice"])
+    _view(con, "live_people", Template(live["live_people"]).substitute(text=_text_of(KINDS["people"])))
+
+
+def _unregistered(con: duckdb.DuckDBPyConnection, statement: str) -> None:
+    kinds = [k for k in _PERSONAL if k not in ("people", "visits")]
+    sources = [*(f"live_{k}" for k in kinds), "live_cases", "fact_risk_stays"]
+    documents = "\n    union all\n    ".join(f"select person from {s}" for s in sources)
+    _table(con, "unregistered", Template(statement).substitute(documents=documents))
+
+
+def _counties(con: duckdb.DuckDBPyConnection, city: City, rows: Mapping[str, str]) -> None:
+    """Tables `written_counties(written, county, in_city)` and `written_areas(district, written, county, in_city)`:
+    every spelling in the evidence with the county's one name. The names are few; the rows that bear them are many."""
+    written = [f"select county as written from {rows[k]}" for k in ("area_stays", "counties")]
+    written.append(f"select district from {rows['screening_rounds']}")
+    if _count(con, f"* {rows['screening_rounds']}"):
+        written.append(f"select district from {rows['people']}")
+    names = [w for (w,) in con.execute(" union ".join(written)).fetchall() if w is not None]
+    pairs = con.execute(
+        f"select district, county from {rows['areas']} union select district, county from {rows['area_lists']}"
+    ).fetchall()
+    for table, columns, found in (
+        ("written_counties", {"written": names}, [city.county(w) for w in names]),
+        (
+            "written_areas",
+            {"district": [d for d, _ in pairs], "written": [c for _, c in pairs]},
+            [city.county_of_area(d, c) for d, c in pairs],
+        ),
+    ):
+        arrays = {name: pa.array(values, pa.string()) for name, values in columns.items()}
+        arrays["county"] = pa.array(found, pa.string())
+        arrays["in_city"] = pa.array([city.in_city(c) for c in found], pa.bool_())
+        con.register("spelled", pa.table(arrays))
+        _table(con, table, "select * from spelled")
+        con.unregister("spelled")
+
+
+def _traced(con: duckdb.DuckDBPyConnection) -> None:
+    """What tracing writes, empty where it has not written yet."""
+    for name, columns in (
+        ("exposures", "minutes double, meetings bigint, first_at bigint, last_at bigint"),
+        ("companions", "minutes double, cumulative_hours double, first_at bigint, last_at bigint"),
+    ):
+        con.execute(f"create table if not exists {name} (case_id varchar, person uinteger, {columns})")
+
+
+def _moment(kind: Kind, row: str) -> str | None:
+    """When a document of this kind happened, for retractions by time: a day counts from 00:00 UTC."""
+    if kind.at is None:
+        return None
+    return (
+        f'{row}"{kind.at}"::bigint * {DAY}' if kind.column(kind.at).type is Type.DATE else f'{row}"{kind.at}"'
+    )

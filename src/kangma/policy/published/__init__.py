@@ -33,11 +33,11 @@ def read(name: str) -> list[str]:
     `NAME@VERSION` pins one version: it and what it amends, and none of the later ones. Raises Refused (bad_policy) for
     a series or a version that is not shipped.
     """
-    series, _, version = name.partition("@")
+    series, pinned, version = name.partition("@")
     texts = _texts()
     if series not in texts:
         raise Refused(Code.BAD_POLICY, hint=f"no such policy is shipped; there are {', '.join(texts)}")
     versions = [v for v, _ in texts[series]]
-    if version and version not in versions:
+    if pinned and version not in versions:
         raise Refused(Code.BAD_POLICY, hint=f"{series} has the versions {', '.join(versions)}")
-    return [text for v, text in texts[series] if not version or v <= version]
+    return [text for v, text in texts[series] if not pinned or v <= version]

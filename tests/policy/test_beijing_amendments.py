@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from resident import (
     BEIJING,
@@ -12,6 +14,7 @@ from resident import (
     frozen,
     load_amended,
     negative,
+    protocol_9,
     published,
     resident,
     turns,
@@ -298,3 +301,17 @@ def test_what_is_not_shipped_is_refused(name: str) -> None:
     with pytest.raises(Refused) as refused:
         read(name)
     assert refused.value.code is Code.BAD_POLICY
+
+
+def test_the_reference_tells_every_rule_door_parameter_and_exception() -> None:
+    reference = (Path(__file__).parents[2] / "docs" / "reference" / "policies.md").read_text(encoding="utf-8")
+    for policy in (A, A2, protocol_9()):
+        told = [r.id for r in policy.rules] + [d.id for d in policy.doors]
+        told += [*policy.parameters, *policy.standing_exceptions, policy.version]
+        assert [name for name in told if f"`{name}`" not in reference] == []
+
+
+def test_no_rule_speaks_of_vaccination() -> None:
+    for policy in (A, A2, protocol_9()):
+        facts = {r.on for r in policy.rules} | {c.on for r in policy.rules for c in (*r.clears, *r.unless)}
+        assert "vaccinations" not in facts

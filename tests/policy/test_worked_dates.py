@@ -169,7 +169,11 @@ def test_each_worked_date_holds_to_the_second_for_one_person(name: str) -> None:
 def test_the_days_of_the_contact_are_2_to_8_and_9_to_11_july() -> None:
     someone, _ = WORKED["contact of a case, last met on 1 July"]
     by_day = {day: someone.shows(f"2022-07-{day:02} 12:00") for day in range(2, 13)}
-    assert by_day == {**dict.fromkeys(range(2, 9), "red"), **dict.fromkeys(range(9, 12), "yellow"), 12: "green"}
+    assert by_day == {
+        **dict.fromkeys(range(2, 9), "red"),
+        **dict.fromkeys(range(9, 12), "yellow"),
+        12: "green",
+    }
 
 
 def test_a_result_clears_within_the_hour_because_the_verdict_changes_with_its_report() -> None:

@@ -18,12 +18,11 @@ from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
 from kangma.tracing.columns import BLOCK, I32, Columns, Day
-from kangma.tracing.tables import I64, U32, ExposureTable, MeetingTable, Windows
+from kangma.tracing.tables import F64, I64, U32, ExposureTable, MeetingTable, Windows
 
 F = TypeVar("F", bound=Callable[..., Any])
 Bools = NDArray[np.bool_]
 Whole = int | np.int64
-Exposed = tuple[I64, U32, I64]
 
 # A row of Columns.table.
 OPENS, CLOSES, BASE, ROWS, PLACES, PERSONS = range(6)
@@ -31,6 +30,7 @@ PERSON, ENTERED, LEFT, PLACE_STARTS, PERSON_STARTS, PERSON_ROWS, BLOCK_LEFT, BLO
 
 CHUNK = 16  # cases that one thread takes at a time
 DIGIT = 11  # bits that one turn of the radix sort orders
+MASK = (1 << DIGIT) - 1
 
 
 class Rule(NamedTuple):
@@ -60,13 +60,19 @@ class Stay(NamedTuple):
 
 
 class Met(NamedTuple):
-    """Meetings in arrays with room to grow, of which `n` are filled; moments in seconds since 1970."""
+    """Meetings in arrays with room to grow, of which `n` are filled; span (room, 2) start and end."""
 
     person: U32
     place: U32
-    start: I64
-    end: I64
+    span: I64
     n: Whole
+
+
+class Sums(NamedTuple):
+    """Exposures in arrays with room to grow: person, and (room, 4) seconds, meetings, first and last moment."""
+
+    person: U32
+    numbers: I64
 
 
 def compiled(function: F) -> F:
@@ -124,20 +130,26 @@ def _room(met: Met, wanted: Whole) -> Met:
     if n + wanted <= len(met.person):
         return met
     more = _none(2 * (n + wanted))
-    more.person[:n], more.place[:n] = met.person[:n], met.place[:n]
-    more.start[:n], more.end[:n] = met.start[:n], met.end[:n]
-    return Met(more.person, more.place, more.start, more.end, n)
+    more.person[:n], more.place[:n], more.span[:n] = met.person[:n], met.place[:n], met.span[:n]
+    return Met(more.person, more.place, more.span, n)
 
 
 @compiled
 def _none(room: Whole) -> Met:
     return Met(
-        np.empty(room, np.uint32),
-        np.empty(room, np.uint32),
-        np.empty(room, np.int64),
-        np.empty(room, np.int64),
-        np.int64(0),
+        np.empty(room, np.uint32), np.empty(room, np.uint32), np.empty((room, 2), np.int64), np.int64(0)
     )
+
+
+@compiled
+def _sums(sums: Sums, filled: Whole, wanted: Whole) -> Sums:
+    """The same sums in arrays with room for `wanted` more."""
+    if filled + wanted <= len(sums.person):
+        return sums
+    room = 2 * (filled + wanted)
+    more = Sums(np.empty(room, np.uint32), np.empty((room, 4), np.int64))
+    more.person[:filled], more.numbers[:filled] = sums.person[:filled], sums.numbers[:filled]
+    return more
 
 
 @compiled
@@ -158,7 +170,8 @@ def _meet(days: I64, stay: Stay, min_overlap: Whole, met: Met) -> Met:
             continue
         person, entered = _u32(day[PERSON], day[ROWS]), _i32(day[ENTERED], day[ROWS])
         left, block_left = _i32(day[LEFT], day[ROWS]), _i32(day[BLOCK_LEFT], (day[ROWS] + BLOCK - 1) // BLOCK)
-        since, until = stay.start - day[BASE], stay.end - day[BASE]
+        base = day[BASE]
+        since, until = stay.start - base, stay.end - base
         soonest, latest = since + min_overlap, until - min_overlap  # of leaving, of entering
 
         # Rows of a place ascend by entering: behind `high` everybody came too late.
@@ -170,25 +183,24 @@ def _meet(days: I64, stay: Stay, min_overlap: Whole, met: Met) -> Met:
             else:
                 high = middle
 
-        met = _room(met, high - first)
+        met = _room(met, high - first + 1)
         n = met.n
         row = first
         while row < high:
             block = row // BLOCK
             stop = min(high, (block + 1) * BLOCK)
             if block_left[block] >= soonest:
+                # Written first and counted after: half of the rows count, which no branch predictor can guess.
                 for r in range(row, stop):
-                    if left[r] >= soonest:
-                        came = max(since, np.int64(entered[r]))
-                        went = min(until, np.int64(left[r]))
-                        if went - came >= min_overlap and person[r] != stay.carrier:
-                            met.person[n] = person[r]
-                            met.place[n] = place
-                            met.start[n] = day[BASE] + came
-                            met.end[n] = day[BASE] + went
-                            n += 1
+                    came = max(since, np.int64(entered[r]))
+                    went = min(until, np.int64(left[r]))
+                    met.person[n] = person[r]
+                    met.place[n] = place
+                    met.span[n, 0] = base + came
+                    met.span[n, 1] = base + went
+                    n += (went - came >= min_overlap) & (person[r] != stay.carrier)
             row = stop
-        met = Met(met.person, met.place, met.start, met.end, n)
+        met = Met(met.person, met.place, met.span, n)
     return met
 
 
@@ -217,8 +229,9 @@ def _walk(days: I64, spans: Spans, window: Whole, rule: Rule, met: Met) -> Met:
 
 
 @compiled
-def _by_person(who: U32, n: Whole) -> I64:
-    """(n,) person · 2³² + index of the first n, ascending: a radix sort, since persons are small dense numbers."""
+def _by_person(who: U32) -> I64:
+    """(n,) person · 2³² + index, ascending: a radix sort, since persons are small dense numbers."""
+    n = len(who)
     pairs, other = np.empty(n, np.int64), np.empty(n, np.int64)
     greatest = np.int64(0)
     for i in range(n):
@@ -228,11 +241,11 @@ def _by_person(who: U32, n: Whole) -> I64:
     while greatest >> (shift - 32) > 0:
         ends = np.zeros((1 << DIGIT) + 1, np.int64)
         for i in range(n):
-            ends[((pairs[i] >> shift) & ((1 << DIGIT) - 1)) + 1] += 1
-        for digit in range(1 << DIGIT):
+            ends[((pairs[i] >> shift) & MASK) + 1] += 1
+        for digit in range(MASK + 1):
             ends[digit + 1] += ends[digit]
         for i in range(n):
-            digit = (pairs[i] >> shift) & ((1 << DIGIT) - 1)
+            digit = (pairs[i] >> shift) & MASK
             other[ends[digit]] = pairs[i]
             ends[digit] += 1
         pairs, other = other, pairs
@@ -241,38 +254,48 @@ def _by_person(who: U32, n: Whole) -> I64:
 
 
 @compiled
-def _exposures(days: I64, spans: Spans, rule: Rule, low: Whole, high: Whole) -> Exposed:
-    """Exposures of the cases low to high: rows of each case, then person, seconds, meetings, first and last of each."""
-    rows = np.zeros(high - low, np.int64)
-    persons = np.empty(1024, np.uint32)
-    numbers = np.empty((1024, 4), np.int64)
-    out = 0
-    met = _none(4096)
-    for case in range(low, high):
-        met = Met(met.person, met.place, met.start, met.end, np.int64(0))
+def _exposures(
+    days: I64, spans: Spans, rule: Rule, cut: tuple[int, int], room: tuple[Met, Sums]
+) -> tuple[tuple[Met, Sums], I64, Whole]:
+    """Exposures of the cases cut[0] to cut[1]: the sums, how many each case has, and how many there are.
+
+    `room` is only memory, given back for the next cases: fresh memory costs as much as the walk.
+    """
+    met, sums = room
+    rows = np.zeros(cut[1] - cut[0], np.int64)
+    n = 0
+    for case in range(cut[0], cut[1]):
+        met = Met(met.person, met.place, met.span, np.int64(0))
         for window in range(spans.starts[case], spans.starts[case + 1]):
             met = _walk(days, spans, window, rule, met)
-        before = out
-        if out + met.n > len(persons):
-            more = 2 * (out + met.n)
-            persons = np.concatenate((persons[:out], np.empty(more - out, np.uint32)))
-            numbers = np.concatenate((numbers[:out], np.empty((more - out, 4), np.int64)))
+        sums = _sums(sums, n, met.n)
+        before = n
         last = np.int64(-1)
-        for pair in _by_person(met.person, met.n):
-            i = pair & 0xFFFFFFFF
-            person = np.int64(met.person[i])
+        for pair in _by_person(met.person[: met.n]):
+            person, i = pair >> 32, pair & 0xFFFFFFFF
+            start, end = met.span[i, 0], met.span[i, 1]
             if person != last:
-                persons[out] = person
-                numbers[out, 0], numbers[out, 1] = 0, 0
-                numbers[out, 2], numbers[out, 3] = met.start[i], met.end[i]
-                out += 1
                 last = person
-            numbers[out - 1, 0] += met.end[i] - met.start[i]
-            numbers[out - 1, 1] += 1
-            numbers[out - 1, 2] = min(numbers[out - 1, 2], met.start[i])
-            numbers[out - 1, 3] = max(numbers[out - 1, 3], met.end[i])
-        rows[case - low] = out - before
-    return rows, persons[:out].copy(), numbers[:out].copy()
+                sums.person[n] = person
+                sums.numbers[n, 0], sums.numbers[n, 1] = 0, 0
+                sums.numbers[n, 2], sums.numbers[n, 3] = start, end
+                n += 1
+            sums.numbers[n - 1, 0] += end - start
+            sums.numbers[n - 1, 1] += 1
+            sums.numbers[n - 1, 2] = min(sums.numbers[n - 1, 2], start)
+            sums.numbers[n - 1, 3] = max(sums.numbers[n - 1, 3], end)
+        rows[case - cut[0]] = n - before
+
+    return (met, sums), rows, n
+
+
+@compiled
+def _turn(sums: Sums, block: I64, minutes: F64) -> None:
+    """The sums as columns: person, (minutes, as real numbers in their own view,) meetings, first, last."""
+    for i in range(len(minutes)):
+        minutes[i] = sums.numbers[i, 0] / 60.0
+        block[0, i], block[2, i] = sums.person[i], sums.numbers[i, 1]
+        block[3, i], block[4, i] = sums.numbers[i, 2], sums.numbers[i, 3]
 
 
 def trace(
@@ -294,19 +317,30 @@ def trace(
     cases = len(windows.case_ids)
     cuts = [(low, min(low + CHUNK, cases)) for low in range(0, cases, CHUNK)]
 
-    def part(cut: tuple[int, int]) -> Exposed:
-        return _exposures(days, spans, rule, *cut)
+    blocks = [np.empty((5, 0), np.int64)] * len(cuts)
+    rows = np.zeros(cases, np.int64)
+    turns = iter(enumerate(cuts))  # whoever is free takes the next
+
+    def work() -> None:
+        room = (_none(4096), Sums(np.empty(4096, np.uint32), np.empty((4096, 4), np.int64)))
+        for turn, cut in turns:
+            room, rows[slice(*cut)], n = _exposures(days, spans, rule, cut, room)
+            # One block a turn, not five arrays: NumPy asks for large pages only from 4 MB up.
+            blocks[turn] = np.empty((5, n), np.int64)
+            _turn(room[1], blocks[turn], blocks[turn][1].view(np.float64))
 
     if threads > 1 and len(cuts) > 1:
         with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(part, cuts))
+            for done in [pool.submit(work) for _ in range(threads)]:
+                done.result()
     else:
-        parts = [part(cut) for cut in cuts]
-    nothing = (np.empty(0, np.int64), np.empty(0, np.uint32), np.empty((0, 4), np.int64))
-    rows, person, numbers = (np.concatenate(arrays) for arrays in zip(nothing, *parts, strict=True))
-    seconds, count, first, last = np.ascontiguousarray(numbers.T)
+        work()
+    blocks = blocks or [np.empty((5, 0), np.int64)]
+    person = np.concatenate([block[0] for block in blocks], dtype=np.uint32, casting="unsafe")
+    minutes = np.concatenate([block[1] for block in blocks]).view(np.float64)
+    count, first, last = (np.concatenate([block[i] for block in blocks]) for i in (2, 3, 4))
     case = np.repeat(np.arange(cases, dtype=np.uint32), rows)
-    return ExposureTable(windows.case_ids, case, person, seconds / 60.0, count, first, last)
+    return ExposureTable(windows.case_ids, case, person, minutes, count, first, last)
 
 
 def meetings(
@@ -318,8 +352,7 @@ def meetings(
     case = np.repeat(windows.case, np.array([m.n for m in met], np.int64))
     person = np.concatenate([np.empty(0, np.uint32), *(m.person[: m.n] for m in met)])
     place = np.concatenate([np.empty(0, np.uint32), *(m.place[: m.n] for m in met)])
-    start = np.concatenate([np.empty(0, np.int64), *(m.start[: m.n] for m in met)])
-    end = np.concatenate([np.empty(0, np.int64), *(m.end[: m.n] for m in met)])
+    start, end = np.concatenate([np.empty((0, 2), np.int64), *(m.span[: m.n] for m in met)]).T
     order = np.lexsort((place, end, start, person, case))
     return MeetingTable(windows.case_ids, case[order], person[order], place[order], start[order], end[order])
 

@@ -173,7 +173,7 @@ def _lines(days: Sequence[DayCount]) -> str:
 
 
 def _svg(width: int, height: int, parts: Sequence[str]) -> str:
-    return f'<svg class="chart" viewBox="0 0 {width} {height}" role="img">{"".join(parts)}</svg>'
+    return f'<div class="wide"><svg class="chart" viewBox="0 0 {width} {height}" role="img">{"".join(parts)}</svg></div>'
 
 
 def _frame(width: int, height: int, left: int, bottom: int, top: int) -> str:

@@ -8,7 +8,7 @@ moment has come, not a scan of everybody.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,19 +107,14 @@ def due(out: pa.Table, now: Moment) -> Persons:
     return np.asarray(columns["person"][(at <= now)], dtype=np.uint32)
 
 
-def digest(out: pa.Table, keys: Mapping[int, bytes] | NDArray[np.void]) -> str:
-    """SHA-256 (hex) over what is out, by person key: equal for equal cities however their evidence arrived."""
-    columns = _columns(out)
-    lines = sorted(
-        bytes(keys[int(person)]).hex().encode() + b" %d %d %d %d\n" % row
-        for person, *row_ in zip(
-            columns["person"],
-            *(columns[n].tolist() for n in (*_SHOWN, "next_change_at")),
-            strict=True,
-        )
-        for row in [tuple(row_)]
-    )
-    return hashlib.sha256(b"".join(lines)).hexdigest()
+def digest(out: pa.Table, keys: Sequence[bytes]) -> str:
+    """SHA-256 (hex) over what is out, by person key: equal for equal cities however their evidence arrived.
+
+    keys: the 16-byte key of each row's person
+    """
+    shown = (out[n].to_pylist() for n in (*_SHOWN, "next_change_at"))
+    lines = sorted(f"{bytes(key).hex()} {row}\n" for key, *row in zip(keys, *shown, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def by_state(out: pa.Table, persons: int) -> dict[State, int]:

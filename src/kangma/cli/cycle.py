@@ -1,0 +1,72 @@
+"""`kangma cycle`: one turn of the wheel."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kangma.cli.terminal import Json, Now, StateDir, out, print_json, progress, sign, table, wall_clock
+from kangma.publish.cycle import STEPS, Cycled
+from kangma.publish.cycle import cycle as turn_the_wheel
+from kangma.store.state import open_state
+from kangma.terms import State, zone
+
+
+def cycle(
+    directory: StateDir,
+    everybody: Annotated[
+        bool, typer.Option("--everybody", help="Judge everybody, not only whom new evidence touches.")
+    ] = False,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """One turn: absorb what was accepted, trace, judge, and publish whose code changed."""
+    with open_state(directory) as state, progress() as bars:
+        bar = bars.add_task("", total=len(STEPS))
+
+        def step(name: str) -> None:
+            bars.update(bar, description=name, completed=STEPS.index(name))
+
+        moment = wall_clock() if now is None else now
+        done = turn_the_wheel(state, now=moment, everybody=everybody, step=step)
+    if as_json:
+        print_json(as_document(done))
+        return
+    judged = "everybody" if done.judged is None else f"{done.judged:,} of {done.persons:,} persons"
+    when = zone(done.policy.zone).iso(done.release.now)
+    out.print(
+        f"[bold]Release {done.release.number}[/] as at {when}, by {done.policy.id} {done.policy.version}\n"
+        f"  absorbed {sum(done.absorbed.rows.values()):,} documents in {done.absorbed.batches} batches; "
+        f"traced {done.retraced} cases; judged {judged}; [bold]{done.turns.num_rows:,}[/] codes turned"
+    )
+    rows = table("", "persons")
+    for state_, n in done.by_state.items():
+        if n or state_ is State.GREEN:
+            rows.add_row(sign(state_), f"{n:,}")
+    out.print(rows)
+    if done.by_rule:
+        rules = table("rule", "persons", "")
+        for rule, n in done.by_rule.items():
+            rules.add_row(rule, f"{n:,}", done.policy.rule(rule).reason.en)
+        rules.columns[2].justify = "left"
+        out.print(rules)
+
+
+def as_document(done: Cycled) -> dict[str, object]:
+    """What `--json` prints."""
+    return {
+        "release": done.release.number,
+        "as_of": zone(done.policy.zone).iso(done.release.now),
+        "policy": {"id": done.policy.id, "version": done.policy.version, "digest": done.policy.digest},
+        "absorbed": dict(done.absorbed.rows),
+        "persons": done.persons,
+        "judged": done.persons if done.judged is None else done.judged,
+        "retraced": done.retraced,
+        "exposures": done.exposures,
+        "companions": done.companions,
+        "turns": done.turns.num_rows,
+        "by_state": {s.name.lower(): n for s, n in done.by_state.items()},
+        "by_rule": dict(done.by_rule),
+        "verdicts": done.release.verdict_digest,
+    }

@@ -1,0 +1,179 @@
+"""One turn of the wheel. Read this file and you have seen the platform:
+
+documents that were accepted become evidence; evidence says who met a case; the policy in force makes verdicts of it;
+verdicts that differ from what is out are turns; and turns are published as one release.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from kangma.codes.turns import Persons, by_state, digest, turn
+from kangma.errors import Code, Refused, Where
+from kangma.evidence.views import prepare
+from kangma.policy.judge import judge_all
+from kangma.policy.rules import Policy
+from kangma.publish.exposures import trace_city
+from kangma.publish.policies import city_of, policies
+from kangma.publish.release import commit, read_table, stage
+from kangma.publish.touched import last_deletion, touched
+from kangma.store.engine import engine
+from kangma.store.numbers import person_table
+from kangma.store.releases import Lease, Release, acquire, last_release, release
+from kangma.store.segments import Absorbed
+from kangma.store.state import State
+from kangma.terms import Moment
+from kangma.terms import State as Colour
+
+STEPS = ("absorb", "trace", "judge", "turn", "publish")
+#: What the engine may use for a whole city; the rest of the machine belongs to the gateway.
+MEMORY = "6GB"
+
+
+@dataclass(frozen=True, slots=True)
+class Cycled:
+    """What one turn of the wheel did. `judged` None: everybody."""
+
+    release: Release
+    policy: Policy
+    absorbed: Absorbed
+    persons: int
+    judged: int | None
+    retraced: int
+    exposures: int
+    companions: int
+    turns: pa.Table
+    by_state: Mapping[Colour, int]
+    by_rule: Mapping[str, int]
+
+
+def cycle(
+    state: State, *, now: Moment, everybody: bool = False, step: Callable[[str], None] = lambda _: None
+) -> Cycled:
+    """absorb → trace → judge → turn → publish, as at `now`. `everybody` judges all, not only who is touched.
+
+    Refused when `now` lies before the last release: nothing rolls back. Conflict when another cycle is at work.
+    A crash at any point loses nothing; the next cycle comes to the same verdicts.
+    """
+    with state.lock.hold(wait=0), _lease(state, now) as lease:
+        last = last_release(state.registry)
+        if last is not None and now < last.now:
+            raise Refused(
+                Code.BAD_TIME, Where(column="--now"), "earlier than the last release; nothing rolls back"
+            )
+        times = policies(state)
+        policy, force = times.in_force(now), times.force(now)
+
+        step("absorb")
+        absorbed = state.absorb()
+        with engine(state.path / "tmp", memory=MEMORY) as con:
+            generation = view(con, state, policy)
+
+            step("trace")
+            traced = trace_city(con, state, policy, last)
+            con.register("exposures", traced.exposures)
+            con.register("companions", traced.companions)
+
+            step("judge")
+            whom = None
+            if not everybody and last is not None and last.policy_digest == force.digest:
+                whom = touched(con, state, last, traced.changed, now=now)
+            if whom is not None:
+                con.register("persons_wanted", pa.table({"person": pa.array(whom, pa.uint32())}))
+            prepare(con, city=city_of(policy), persons=None if whom is None else "persons_wanted")
+            holds, verdicts = judge_all(
+                con, times, now=now, persons=None if whom is None else "persons_wanted"
+            )
+
+        step("turn")
+        turned = turn(read_table(state, last, "out"), verdicts, whom)
+        if whom is not None:
+            holds = _kept(read_table(state, last, "holds"), whom, holds)
+
+        step("publish")
+        states = by_state(turned.out, state.person_count())
+        made = Release(
+            1 if last is None else last.number + 1,
+            now,
+            generation,
+            force.digest,
+            {
+                "persons": state.person_count(),
+                "turns": turned.turns.num_rows,
+                "by_state": {s.name.lower(): n for s, n in states.items()},
+                "deletion_run": last_deletion(state),
+                "tracing_key": traced.key,
+            },
+            digest(turned.out, _keys(state, turned.out)),
+        )
+        stage(
+            state,
+            made.number,
+            {
+                "out": turned.out,
+                "holds": holds,
+                "turns": turned.turns,
+                "windows": traced.windows,
+                "exposures": traced.exposures,
+                "companions": traced.companions,
+            },
+        )
+        commit(state, lease, made)
+    return Cycled(
+        made,
+        policy,
+        absorbed,
+        state.person_count(),
+        None if whom is None else len(whom),
+        traced.retraced,
+        traced.exposures.num_rows,
+        traced.companions.num_rows,
+        turned.turns,
+        states,
+        _by_rule(holds, force),
+    )
+
+
+@contextmanager
+def _lease(state: State, now: Moment) -> Iterator[Lease]:
+    """The right to turn the wheel. The holder is the machine: after a crash it takes up its own lease at once, and
+    the lock of the state directory keeps two programs of one machine apart."""
+    lease = acquire(state.registry, "cycle", platform.node() or "here", now=now)
+    try:
+        yield lease
+    finally:
+        release(state.registry, lease)
+
+
+def view(con: duckdb.DuckDBPyConnection, state: State, policy: Policy, persons: str | None = None) -> int:
+    """Raw rows, live documents and facts as relations on `con`; returns the generation that they show."""
+    generation = state.raw(con)
+    prepare(con, city=city_of(policy), persons=persons)
+    return generation
+
+
+def _keys(state: State, out: pa.Table) -> list[bytes]:
+    """The key of each row's person."""
+    known = person_table(state.path / "persons.keys", state.person_count())
+    keys: list[bytes] = known["key"].take(out["person"]).to_pylist()
+    return keys
+
+
+def _kept(before: pa.Table, judged: Persons, holds: pa.Table) -> pa.Table:
+    """The holds of the release before, those of the judged replaced."""
+    others = np.isin(before["person"].to_numpy(), judged, invert=True)
+    return pa.concat_tables([before.filter(pa.array(others)), holds.cast(before.schema)]).combine_chunks()
+
+
+def _by_rule(holds: pa.Table, policy: Policy) -> dict[str, int]:
+    """Persons with an active hold, by rule id; rules that hold nobody are left out."""
+    counted = holds.select(["rule", "person"]).group_by("rule").aggregate([("person", "count_distinct")])
+    pairs = zip(counted["rule"].to_pylist(), counted["person_count_distinct"].to_pylist(), strict=True)
+    return {policy.rules[rule].id: n for rule, n in sorted(pairs)}

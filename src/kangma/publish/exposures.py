@@ -1,0 +1,180 @@
+"""Tracing inside the cycle: what was found is kept, and only what can have changed is traced again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from kangma.codes.turns import Persons
+from kangma.errors import Corrupt
+from kangma.policy.rules import Policy
+from kangma.publish.release import WINDOWS, read_table
+from kangma.store.columns import drop_columns, keep_columns, read_columns, write_columns
+from kangma.store.releases import Release
+from kangma.store.state import State
+from kangma.terms import DAY, HOUR
+from kangma.tracing.columns import Columns, Day
+from kangma.tracing.kernel import trace
+from kangma.tracing.sql import sql
+from kangma.tracing.tables import COMPANIONS, EXPOSURES, Windows
+
+EPISODE = 30 * DAY
+ISOLATION_WAIT = 2 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """Everything tracing found, and the persons (ascending) for whom that differs from the release before."""
+
+    windows: pa.Table
+    exposures: pa.Table
+    companions: pa.Table
+    changed: Persons
+    retraced: int  # cases
+    key: str  # of the visits and the parameters that this was found with
+
+
+def trace_city(con: duckdb.DuckDBPyConnection, state: State, policy: Policy, last: Release | None) -> Traced:
+    """Exposures and companions of every open window, by the live views on `con`.
+
+    A case is traced again when its window moved; all are when visits, places or the tracing parameters did.
+    """
+    windows = infectious_windows(con, policy)
+    key = _key(state, policy)
+    old_windows, old_exposures, old_companions = (
+        read_table(state, last, name) for name in ("windows", "exposures", "companions")
+    )
+    if last is not None and last.counts["tracing_key"] == key:
+        stale = _cases(con, windows, old_windows)
+    else:
+        stale = sorted({*windows["case_id"].to_pylist(), *old_windows["case_id"].to_pylist()})
+    if not stale:
+        return Traced(windows, old_exposures, old_companions, np.empty(0, np.uint32), 0, key)
+
+    again = windows.filter(pa.compute.is_in(windows["case_id"], pa.array(stale, pa.string())))
+    if again.num_rows:
+        columns = city_columns(con, state)
+        overlap = int(policy.tracing["min_overlap_minutes"]) * 60
+        found = trace(columns, Windows.from_arrow(again), min_overlap=overlap, coarse=_coarse(con)).arrow()
+        beside = companions(con, policy, again)
+    else:
+        found, beside = EXPOSURES.empty_table(), COMPANIONS.empty_table()
+    exposures, moved = _merge(con, old_exposures, found, stale)
+    near, moved_too = _merge(con, old_companions, beside, stale)
+    return Traced(windows, exposures, near, np.union1d(moved, moved_too).astype(np.uint32), len(stale), key)
+
+
+def infectious_windows(con: duckdb.DuckDBPyConnection, policy: Policy) -> pa.Table:
+    """Rows of WINDOWS for every live case that has one."""
+    parameters = {
+        "look_back": int(policy.tracing["look_back_days"]) * DAY,
+        "episode": EPISODE,
+        "isolation_wait": ISOLATION_WAIT,
+    }
+    return _rows(con, sql("windows"), parameters).cast(WINDOWS)
+
+
+def companions(con: duckdb.DuckDBPyConnection, policy: Policy, windows: pa.Table) -> pa.Table:
+    """Rows of COMPANIONS for these windows; none where the policy does not ask for companions."""
+    asked = policy.tracing.get("companion")
+    if not asked:
+        return COMPANIONS.empty_table()
+    con.register("windows", windows)
+    con.execute("CREATE OR REPLACE TEMP VIEW visits AS FROM live_visits")
+    metres = {"metres": float(asked["cell_metres"])}
+    con.execute(f"CREATE OR REPLACE TEMP TABLE places AS {sql('places')}", metres)
+    parameters = {
+        "min_shared": int(asked["min_minutes"]) * 60,
+        "min_stay": int(asked["min_hours"]) * HOUR,
+        "horizon": int(asked["days"]) * DAY,
+        "either": True,
+    }
+    return _rows(con, sql("companions"), parameters).cast(COMPANIONS)
+
+
+def city_columns(con: duckdb.DuckDBPyConnection, state: State) -> Columns:
+    """The live visits as sorted columns; days that did not change are mapped from disk, the others are built."""
+    about = state.evidence_digest(["identities", "retractions"])
+    segments = state.live_segments(["visits"])
+    strays = sorted(s.digest for s in segments if s.day is None)
+    days, keys = [], set()
+    for number in state.visit_days():
+        named = sorted(s.digest for s in segments if s.day == number) + strays + [about]
+        key = f"{number}-{hashlib.sha256(' '.join(named).encode()).hexdigest()[:32]}"
+        keys.add(key)
+        days.append(_mapped(state, key) or _built(con, state, number, key))
+    keep_columns(state, keys)
+    return Columns.of(days)
+
+
+def _rows(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, float]) -> pa.Table:
+    return con.sql(query, params=dict(parameters)).to_arrow_table()
+
+
+def _mapped(state: State, key: str) -> Day | None:
+    buffers = read_columns(state, key)
+    if buffers is None:
+        return None
+    try:
+        return Day.from_buffers(buffers)
+    except Corrupt:  # a power cut while they were written; they are derived
+        drop_columns(state, key)
+        return None
+
+
+def _built(con: duckdb.DuckDBPyConnection, state: State, number: int, key: str) -> Day:
+    table = state.visits_of_day(con, number).filter(pa.compute.field("source") != "scan_static")
+    day = Day.build(
+        number,
+        person=table["person"].to_numpy(),
+        place=table["place"].to_numpy(),
+        entered_at=table["entered_at"].to_numpy(),
+        left_at=table["left_at"].to_numpy(),
+    )
+    write_columns(state, key, day.to_buffers())
+    return _mapped(state, key) or day
+
+
+def _coarse(con: duckdb.DuckDBPyConnection) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """(places,) true for grid cells, in which nobody meets anybody."""
+    table = con.sql("SELECT place FROM live_places WHERE kind = 'grid'").to_arrow_table()
+    numbers = table["place"].to_numpy()
+    flags = np.zeros(int(numbers.max()) + 1 if len(numbers) else 0, np.bool_)
+    flags[numbers] = True
+    return flags
+
+
+def _key(state: State, policy: Policy) -> str:
+    evidence = state.evidence_digest(["visits", "places", "identities", "retractions"])
+    return hashlib.sha256(f"{evidence} {sorted(policy.tracing.items())}".encode()).hexdigest()
+
+
+def _cases(con: duckdb.DuckDBPyConnection, new: pa.Table, old: pa.Table) -> list[str]:
+    """Cases whose windows are not the same in both."""
+    con.register("windows_now", new)
+    con.register("windows_then", old)
+    rows = con.execute(
+        "SELECT DISTINCT case_id FROM ((FROM windows_now EXCEPT ALL FROM windows_then) UNION ALL "
+        "(FROM windows_then EXCEPT ALL FROM windows_now)) ORDER BY 1"
+    ).fetchall()
+    return [case for (case,) in rows]
+
+
+def _merge(
+    con: duckdb.DuckDBPyConnection, old: pa.Table, found: pa.Table, stale: list[str]
+) -> tuple[pa.Table, Persons]:
+    """`old` with the rows of the `stale` cases replaced by `found`, and the persons whose rows differ."""
+    stale_cases = pa.array(stale, pa.string())
+    kept = old.filter(pa.compute.invert(pa.compute.is_in(old["case_id"], stale_cases)))
+    con.register("found_then", old.filter(pa.compute.is_in(old["case_id"], stale_cases)))
+    con.register("found_now", found)
+    moved = con.sql(
+        "SELECT DISTINCT person FROM ((FROM found_now EXCEPT ALL FROM found_then) UNION ALL "
+        "(FROM found_then EXCEPT ALL FROM found_now))"
+    ).to_arrow_table()
+    return pa.concat_tables([kept, found]).combine_chunks(), np.sort(moved["person"].to_numpy())

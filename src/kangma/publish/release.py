@@ -1,0 +1,84 @@
+"""What one cycle leaves: a folder of tables, made visible by one row of the registry.
+
+`stage` writes the folder whole and durable; `commit` records it in the registry, under the lease that says who may
+(compare and swap). A crash between the two leaves a folder that no row names; the next stage replaces it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kangma.codes.turns import OUT
+from kangma.errors import Corrupt
+from kangma.policy.judge import HOLDS
+from kangma.store.durable import fsync_file, fsync_folder, remove_folder, unavailable_when_the_disk_is
+from kangma.store.releases import Lease, Release, record_release
+from kangma.store.state import State
+from kangma.tracing.tables import COMPANIONS, EXPOSURES
+
+WINDOWS = pa.schema(
+    [
+        pa.field("case_id", pa.string(), nullable=False),
+        pa.field("person", pa.uint32(), nullable=False),
+        pa.field("from_at", pa.int64(), nullable=False),
+        pa.field("to_at", pa.int64(), nullable=False),
+    ]
+)
+TABLES = {"out": OUT, "holds": HOLDS, "windows": WINDOWS, "exposures": EXPOSURES, "companions": COMPANIONS}
+#: Releases whose tables are kept; of older ones only the turns stay.
+KEPT = 2
+
+
+def read_table(state: State, release: Release | None, name: str) -> pa.Table:
+    """`out`, `holds`, `turns`, `windows`, `exposures` or `companions` of a release; empty before the first.
+
+    Raises Corrupt when it is not there or cannot be read.
+    """
+    if release is None:
+        return TABLES[name].empty_table()
+    try:
+        return pq.read_table(_folder(state, release.number) / f"{name}.parquet")
+    except (OSError, pa.ArrowException) as problem:
+        raise Corrupt(f"release {release.number} lacks its {name}") from problem
+
+
+def stage(state: State, number: int, tables: Mapping[str, pa.Table]) -> None:
+    """The tables as the folder of release `number`, durable on return and not yet visible."""
+    final = _folder(state, number)
+    temporary = final.with_name(f".{final.name}.tmp")
+    with unavailable_when_the_disk_is():
+        for leftover in (temporary, final):
+            if leftover.exists():
+                remove_folder(leftover)
+        temporary.mkdir(parents=True)
+        for name, table in tables.items():
+            pq.write_table(table, temporary / f"{name}.parquet", compression="zstd")
+            fsync_file(temporary / f"{name}.parquet")
+        fsync_folder(temporary)
+        temporary.rename(final)
+        fsync_folder(final.parent)
+
+
+def commit(state: State, lease: Lease, release: Release) -> None:
+    """The staged release is the last one. Conflict when the lease was lost, or another release came first."""
+    record_release(
+        state.registry,
+        lease,
+        now=release.now,
+        generation=release.generation,
+        policy_digest=release.policy_digest,
+        counts=release.counts,
+        verdict_digest=release.verdict_digest,
+        number=release.number,
+    )
+    old = _folder(state, release.number - KEPT)
+    for name in TABLES:
+        (old / f"{name}.parquet").unlink(missing_ok=True)
+
+
+def _folder(state: State, number: int) -> Path:
+    return state.path / "releases" / f"{number:08d}"

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kangma.policy.expressions import INT_BOUND
+from kangma.policy.clock import Clock, clock
+from kangma.policy.expressions import bound
 from kangma.policy.language import COMPARISONS, Column, Const, Node, Op, Special, Type
-from kangma.terms import DAY, Zone, zone
+from kangma.terms import DAY
 
 Function = Callable[..., Any]
 
@@ -42,9 +43,9 @@ def years_between(birth: int, day: int) -> int:
     return y1 - y0 - ((m1, d1) < (m0, d0))
 
 
-def whole(value: Any) -> int | None:
-    """An INT column as both judges read it: out of bounds is null."""
-    return value if value is not None and -INT_BOUND <= value <= INT_BOUND else None
+def whole(value: Any, limit: int) -> int | None:
+    """A whole number as both judges read it: out of bounds is null."""
+    return value if value is not None and -limit <= value <= limit else None
 
 
 def least(*values: Any) -> Any:
@@ -57,7 +58,7 @@ def greatest(*values: Any) -> Any:
 
 def function(node: Node, zone_name: str) -> Function:
     """The compiled function of a tree."""
-    source = _Source(zone(zone_name))
+    source = _Source(clock(zone_name))
     body = source.emit(node)
     text = f"def compiled(r, o, p, A, S, now):\n    return {body}\n"
     names = source.names
@@ -69,10 +70,8 @@ def function(node: Node, zone_name: str) -> Function:
 class _Source:
     """Python source of a tree. What an author wrote enters as named constants, never as text of the program."""
 
-    def __init__(self, where: Zone) -> None:
-        self.where = where
-        fixed = len(set(where.offsets)) == 1
-        self.fixed = where.offsets[0] if fixed else None
+    def __init__(self, where: Clock) -> None:
+        self.fixed = where.fixed
         self.count = 0
         self.names: dict[str, Any] = {
             "__builtins__": {},
@@ -101,7 +100,7 @@ class _Source:
                 return _SPECIAL[name] if name in _SPECIAL else f"r.get({self.constant(name)})"
             case Column(scope, name, kind):
                 read = f"{_ROW[scope]}.get({self.constant(name)})"
-                return f"whole({read})" if kind is Type.INT else read
+                return f"whole({read}, {bound(kind)})" if kind in (Type.INT, Type.TIME, Type.DATE) else read
         return self.op(node)
 
     def op(self, node: Op) -> str:

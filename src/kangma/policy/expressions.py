@@ -25,10 +25,16 @@ FROM_FACT = {
     FactType.BOOL: Type.BOOL,
 }
 
-# An INT column outside this bound reads as null in both judges, so that no piece of evidence can overflow a sum.
+# A column outside its bound reads as null in both judges, so that no piece of evidence can overflow a sum.
 INT_BOUND = 10**9
 _WIDEST = 2**62
 _BOUND = {Type.INT: INT_BOUND, Type.TIME: 10**12, Type.DATE: 10**8}
+
+
+def bound(kind: Type) -> int:
+    """The greatest absolute value that a column of a whole-number type is read with."""
+    return _BOUND[kind]
+
 
 FUNCTIONS = {
     "hours": "hours(n): n hours in seconds",

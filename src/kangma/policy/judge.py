@@ -11,10 +11,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from kangma.policy.compile_python import Function, function
+import duckdb
+import pyarrow as pa
+
+from kangma.policy import compile_sql
+from kangma.policy.clock import Clock, clock
+from kangma.policy.compile_python import Function, function, whole
 from kangma.policy.document import Policy, Rule, Timeline
-from kangma.policy.language import Node, thresholds, uses
-from kangma.terms import Moment, State, Zone, zone
+from kangma.policy.expressions import bound
+from kangma.policy.language import Node, Type, thresholds, uses
+from kangma.terms import Moment, State
 
 Row = Mapping[str, Any]
 Facts = Mapping[str, Sequence[Row]]
@@ -101,7 +107,7 @@ class _Rule:
     unless: tuple[_Other, ...]
     clears: tuple[_Other, ...]
     tests_when: Function | None
-    zone: Zone
+    clock: Clock
 
 
 def _compile_rule(index: int, rule: Rule) -> _Rule:
@@ -144,7 +150,7 @@ def _compile_rule(index: int, rule: Rule) -> _Rule:
             for c in rule.clears
         ),
         None if rule.tests_when is None else f(rule.tests_when),
-        zone(rule.zone),
+        clock(rule.zone),
     )
 
 
@@ -156,6 +162,7 @@ def _compiled(policy: Policy) -> tuple[_Rule, ...]:
 # -- one person -----------------------------------------------------------------------------------------------------
 
 _NOBODY: Row = {}
+_TIME = bound(Type.TIME)
 
 
 def judge_one(policy: Policy | Timeline, facts: Facts, *, now: Moment) -> Verdict:
@@ -345,16 +352,16 @@ def _end_with_tests(c: _Rule, end: Moment, anchor: Moment, rows: Sequence[Row], 
     Day k is covered by a sample of local day D0+k or the day after, or by one taken after the last scheduled day.
     """
     assert c.tests_when is not None
-    origin, days = c.zone.day(anchor), c.rule.test_days
+    origin, days = c.clock.day(anchor), c.rule.test_days
     done = []
     for o in rows:
-        sampled, reported = o.get("sampled_at"), o.get("reported_at")
+        sampled, reported = whole(o.get("sampled_at"), _TIME), whole(o.get("reported_at"), _TIME)
         if (
             sampled is not None
             and reported is not None
             and c.tests_when(None, o, p, None, None, None) is True
         ):
-            done.append((c.zone.day(sampled) - origin, reported))
+            done.append((c.clock.day(sampled) - origin, reported))
     ends = [end]
     for k in days:
         covering = [reported for day, reported in done if k <= day <= k + 1 or day > days[-1]]
@@ -362,3 +369,74 @@ def _end_with_tests(c: _Rule, end: Moment, anchor: Moment, rows: Sequence[Row], 
             return None
         ends.append(min(covering))
     return max(ends)
+
+
+# -- everybody ------------------------------------------------------------------------------------------------------
+
+HOLDS = pa.schema(
+    [
+        pa.field("person", pa.uint32(), nullable=False),
+        pa.field("rule", pa.uint16(), nullable=False),  # index in the rules of the policy judged by
+        pa.field("stage", pa.uint8(), nullable=False),  # 0 is the main stage
+        pa.field("outcome", pa.uint8(), nullable=False),  # State
+        pa.field("popups", pa.uint32(), nullable=False),  # bit i = notice i of the policy
+        pa.field("reminds", pa.uint32(), nullable=False),
+        pa.field("since", pa.int64(), nullable=False),
+        pa.field("until", pa.int64()),
+        pa.field("cap", pa.int64()),
+        pa.field("capped", pa.bool_(), nullable=False),
+    ]
+)
+VERDICTS = pa.schema(
+    [
+        pa.field("person", pa.uint32(), nullable=False),
+        pa.field("state", pa.uint8(), nullable=False),
+        pa.field("popups", pa.uint32(), nullable=False),
+        pa.field("reminds", pa.uint32(), nullable=False),
+        pa.field("next_change_at", pa.int64()),
+    ]
+)
+
+
+def judge_all(
+    con: duckdb.DuckDBPyConnection, policy: Policy | Timeline, *, now: Moment, persons: str | None = None
+) -> tuple[pa.Table, pa.Table]:
+    """Everybody's (holds, verdicts), schemas HOLDS and VERDICTS, from the fact_* relations on `con`.
+
+    `persons` names a relation with a column `person`: only those are judged. Holds are ordered by person, rule,
+    stage, since; verdicts by person. Who is not listed is green with nothing to come but the timeline's next switch.
+    Intermediate relations are temporary and gone on return; the facts are only read.
+    """
+    force = policy.force(now) if isinstance(policy, Timeline) else policy
+    switch = policy.next_switch(now) if isinstance(policy, Timeline) else None
+    made: list[str] = []
+
+    def make(kind: str, name: object, sql: str) -> str:
+        table = compile_sql.relation(kind, name)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {sql}")
+        made.append(table)
+        return table
+
+    try:
+        rules: dict[int, Rule] = {}
+        for k, rule in enumerate(force.rules):
+            table = make("base", k, compile_sql.base(rule, now=now, persons=persons))
+            if con.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None:
+                rules[k] = rule
+        if not rules:
+            return HOLDS.empty_table(), VERDICTS.empty_table()
+        for fact, wanted in compile_sql.needed(rules.values()).items():
+            bases = [k for k, rule in rules.items() if fact in compile_sql.needed([rule])]
+            make("near", fact, compile_sql.near(fact, wanted, bases))
+        for k, rule in rules.items():
+            make("judged", k, compile_sql.judged(rule, k, now=now))
+        holds = make("holds", "all", compile_sql.holds(rules))
+        verdicts = compile_sql.verdicts(rules, switch)
+        order = "person, rule, stage, since, until, cap"
+        return (
+            con.sql(f"SELECT * FROM {holds} ORDER BY {order}").to_arrow_table().cast(HOLDS),
+            con.sql(f"SELECT * FROM ({verdicts}) AS v ORDER BY person").to_arrow_table().cast(VERDICTS),
+        )
+    finally:
+        for table in made:
+            con.execute(f"DROP TABLE IF EXISTS {table}")

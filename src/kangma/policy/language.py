@@ -224,6 +224,8 @@ def tokens(text: str) -> list[Token]:
                     if text[i + 1 : i + 2] != "'":
                         break
                     i += 1
+                if text[i] < " ":
+                    raise Mistake(i, "'", "a text holds no control characters")
                 piece.append(text[i])
                 i += 1
             i += 1

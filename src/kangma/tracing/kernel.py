@@ -18,7 +18,7 @@ from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
 from kangma.tracing.columns import BLOCK, I32, Columns, Day
-from kangma.tracing.tables import F64, I64, U32, ExposureTable, MeetingTable, Windows
+from kangma.tracing.tables import F64, I64, U32, CompanionTable, ExposureTable, MeetingTable, Places, Windows
 
 F = TypeVar("F", bound=Callable[..., Any])
 Bools = NDArray[np.bool_]
@@ -39,6 +39,18 @@ class Rule(NamedTuple):
     min_overlap: Whole
     linger: Whole
     coarse: Bools
+
+
+class CellRule(NamedTuple):
+    """What makes a companion; see `companions` and `Places.by_cell`."""
+
+    min_shared: Whole
+    min_stay: Whole
+    horizon: Whole
+    either: bool
+    cell_of: I64
+    cell_starts: I64
+    places: U32
 
 
 class Spans(NamedTuple):
@@ -329,12 +341,7 @@ def trace(
             blocks[turn] = np.empty((5, n), np.int64)
             _turn(room[1], blocks[turn], blocks[turn][1].view(np.float64))
 
-    if threads > 1 and len(cuts) > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            for done in [pool.submit(work) for _ in range(threads)]:
-                done.result()
-    else:
-        work()
+    _on_threads(work, threads if len(cuts) > 1 else 1)
     blocks = blocks or [np.empty((5, 0), np.int64)]
     person = np.concatenate([block[0] for block in blocks], dtype=np.uint32, casting="unsafe")
     minutes = np.concatenate([block[1] for block in blocks]).view(np.float64)
@@ -357,12 +364,207 @@ def meetings(
     return MeetingTable(windows.case_ids, case[order], person[order], place[order], start[order], end[order])
 
 
+@compiled
+def _append(met: Met, person: Whole, start: Whole, end: Whole) -> Met:
+    met = _room(met, 1)
+    met.person[met.n], met.span[met.n, 0], met.span[met.n, 1] = person, start, end
+    return Met(met.person, met.place, met.span, met.n + 1)
+
+
+@compiled
+def _in_order(met: Met) -> I64:
+    """(n,) index, ascending by (person, start): two radix sorts, the second of which keeps the order of the first."""
+    begun = np.empty(met.n, np.uint32)
+    earliest = met.span[: met.n, 0].min() if met.n else 0
+    for i in range(met.n):
+        begun[i] = met.span[i, 0] - earliest
+    first = _by_person(begun)
+    who = np.empty(met.n, np.uint32)
+    for i in range(met.n):
+        who[i] = met.person[first[i] & 0xFFFFFFFF]
+    order = _by_person(who)
+    for i in range(met.n):
+        order[i] = first[order[i] & 0xFFFFFFFF] & 0xFFFFFFFF
+    return order
+
+
+@compiled
+def _own_cells(days: I64, carrier: Whole, since: Whole, to_at: Whole, cell_of: I64) -> Met:
+    """The carrier's visits in [since, to_at), clipped to it; `person` holds the cell."""
+    own = _none(256)
+    for d in range(len(days)):
+        day = days[d]
+        if day[OPENS] >= to_at or day[CLOSES] <= since or carrier >= day[PERSONS]:
+            continue
+        entered, left = _i32(day[ENTERED], day[ROWS]), _i32(day[LEFT], day[ROWS])
+        starts = _u32(day[PERSON_STARTS], day[PERSONS] + 1)
+        rows = _u32(day[PERSON_ROWS], day[ROWS])
+        for i in range(starts[carrier], starts[carrier + 1]):
+            row = np.int64(rows[i])
+            came, went = max(day[BASE] + entered[row], since), min(day[BASE] + left[row], to_at)
+            place = _place_of(day, row)
+            if went > came and place < len(cell_of) and cell_of[place] >= 0:
+                own = _append(own, cell_of[place], came, went)
+    return own
+
+
+@compiled
+def _in_cell(days: I64, places: U32, carrier: Whole, since: Whole, to_at: Whole, met: Met) -> Met:
+    """All visits but the carrier's at `places` in [since, to_at), clipped to it, in the room of `met`."""
+    met = Met(met.person, met.place, met.span, np.int64(0))
+    for d in range(len(days)):
+        day = days[d]
+        if day[OPENS] >= to_at or day[CLOSES] <= since:
+            continue
+        person, entered, left = (
+            _u32(day[PERSON], day[ROWS]),
+            _i32(day[ENTERED], day[ROWS]),
+            _i32(day[LEFT], day[ROWS]),
+        )
+        starts = _u32(day[PLACE_STARTS], day[PLACES] + 1)
+        for place in places:
+            if place >= day[PLACES]:
+                continue
+            for row in range(starts[place], starts[place + 1]):
+                came, went = max(day[BASE] + entered[row], since), min(day[BASE] + left[row], to_at)
+                if went > came and person[row] != carrier:
+                    met = _append(met, person[row], came, went)
+    return met
+
+
+@compiled
+def _near(days: I64, spans: Spans, window: Whole, rule: CellRule, sums: Sums) -> tuple[Sums, Whole]:
+    """Who was near the person of one window, cell by cell: shared seconds, the stay that counts, first, last."""
+    carrier, from_at, to_at = np.int64(spans.carrier[window]), spans.from_at[window], spans.to_at[window]
+    since = to_at - rule.horizon
+    own = _own_cells(days, carrier, since, to_at, rule.cell_of)
+    order = _in_order(own)
+    met = _none(4096)
+    n = np.int64(0)
+    i = 0
+    while i < len(order):
+        # 1. The carrier's stays in one cell, overlapping and touching visits made one.
+        cell = np.int64(own.person[order[i]])
+        stays = _none(64)
+        while i < len(order) and own.person[order[i]] == cell:
+            start, end = own.span[order[i], 0], own.span[order[i], 1]
+            if stays.n > 0 and start <= stays.span[stays.n - 1, 1]:
+                stays.span[stays.n - 1, 1] = max(stays.span[stays.n - 1, 1], end)
+            else:
+                stays = _append(stays, carrier, start, end)
+            i += 1
+        theirs = np.int64(0)
+        for s in range(stays.n):
+            theirs += stays.span[s, 1] - stays.span[s, 0]
+        if stays.span[stays.n - 1, 1] <= from_at:
+            continue  # there, but before being infectious
+
+        # 2. Everybody's visits to the cell, person by person.
+        places = rule.places[rule.cell_starts[cell] : rule.cell_starts[cell + 1]]
+        met = _in_cell(days, places, carrier, since, to_at, met)
+        sums = _sums(sums, n, met.n)
+        by_person = _in_order(met)
+        k = 0
+        while k < len(by_person):
+            person = np.int64(met.person[by_person[k]])
+            mine, shared, first, last = np.int64(0), np.int64(0), to_at, from_at
+            while k < len(by_person) and met.person[by_person[k]] == person:
+                start, end = met.span[by_person[k], 0], met.span[by_person[k], 1]
+                k += 1
+                while (
+                    k < len(by_person)
+                    and met.person[by_person[k]] == person
+                    and met.span[by_person[k], 0] <= end
+                ):
+                    end = max(end, met.span[by_person[k], 1])
+                    k += 1
+                mine += end - start
+                # 3. What this stay shares with the carrier's.
+                for s in range(stays.n):
+                    begun = max(start, stays.span[s, 0], from_at)
+                    ended = min(end, stays.span[s, 1])
+                    if ended - begun > rule.min_shared:
+                        shared += ended - begun
+                        first, last = min(first, begun), max(last, ended)
+            stay = max(mine, theirs) if rule.either else mine
+            if shared > 0 and stay > rule.min_stay:
+                sums.person[n] = person
+                sums.numbers[n, 0], sums.numbers[n, 1] = shared, stay
+                sums.numbers[n, 2], sums.numbers[n, 3] = first, last
+                n += 1
+    return sums, n
+
+
+def companions(
+    columns: Columns,
+    windows: Windows,
+    places: Places,
+    *,
+    min_shared: int,
+    min_stay: int,
+    horizon: int,
+    either: bool,
+    threads: int = 2,
+) -> CompanionTable:
+    """Who was long in one grid cell with a case: the rows of companions.sql.
+
+    min_shared: seconds together in the cell, to be exceeded in one stretch; at least 0
+    min_stay:   seconds in the cell in all, to be exceeded
+    horizon:    seconds before the window's end over which stays are summed; at most 2³² - 1
+    either:     the case's own stay in the cell will do as well
+    """
+    if min_shared < 0 or not 0 < horizon < 2**32:
+        raise ValueError("a shared stretch has some length, and a horizon fits 32 bits")
+    days, spans = columns.table, _spans(windows)
+    rule = CellRule(min_shared, min_stay, horizon, either, *places.by_cell)
+    found: list[tuple[U32, I64]] = [(np.empty(0, np.uint32), np.empty((0, 4), np.int64))] * len(windows.case)
+    turns = iter(range(len(windows.case)))
+
+    def work() -> None:
+        sums = Sums(np.empty(4096, np.uint32), np.empty((4096, 4), np.int64))
+        for window in turns:
+            sums, n = _near(days, spans, window, rule, sums)
+            found[window] = sums.person[:n].copy(), sums.numbers[:n].copy()
+
+    _on_threads(work, threads if len(found) > 1 else 1)
+    none = (np.empty(0, np.uint32), np.empty((0, 4), np.int64))
+    person, numbers = (np.concatenate(column) for column in zip(none, *found, strict=True))
+    case = np.repeat(windows.case, np.array([len(part[0]) for part in found], np.int64))
+
+    # One person may be near in several cells, or through several windows of the case: sum, longest, first, last.
+    order = np.lexsort((person, case))
+    case, person, numbers = case[order], person[order], numbers[order]
+    fresh = np.flatnonzero(np.r_[True, (case[1:] != case[:-1]) | (person[1:] != person[:-1])][: len(case)])
+    if not len(fresh):
+        nothing = np.empty(0, np.int64)
+        return CompanionTable(windows.case_ids, case, person, nothing / 60, nothing / 3600, nothing, nothing)
+    return CompanionTable(
+        windows.case_ids,
+        case[fresh],
+        person[fresh],
+        np.add.reduceat(numbers[:, 0], fresh) / 60,
+        np.maximum.reduceat(numbers[:, 1], fresh) / 3600,
+        np.minimum.reduceat(numbers[:, 2], fresh),
+        np.maximum.reduceat(numbers[:, 3], fresh),
+    )
+
+
+def _on_threads(work: Callable[[], None], threads: int) -> None:
+    if threads < 2:
+        return work()
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work) for _ in range(threads)]:
+            done.result()
+
+
 def warm() -> None:
     """Compiles, or loads what was compiled before, so that no request waits for it."""
     day = Day.build(0, person=[0, 1], place=[0, 0], entered_at=[0, 0], left_at=[60, 60])
     columns, windows = Columns((day,)), Windows.of([("warm", 0, 0, 60)])
     trace(columns, windows, min_overlap=1)
     meetings(columns, windows, min_overlap=1)
+    places = Places(np.zeros(1, bool), np.zeros(1, np.int64))
+    companions(columns, windows, places, min_shared=0, min_stay=0, horizon=60, either=True)
 
 
 def _rule(min_overlap: int, linger: int, coarse: Bools | None) -> Rule:

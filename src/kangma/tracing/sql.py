@@ -8,7 +8,7 @@ from importlib.resources import files
 import sqlglot
 from sqlglot import exp
 
-NAMES = ("places", "windows", "exposures", "companions")
+NAMES = ("places", "windows", "exposures", "companions", "chains", "secondary")
 
 
 @cache

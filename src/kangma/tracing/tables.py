@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kangma.terms import Moment
@@ -94,6 +96,39 @@ class Windows:
     def starts(self) -> I64:
         """(cases + 1,) windows of case c are rows starts[c] to starts[c + 1]."""
         return np.searchsorted(self.case, np.arange(len(self.case_ids) + 1)).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """What tracing knows of places, by place number.
+
+    coarse: (places,) bool, kind `grid`: where a phone was, but too wide for a meeting
+    cell:   (places,) int64 as places.sql gives it, -1 for a place that nobody described
+    """
+
+    coarse: NDArray[np.bool_]
+    cell: I64
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table) -> Places:
+        """Places of the rows that places.sql gives; numbers that are missing among them are places not described."""
+        place = table.column("place").to_numpy().astype(np.int64)
+        size = int(place.max()) + 1 if len(place) else 0
+        coarse, cell = np.zeros(size, bool), np.full(size, -1, np.int64)
+        coarse[place] = pc.equal(table.column("kind"), "grid").to_numpy(zero_copy_only=False)
+        cell[place] = table.column("cell").to_numpy()
+        return cls(coarse, cell)
+
+    @cached_property
+    def by_cell(self) -> tuple[I64, I64, U32]:
+        """(places,) dense number of each place's cell or -1; (cells + 1,) starts; (n,) the places, cell by cell."""
+        known = np.flatnonzero(self.cell >= 0)
+        cells, number = np.unique(self.cell[known], return_inverse=True)
+        dense = np.full(len(self.cell), -1, np.int64)
+        dense[known] = number
+        starts = np.zeros(len(cells) + 1, np.int64)
+        np.cumsum(np.bincount(number, minlength=len(cells)), out=starts[1:])
+        return dense, starts, known[np.argsort(number, kind="stable")].astype(np.uint32)
 
 
 @dataclass(frozen=True, eq=False)

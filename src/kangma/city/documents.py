@@ -34,8 +34,8 @@ class Outbox:
             self._rows[day].setdefault(kind, []).append(row)
 
     def put_columns(self, kind: str, day: int, columns: Columns) -> None:
-        """Many documents that arrive on one day."""
-        if max(0, day) < self.days:
+        """Many documents that arrive on one day; none leave no trace."""
+        if max(0, day) < self.days and len(next(iter(columns.values()))):
             self._columns[max(0, day)].setdefault(kind, []).append(columns)
 
     def take(self, day: int) -> dict[str, pa.Table]:

@@ -18,6 +18,7 @@ PLACE_KINDS = ("home", "work", "school", "venue", "grid", "transit", "hospital",
 # Sizes of offices and their weights: fourteen people in the mean office, and half of all in one of forty or more.
 OFFICES = (2, 4, 8, 15, 30, 60, 120, 250)
 OFFICE_WEIGHTS = (250, 250, 200, 140, 90, 50, 16, 4)
+SHOP_EVERY = 10  # every tenth shop of a district, by popularity, is a pharmacy
 HOME, WORK, SCHOOL, VENUE, GRID, TRANSIT, HOSPITAL, HOTEL = range(8)
 
 

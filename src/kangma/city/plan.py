@@ -35,11 +35,20 @@ class Visits:
             self.person[keep], self.place[keep], self.entered[keep], self.left[keep], self.source[keep]
         )
 
+    def within(self, begin: int, end: int) -> Visits:
+        """What of them lies in [begin, end)."""
+        entered, left = np.maximum(self.entered, begin), np.minimum(self.left, end)
+        clipped = Visits(
+            self.person, self.place, entered.astype(np.int32), left.astype(np.int32), self.source
+        )
+        return clipped.where(left > entered)
+
 
 @dataclass(frozen=True)
 class Habits:
     """What a person does every day alike."""
 
+    home: Ints  # (n,) where they sleep: the home of the household, or a hotel
     fixed_place: Ints  # (n,) workplace or class, -1 for none
     district: NDArray[np.uint8]  # (n,) where they work or learn, else where they live
     home_district: NDArray[np.uint8]  # (n,) a commuter's is the one that he comes through
@@ -53,7 +62,11 @@ def habits(seed: int, people: Population, places: Places, fixed_place: Ints) -> 
     n = people.size
     home = people.district[people.household]
     district = np.where(fixed_place >= 0, places.district[np.maximum(fixed_place, 0)], home).astype(np.uint8)
-    lines = places.sections["transit"]
+    lines, hotels = places.sections["transit"], places.sections["hotel"]
+    # One in thirty who live alone is a guest: a hotel is where they are met at night. A commuter never is.
+    alone = np.diff(people.first)[people.household] == 1
+    guest = alone & (words(rng, n) < share(1 / 30)) & (people.occupation != 4)
+    room = hotels.first[home] + (words(rng, n).astype(np.int64) * hotels.count[home] >> 16)
 
     def station(d: NDArray[np.uint8], draw: Words) -> Ints:
         # Half of all ride at the first half of the stations' quarter: the square leans to the low numbers.
@@ -61,6 +74,7 @@ def habits(seed: int, people: Population, places: Places, fixed_place: Ints) -> 
         return (lines.first[d] + ((u * u >> 16) * lines.count[d] >> 16)).astype(np.int32)
 
     return Habits(
+        np.where(guest, room, people.household).astype(np.int32),
         fixed_place,
         district,
         home,
@@ -92,7 +106,7 @@ def plan(
     m = high - low
     rng = chance(seed, Stream.PLAN, day, chunk)
     me = slice(low, high)
-    role, home = people.role[me], people.household[me]
+    role, home = people.role[me], custom.home[me]
     weekend, party = weekday >= 5, weekday in (4, 5)
     night = role == Role.NIGHT
     works = (
@@ -162,18 +176,18 @@ def plan(
     near, work = custom.home_district[me], custom.district[me]
     fixed = custom.fixed_place[me]
     at_work = np.where(chosen(0.6), SCAN, TELECOM).astype(np.uint8)
-    park = (places.sections["grid"].first[0] + np.maximum(people.community[home], 0)).astype(np.int32)
+    park = (places.sections["grid"].first[0] + people.community[people.household[me]]).astype(np.int32)
     rides = (busy & custom.rides[me]) | (out & chosen(0.35))
     here, there = custom.stations[0][me], custom.stations[1][me]
     changes = chosen(0.45)
 
     w = words(rng, m)
-    early = (works & (w < share(0.3))) | (retired & (w < share(0.7))) | (out & ~retired & (w < share(0.35)))
+    early = (works & (w < share(0.4))) | (retired & (w < share(0.7))) | (out & ~retired & (w < share(0.35)))
     go(early, np.where(chosen(0.5), venue("food", near), venue("shop", near)), 8, 25, scanned())
     go(rides, here, 10, 35, TAP)
     go(rides & changes, there, 8, 25, TAP)
     # The first half of the day: work, class, or a park, a venue, a market.
-    goes = out & chosen(0.85)
+    goes = out & chosen(0.9)
     in_park = chosen(0.5)
     fun = np.where(in_park, park, venue("leisure", near)).astype(np.int32)
     fun_source = np.where(in_park, TELECOM, np.where(chosen(0.15), TICKET, scanned())).astype(np.uint8)
@@ -181,7 +195,7 @@ def plan(
     go(busy | goes, np.where(busy, fixed, fun), 60, 150, np.where(busy, at_work, fun_source))
     rows[morning], now = _longer(rows[morning], busy, 95 * MINUTE, now)
     w = words(rng, m)
-    go((works & (w < share(0.75))) | (out & (w < share(0.5))), venue("food", work), 20, 60, scanned())
+    go((works & (w < share(0.75))) | (out & (w < share(0.55))), venue("food", work), 20, 60, scanned())
     # The second half: work, class, or back home for a rest, or out.
     rests = retired | chosen(0.5)
     again = out & chosen(0.8)
@@ -200,10 +214,10 @@ def plan(
 
     errand_today = errand[me] >= 0
     w = words(rng, m)
-    buys = (~night & (role != Role.INFANT) & (w < share(0.45))) | errand_today
+    buys = (~night & (role != Role.INFANT) & (w < share(0.5))) | errand_today
     go(buys, np.where(errand_today, errand[me], venue("shop", near)).astype(np.int32), 10, 45, scanned())
     # An evening out, from home to home; on Fridays and Saturdays some stay past midnight.
-    evening = ~night & (role != Role.INFANT) & (now < 20 * HOUR) & chosen(0.45 if weekend else 0.35)
+    evening = ~night & (role != Role.INFANT) & (now < 20 * HOUR) & chosen(0.5 if weekend else 0.45)
     go(evening, home, 35, 70, telecom)
     late = evening & party & chosen(0.12)
     w = words(rng, m)

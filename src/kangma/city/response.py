@@ -16,7 +16,7 @@ from kangma.city.atlas import DAY, HOUR, MINUTE, NEVER, Flags, Ints, Stream, bet
 from kangma.city.columns import chosen, serials
 from kangma.city.documents import Outbox
 from kangma.city.epidemic import Epidemic, Meetings
-from kangma.city.map import HOME, HOSPITAL, Communities, Places
+from kangma.city.map import HOME, HOSPITAL, SHOP_EVERY, Communities, Places
 from kangma.city.people import Population, Role
 from kangma.city.plan import Visits
 from kangma.city.travel import Travel
@@ -70,18 +70,10 @@ class Response:
         self._order += 1
         heapq.heappush(self._events, (moment, self._order, what, about))
 
-    def gone(self, who: Ints, at: Ints) -> Flags:
-        """Away or isolated at that moment."""
-        t = self.travel
-        away = (t.away_from[who] <= at) & (at < t.away_to[who])
-        gone: Flags = away | ((t.isolated_from[who] <= at) & (at < t.isolated_to[who]))
-        return gone
-
     def morning(self, day: int) -> None:
         """All events of a day. They come first: what they isolate is not out on that day."""
-        for person in np.flatnonzero(
-            (self.epidemic.onset >= (day - 1) * DAY) & (self.epidemic.onset < day * DAY)
-        ).tolist():
+        onset = self.epidemic.onset
+        for person in np.flatnonzero((onset >= (day - 1) * DAY) & (onset < day * DAY)).tolist():
             if self.chance_of(0.6):
                 self.seeks_care.setdefault(day + int(self.chance_of(0.4)), []).append(person)
         while self._events and self._events[0][0] < (day + 1) * DAY:
@@ -90,11 +82,15 @@ class Response:
 
     # Samples and results
 
-    def _sample(self, at: int, person: int, again: bool) -> None:
-        """One swab in one tube. A first positive is sampled again; a second one is a case."""
+    def _sample(self, at: int, person: int, again: bool, sampled: int | None = None) -> None:
+        """One swab in one tube. A first positive is sampled again; a second one is a case.
+
+        Taken at that moment, or at an earlier one and carried to the laboratory at that moment.
+        """
         if person in self.case_of:
             return
-        swab = np.array([person]), np.array([at])
+        taken = at if sampled is None else sampled
+        swab = np.array([person]), np.array([taken])
         positive = bool(self.epidemic.positive(*swab)[0]) and self.chance_of(0.97)
         mistaken = again and not positive and self.chance_of(0.004)
         reported = at + self.between(4 * HOUR, 7 * HOUR)
@@ -102,8 +98,8 @@ class Response:
         self._specimens += 1
         ident = f"S{self._specimens:010d}"
         self.outbox.put(
-            "tests", reported, document_id=ident, specimen_id=ident, person=person, sampled_at=at, reported_at=reported,
-            method="nat", pooled=False, result=result, lab=atlas.LABS[person % 3],
+            "tests", reported, document_id=ident, specimen_id=ident, person=person, sampled_at=taken,
+            reported_at=reported, method="nat", pooled=False, result=result, lab=atlas.LABS[person % 3],
         )  # fmt: skip
         if positive or mistaken:
             if again:
@@ -128,7 +124,7 @@ class Response:
         who = np.flatnonzero(goes | in_round).astype(np.int32)
         u = words(rng, len(who))
         sampled = (day * DAY + 7 * HOUR + between(u, 0, 46_800 // 2) * 2).astype(np.int32)
-        here = ~self.gone(who, sampled)
+        here = ~self.travel.gone(who, sampled)
         who, sampled = who[here], sampled[here]
         order = np.lexsort((sampled, district[who]))
         who, sampled = who[order], sampled[order]
@@ -237,8 +233,10 @@ class Response:
         goes = np.full(n, -1, dtype=np.int32)
         pharmacy, hospital = self.places.sections["shop"], self.places.sections["hospital"]
         buys = (w < share(0.004)) & (self.people.age >= 16)
-        # Every tenth shop of a district is a pharmacy.
-        rank = (words(rng, n).astype(np.int64) * (1 + (pharmacy.count[district] - 1) // 10) >> 16) * 10
+
+        rank = (
+            words(rng, n).astype(np.int64) * (1 + (pharmacy.count[district] - 1) // SHOP_EVERY) >> 16
+        ) * SHOP_EVERY
         goes[buys] = (pharmacy.first[district] + rank)[buys]
         ill = (w >= share(0.9985)) & (self.people.role != Role.INFANT)
         ill[self.seeks_care.pop(day, [])] = True
@@ -253,8 +251,8 @@ class Response:
             for row in rows.tolist():
                 person, place = int(visits.person[row]), int(visits.place[row])
                 entered, left = int(visits.entered[row]), int(visits.left[row])
-                if entered < day * DAY:
-                    continue
+                if left > (day + 1) * DAY:
+                    continue  # after a night shift: tomorrow's events may still keep them from it
                 name = self.places.name[place].as_py()
                 if self.places.kind[place] == HOSPITAL:
                     ill = self.epidemic.onset[person] <= entered
@@ -265,8 +263,8 @@ class Response:
                         symptom_class=symptom, clinic=name,
                     )  # fmt: skip
                     if self.chance_of(0.85):
-                        # The clinic's laboratory works overnight.
-                        self.at((day + 1) * DAY + self.between(0, 2 * HOUR), "sample", person, False)
+                        # The swab is taken in the visit and goes to the laboratory overnight.
+                        self.at((day + 1) * DAY + self.between(0, 2 * HOUR), "sample", person, False, seen)
                 else:
                     sold = left - MINUTE
                     self.outbox.put(
@@ -330,9 +328,7 @@ class Response:
         self._isolation[person] = row
         self.outbox.put("isolations", at, **row)
         if kind != "monitoring":
-            t = self.travel
-            t.isolated_from[person] = min(int(t.isolated_from[person]), at)
-            t.isolated_to[person] = until
+            self.travel.isolate(person, at, until)
         self.at(until, "release", person, row["document_id"])
 
     def _release(self, at: int, person: int, ident: str | None = None) -> None:
@@ -343,7 +339,7 @@ class Response:
         ends = max(at, row["from_at"])
         self.outbox.put("isolations", ends, **row, to_at=ends, document_version=1)
         if row["kind"] != "monitoring":
-            self.travel.isolated_to[person] = ends
+            self.travel.release(person, ends)
 
     def _contacts(self, at: int, person: int) -> None:
         """Tracers name whom the case met at home, at work and in class, then their households."""
@@ -376,9 +372,9 @@ class Response:
                 if swab > at:
                     self.at(swab, "sample", other, False)
         later = at + self.between(4 * HOUR, 12 * HOUR)
-        self.at(later, "households", person, tuple(first), day - 1)
+        self.at(later, "households", tuple(first), day - 1)
 
-    def _households(self, at: int, case: int, first: tuple[int, ...], morning: int) -> None:
+    def _households(self, at: int, first: tuple[int, ...], morning: int) -> None:
         """Degree 2: who woke up in one home with a contact on the morning before the contact was found."""
         if morning < 0:
             return
@@ -402,7 +398,6 @@ class Response:
                     swab = (until // DAY + k) * DAY + self.between(8 * HOUR, 10 * HOUR)
                     if swab > at:
                         self.at(swab, "sample", other, False)
-        del case
 
     nights: list[Ints]  # per day: when each left home; set by the run
     backs: list[Ints]  # per day, beginning with the day before the run: when each came home
@@ -412,10 +407,10 @@ class Response:
         until = min(int(self.nights[day][a]), int(self.nights[day][b]))
         since = max(int(self.backs[day][a]), int(self.backs[day][b]))
         both, ends = np.array([a, b, a, b]), np.array([since, since, until, until])
-        return (until, until) if self.gone(both, ends).any() else (since, until)
+        return (until, until) if self.travel.gone(both, ends).any() else (since, until)
 
     def _held(self, person: int, at: int) -> bool:
-        return bool(self.travel.isolated_from[person] <= at + 8 * HOUR < self.travel.isolated_to[person])
+        return bool(self.travel.gone(np.array([person]), at + 8 * HOUR)[0])
 
     def _contact_document(self, at: int, person: int, degree: int, last: int, **index: Any) -> None:
         self._named += 1

@@ -41,7 +41,8 @@ def make_city(
     """
     if residents < 100 or days < 1:
         raise ValueError("a city has at least 100 residents and a day")
-    wanted = [c if isinstance(c, Community) else Community(*c) for c in communities]
+    named = [c if isinstance(c, Community) else Community(*c) for c in communities]
+    wanted = list({c.area_id: c for c in reversed(named)}.values())[::-1]  # the first of each
     return City(residents, days, seed, start=start, wanted=wanted, infected=infected, contagion=contagion)
 
 
@@ -82,14 +83,14 @@ class City:
         evening = chance(seed, Stream.PLAN)
         back = between(words(evening, residents), -6 * HOUR, -3 * HOUR)
         self.response.backs, self.response.nights = [back], []
-        self._errands: list[Ints] = []
+        self._errands: list[tuple[Ints, Ints]] = []  # of each day: who, where to
         self._late: list[list[Visits]] = []  # of each day: the visits that end after it
         self._last: tuple[int, list[Visits]] = (-1, [])
         self._types = pa.array(PAPERS)
 
     def _seed_infections(self, count: int) -> None:
         rng = chance(self.seed, Stream.SEEDS)
-        free = np.flatnonzero((self.travel.away_from > self.days * DAY) & (self.people.role > 0))
+        free = np.flatnonzero((self.travel.away.since > self.days * DAY) & (self.people.role > 0))
         who = np.sort(rng.permutation(free)[:count]).astype(np.int32)
         at = between(words(rng, len(who)), -96, -12) * HOUR
         none = np.full(len(who), -1, dtype=np.int32)
@@ -110,17 +111,23 @@ class City:
             self._run_day(self.ran)
 
     def _run_day(self, day: int) -> None:
-        response = self.response
+        response, begin, end = self.response, day * DAY, (day + 1) * DAY
         response.morning(day)
         response.swab(day)
-        self._errands.append(response.errands(day))
+        errand = response.errands(day)
+        who = np.flatnonzero(errand >= 0).astype(np.int32)
+        self._errands.append((who, errand[who]))
+        if day:
+            # Who worked through midnight may have been fetched this morning.
+            self._late[day - 1] = [self._present(v) for v in self._late[day - 1]]
         city, left, back = self._plan(day)
         response.nights.append(left)
         response.backs.append(back)
-        response.attended(day, city, self._errands[day])
-        response.met(self.epidemic.spread(day, city, self.places))
+        response.attended(day, city, errand)
+        # What of the visits lies in this day; the night before belongs to the morning on which it ends.
+        before = [v.within(begin, end) for v in (self._late[day - 1] if day else [])]
+        response.met(self.epidemic.spread(day, [*before, *(v.within(-DAY, end) for v in city)], self.places))
         response.evening(day)
-        end = (day + 1) * DAY
         self._late.append([late for late in (v.where(v.left > end) for v in city) if len(late)])
         if day == 0:
             self._file_places()
@@ -131,12 +138,11 @@ class City:
         """All visits of a day as they are after journeys and isolation, by stretches of residents."""
         chunks = range((self.residents + CHUNK - 1) // CHUNK)
         weekday = calendar(self.start_day + day).weekday()
+        errand = np.full(self.residents, -1, dtype=np.int32)
+        who, where = self._errands[day]
+        errand[who] = where
         one = partial(
-            self._plan_chunk,
-            day,
-            weekday=weekday,
-            returned=self.response.backs[day],
-            errand=self._errands[day],
+            self._plan_chunk, day, weekday=weekday, returned=self.response.backs[day], errand=errand
         )
         with ThreadPoolExecutor(2) as pool:
             parts = list(pool.map(one, chunks))
@@ -158,15 +164,27 @@ class City:
             returned=returned,
             errand=errand,
         )
-        visits = absent(visits, self.travel.away_from, self.travel.away_to)
-        return absent(visits, self.travel.isolated_from, self.travel.isolated_to), left, back
+        return self._present(visits), left, back
+
+    def _present(self, visits: Visits) -> Visits:
+        for absence in self.travel.absences:
+            visits = absent(visits, absence.since, absence.until)
+        return visits
 
     def visits(self, day: int) -> list[Visits]:
-        """What is reported on a day: the visits that ended on it, by stretches of residents, ordered by person."""
+        """What is reported on a day: the visits that ended on it, by stretches of residents, ordered by person.
+
+        With them come nights that were cut short on the evening before, when somebody left or was fetched.
+        """
         self.run_to(day)
         city = self._last[1] if self._last[0] == day else self._plan(day)[0]
         end = (day + 1) * DAY
         return [*(self._late[day - 1] if day else []), *(v.where(v.left <= end) for v in city)]
+
+    def unfinished(self) -> list[Visits]:
+        """The visits that began in the run and end after it: true, but never reported."""
+        self.run_to(self.days - 1)
+        return self._late[-1]
 
     def visit_tables(self, day: int) -> Iterator[pa.Table]:
         """The same as tables of the outer form, each with its own short dictionaries."""
@@ -235,7 +253,7 @@ class City:
         """A commuter crosses the city's border a minute after the door of his home."""
         who = np.flatnonzero((self.people.occupation == 4) & (left // DAY == day)).astype(np.int32)
         at = left[who] + 60
-        here = ~self.response.gone(who, at)
+        here = ~self.travel.gone(who, at)
         who, at = who[here], at[here]
         for person, moment in zip(who.tolist(), at.tolist(), strict=True):
             self.outbox.put(

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from kangma.city import atlas
-from kangma.city.atlas import DAY, HOUR, NEVER, Ints, Stream, between, chance, pick, share, words
+from kangma.city.atlas import DAY, HOUR, NEVER, Flags, Ints, Stream, between, chance, pick, share, words
 from kangma.city.columns import chosen, serials
 from kangma.city.documents import Outbox
 from kangma.city.map import Community
@@ -17,16 +18,57 @@ from kangma.city.people import Population, Role
 
 
 @dataclass(frozen=True)
-class Travel:
-    """(n,) seconds since the first midnight; a person is nowhere in the city within [away_from, away_to)."""
+class Absence:
+    """One stretch for each resident, (n,) seconds since the first midnight; NEVER where there is none."""
 
-    away_from: Ints
-    away_to: Ints
-    isolated_from: Ints
-    isolated_to: Ints
+    since: Ints
+    until: Ints
+
+    @classmethod
+    def none(cls, residents: int) -> Absence:
+        never = np.full(residents, NEVER, dtype=np.int32)
+        return cls(never, never.copy())
+
+
+@dataclass
+class Travel:
+    """When people are nowhere to be met: away (the first absence), or in isolation.
+
+    A person isolated again after a time of freedom has a stretch in the next absence: what was planned for a day that
+    has passed must come out the same again.
+    """
+
+    absences: list[Absence]
     due: dict[int, list[int]] = field(
         default_factory=dict
-    )  # day → persons who go for a test because they came back
+    )  # day → who goes for a test because of coming back
+
+    @property
+    def away(self) -> Absence:
+        return self.absences[0]
+
+    def gone(self, who: NDArray[Any], at: NDArray[Any] | int) -> Flags:
+        """Away or isolated at that moment."""
+        out = np.zeros(len(who), dtype=bool)
+        for absence in self.absences:
+            out |= (absence.since[who] <= at) & (at < absence.until[who])
+        return out
+
+    def isolate(self, person: int, since: int, until: int) -> None:
+        """From then on gone until then; joined with a stretch that is not over at `since`."""
+        for absence in self.absences[1:]:
+            if absence.since[person] == NEVER or absence.until[person] >= since:
+                absence.since[person] = min(int(absence.since[person]), since)
+                absence.until[person] = until
+                return
+        self.absences.append(Absence.none(len(self.away.since)))
+        self.isolate(person, since, until)
+
+    def release(self, person: int, at: int) -> None:
+        """The isolation that runs at that moment ends."""
+        for absence in self.absences[1:]:
+            if absence.since[person] <= at < absence.until[person]:
+                absence.until[person] = at
 
 
 def journeys(
@@ -38,8 +80,7 @@ def journeys(
     """
     rng = chance(seed, Stream.TRAVEL)
     n = people.size
-    never = np.full(n, NEVER, dtype=np.int32)
-    away = Travel(never.copy(), never.copy(), never.copy(), never.copy())
+    travel = Travel([Absence.none(n), Absence.none(n)])
     counties = [*((c, border, since, until) for c, border, since, until, _, _ in atlas.COUNTIES)]
     for k, (county, border, since, until) in enumerate(counties):
         row = {"document_id": f"county-{k}", "county": county, "land_border": border}
@@ -75,7 +116,7 @@ def journeys(
             county, area = wanted[k // 3].county, wanted[k // 3].area_id
         elif to < len(counties) and k % 3 == 0:
             area = atlas.COUNTIES[to][4]
-        away.away_from[person], away.away_to[person] = leaves, comes
+        travel.away.since[person], travel.away.until[person] = leaves, comes
         how = ("telecom", "ticket", "declared")[int(source[k])]
         stays: list[dict[str, Any]] = [
             {"county": county, "entered_at": leaves + 2 * HOUR, "left_at": comes - HOUR}
@@ -99,7 +140,7 @@ def journeys(
             means=atlas.MEANS[int(means[k])],
         )  # fmt: skip
         if tests[k]:
-            away.due.setdefault((comes + int(wait[k]) * HOUR) // DAY, []).append(person)
+            travel.due.setdefault((comes + int(wait[k]) * HOUR) // DAY, []).append(person)
         if cleared[k] and to < len(counties):
             found = comes + (6 + k % 24) * HOUR
             outbox.put(
@@ -109,8 +150,8 @@ def journeys(
             )  # fmt: skip
 
     pool = np.setdiff1d(free, travellers, assume_unique=True)
-    _abroad(rng, days, start_day, people=people, outbox=outbox, away=away, pool=pool)
-    return away
+    _abroad(rng, days, start_day, people=people, outbox=outbox, away=travel.away, pool=pool)
+    return travel
 
 
 def _abroad(
@@ -120,7 +161,7 @@ def _abroad(
     *,
     people: Population,
     outbox: Outbox,
-    away: Travel,
+    away: Absence,
     pool: Ints,
 ) -> None:
     """Arrivals from abroad: before that day they are not in the city; then ten days in a hotel, seven at home."""
@@ -150,7 +191,7 @@ def _abroad(
         }
         outbox.put("isolations", lands + HOUR, **stay, from_at=lands + HOUR)
         outbox.put("isolations", ends, **stay, from_at=lands + HOUR, to_at=ends, document_version=1)
-        away.away_from[person], away.away_to[person] = -40 * DAY, ends
+        away.since[person], away.until[person] = -40 * DAY, ends
         if city != atlas.CITY:
             arrives = ends - 1800
             outbox.put(

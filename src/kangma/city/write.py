@@ -22,7 +22,8 @@ def write_city(
 ) -> list[Path]:
     """Writes every table; gives the files. One file a kind, one a day for visits, and `truth/` apart.
 
-    `visits-2022-04-25.parquet` holds the visits reported on 25 April, which are those that ended on it. The other
+    `visits-2022-04-25.parquet` holds the visits reported on 25 April, which are those that ended on it
+    (and nights cut short on the evening before). The other
     files hold documents in the order of their arrival, newer versions after older ones. `truth/_truth.parquet` (who
     infected whom) is no evidence: nothing takes in files whose name begins with an underscore. `progress` is called
     after each day with its number.
@@ -81,7 +82,7 @@ class _File:
 
     def write(self, table: pa.Table) -> None:
         if self.form == "csv":
-            table = _plain(table)
+            table = plain(table)
         if self._writer is None:
             if self.form == "csv":
                 self._writer = pyarrow.csv.CSVWriter(self.path, table.schema)
@@ -112,7 +113,7 @@ def _repeats(field: pa.Field) -> bool:
     )
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def plain(table: pa.Table) -> pa.Table:
     """The table as text can hold it: no dictionaries, times as ISO 8601 in UTC."""
     columns = {}
     for field in table.schema:

@@ -99,7 +99,7 @@ def refusal(source: str | bytes, **how: Any) -> Refusal:
     return only
 
 
-# ------------------------------------------------------------------------------------------------- what a nurse would ask
+# ------------------------------------------------------------------------------------ what a nurse would ask
 
 
 def test_a_negative_swab_is_one_test_of_the_person_on_the_card() -> None:
@@ -223,7 +223,7 @@ def test_a_pooled_specimen_says_so() -> None:
     assert row(oru(obx(value="895231008^Not detected in pooled specimen^SCT")))["pooled"] is True
 
 
-# --------------------------------------------------------------------------------------------- which codes are SARS-CoV-2
+# -------------------------------------------------------------------------------- which codes are SARS-CoV-2
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_a_sample_is_positive_only_if_everything_that_counts_says_so(
         assert set(counting) == {folded}
 
 
-# -------------------------------------------------------------------------------------------------------- whose result
+# ---------------------------------------------------------------------------------------------- whose result
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ def test_two_resident_numbers_in_one_patient_are_refused() -> None:
     assert row(oru(pid=f"{RESIDENT}^^^^NI~{RESIDENT}^^^^NI"))["person"] == KEYER.key("10", RESIDENT)
 
 
-# ---------------------------------------------------------------------------------------------------------------- times
+# ----------------------------------------------------------------------------------------------------- times
 
 
 def test_a_time_without_offset_takes_the_offset_of_the_message() -> None:
@@ -422,7 +422,7 @@ def test_a_sample_taken_after_its_report_is_refused() -> None:
     assert refusal(oru(sampled="20220426080000+0800")).code is Code.ENDS_BEFORE_START
 
 
-# ------------------------------------------------------------------------------------------------------ files and frames
+# ------------------------------------------------------------------------------------------ files and frames
 
 
 def header(kind: str) -> str:
@@ -543,13 +543,13 @@ def test_a_long_message_is_written_back_once_however_often_it_is_refused() -> No
     assert sum(r.raw is not None for r in refused) == 1
 
 
-def test_ten_thousand_messages_come_in_bounded_batches() -> None:
-    found = batches(oru() * 10_000)
-    assert sum(b.received for b in found) == 10_000
+def test_thousands_of_messages_come_in_bounded_batches() -> None:
+    found = batches(oru() * 8_300)
+    assert sum(b.received for b in found) == 8_300
     assert max(b.received for b in found) <= 8_192
 
 
-# --------------------------------------------------------------------------------------------------------------- answers
+# --------------------------------------------------------------------------------------------------- answers
 
 
 def test_the_answer_names_the_message_and_turns_round_sender_and_receiver() -> None:
@@ -585,7 +585,7 @@ def test_frames_come_apart_as_they_were_put_together(messages: list[bytes], nois
     assert unframe(stream + b"\x0bhalf") == (messages, b"\x0bhalf")
 
 
-# ------------------------------------------------------------------------------------------------------ hostile and real
+# ------------------------------------------------------------------------------------------ hostile and real
 
 
 def test_no_refusal_carries_anything_of_a_person() -> None:

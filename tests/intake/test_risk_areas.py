@@ -286,7 +286,7 @@ def test_two_hundred_thousand_spoiled_lists_end_within_a_tenth_of_a_second_each(
     survives(200_000, seed=1, slowest=0.1)
 
 
-# ------------------------------------------------------------------------------------------------------ the real lists
+# -------------------------------------------------------------------------------------------- the real lists
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ _BATCH_ROWS = 8_192
 Row = dict[str, str | int | bool | bytes | None]
 
 
-# ---------------------------------------------------------------------------------------------------------------- message
+# --------------------------------------------------------------------------------------------------- message
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def parse_message(text: str, line: int = 1) -> Message:
     return Message(segments, marks[0], marks[1], marks[2:3], marks[3:4])
 
 
-# ------------------------------------------------------------------------------------------------------------------- file
+# ------------------------------------------------------------------------------------------------------ file
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +333,7 @@ def _decoded(content: bytes) -> str:
         raise Refused(Code.NOT_UTF8, hint=f"not {codec}, which MSH-18 says or leaves open") from None
 
 
-# ----------------------------------------------------------------------------------------------------------------- report
+# ---------------------------------------------------------------------------------------------------- report
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,7 +435,9 @@ class Report:
     def _answer(self, segment: Segment) -> tuple[Result, bool]:
         """(result, found in a pool) of one observation, its status considered."""
         message, part = self.message, self.message.part
-        where = f"OBX[{part(segment, 1) or '?'}]"
+        # OBX-1 is sent by the sender: only a number may stand in a path.
+        number = part(segment, 1)
+        where = f"OBX[{number if re.fullmatch('[0-9]{1,4}', number) else '?'}]"
         status = part(segment, 11).upper()
         if not status:
             raise Refused(
@@ -639,7 +641,7 @@ def _ts(text: str, path: str) -> tuple[date, time | None, int | None]:
     return when, at, offset
 
 
-# ----------------------------------------------------------------------------------------------------------------- answer
+# ---------------------------------------------------------------------------------------------------- answer
 
 
 def ack(message: bytes, code: Literal["AA", "AE", "AR"], text: str = "", *, now: Moment) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ def test_oracle_sql_and_kernel_give_the_same_companions(
 
 @settings(max_examples=20, deadline=None)
 @given(worlds(most=9), st.randoms(use_true_random=False))
-def test_the_order_in_which_visits_are_told_changes_no_companion(world: World, chance) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_in_which_visits_are_told_changes_no_companion(world: World, chance: Random) -> None:
     how = {"min_shared": 0, "min_stay": 600}
     shuffled = replace(
         world, visits=chance.sample(world.visits, len(world.visits)), windows=world.windows[::-1]

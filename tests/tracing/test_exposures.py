@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -149,7 +150,7 @@ def test_oracle_sql_and_kernel_give_the_same_rows_in_ten_thousand_worlds(
 
 @settings(max_examples=60, deadline=None)
 @given(worlds(), st.randoms(use_true_random=False))
-def test_the_order_in_which_visits_are_told_changes_nothing(world: World, chance) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_in_which_visits_are_told_changes_nothing(world: World, chance: Random) -> None:
     before = found(world)
     shuffled = replace(
         world, visits=chance.sample(world.visits, len(world.visits)), windows=world.windows[::-1]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -71,12 +73,19 @@ def table(rows: Iterable[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
 
 
+@cache
+def connection() -> duckdb.DuckDBPyConnection:
+    """One engine for all small worlds: opening it costs more than asking."""
+    atexit.register(connection.cache_clear)
+    return duckdb.connect(config={"threads": 1})
+
+
 def by_sql(world: World, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
-    with duckdb.connect(config={"threads": 1}) as con:
-        con.register("visits", table(world.visits, VISITS))
-        con.register("windows", table(world.windows, WINDOWS))
-        con.register("places", table(world.places, PLACES))
-        return con.execute(sql(name), parameters).fetchall()
+    con = connection()
+    con.register("visits", table(world.visits, VISITS))
+    con.register("windows", table(world.windows, WINDOWS))
+    con.register("places", table(world.places, PLACES))
+    return con.execute(sql(name), parameters).fetchall()
 
 
 def rows(found: pa.Table) -> list[tuple[Any, ...]]:

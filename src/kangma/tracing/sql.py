@@ -6,7 +6,6 @@ from functools import cache
 from importlib.resources import files
 
 import sqlglot
-from sqlglot import exp
 
 NAMES = ("places", "windows", "exposures", "companions", "chains", "secondary")
 
@@ -22,13 +21,5 @@ def sql(name: str) -> str:
 @cache
 def spark_sql(name: str) -> str:
     """The same for Apache Spark, with its parameters as `:name` (`spark.sql(text, args={…})`)."""
-    tree = sqlglot.parse_one(sql(name), dialect="duckdb")
-    text: str = tree.transform(_named).sql(dialect="spark", pretty=True, comments=False)
+    text: str = sqlglot.transpile(sql(name), read="duckdb", write="spark", pretty=True, comments=False)[0]
     return text
-
-
-def _named(node: exp.Expression) -> exp.Expression:
-    """DuckDB's `$name` as Spark's `:name`."""
-    if isinstance(node, exp.Parameter):
-        return exp.Placeholder(this=node.name)
-    return node

@@ -218,7 +218,8 @@ def plain(
             values[column.name] = key
             secrets += sealed
             if key is not None and column.name != "person" and key == values.get("person"):
-                raise Refused(Code.SAME_PERSON, Where(column=column.outer_names[-1]), "two different persons")
+                at = column.name if column.name in layout.keyed else column.outer_names[-1]
+                raise Refused(Code.SAME_PERSON, Where(column=at), "two different persons")
         elif column.secret:
             found = text_value(column, cells.get(column.outer_names[0], ""), limits)
             hidden[column.name] = None if found is None else str(found)
@@ -321,14 +322,14 @@ class Reading:
         layout, n = self.layout, len(sheet.rows)
         ok = np.ones(n, np.bool_)
         stored: dict[str, Checked] = {}
-        named: list[tuple[Column, Named, NDArray[np.bool_]]] = []
+        named: list[tuple[Column, Named]] = []
         hidden: dict[str, pa.Array] = {}
         for column in layout.columns:
             if not layout.has(column):
                 continue
             if column.type is Type.PERSON and column.name not in layout.keyed:
-                checked, persons, filled = self._persons(column, sheet)
-                named.append((column, persons, filled))
+                checked, persons = self._persons(column, sheet)
+                named.append((column, persons))
             elif column.type is Type.PERSON:
                 checked = _by_dictionary(sheet.columns[column.name], partial(_hex_keys, column=column))
             else:
@@ -343,7 +344,7 @@ class Reading:
 
         accepted = _assembled(layout.kind, stored, ok)
         rows = sheet.rows[ok]
-        secrets = [self._secrets(named, hidden, ok)]
+        secrets = self._secrets(named, hidden, ok)
         turned_away = list(refused)
         late: list[dict[str, Any]] = []
         late_rows: list[int] = []
@@ -372,13 +373,17 @@ class Reading:
             both = pa.concat_batches([accepted, pa.RecordBatch.from_pylist(late, layout.kind.schema)])
             order = np.argsort(np.concatenate([rows, np.array(late_rows, np.int64)]), kind="stable")
             accepted = both.take(pa.array(order))
-            secrets.append(_secrets_batch(list(dict.fromkeys(late_secrets))))
+            secrets.append(_secrets_batch(late_secrets))
         sealed = pa.concat_batches(secrets) if named else None
+        if sealed is not None and (hidden or late):
+            once = pa.table(sealed).group_by(SECRETS.names, use_threads=False).aggregate([])
+            sealed = once.cast(SECRETS).combine_chunks().to_batches(max_chunksize=None)
+            sealed = sealed[0] if sealed else _secrets_batch([])
         turned_away.sort(key=lambda r: r.row)
         received = accepted.num_rows + len(turned_away)
         return Batch(layout.kind.name, accepted, sealed, tuple(turned_away), received, self.columns)
 
-    def _persons(self, column: Column, sheet: Sheet) -> tuple[Checked, Named, NDArray[np.bool_]]:
+    def _persons(self, column: Column, sheet: Sheet) -> tuple[Checked, Named]:
         types, numbers = (sheet.columns[name] for name in column.outer_names)
         n = len(types)
         one_type = pa.types.is_dictionary(types.type) and len(types.dictionary) == 1
@@ -398,7 +403,7 @@ class Reading:
         ok = persons.ok.copy()
         if not column.required:
             ok |= ~filled
-        return Checked(_key_array(persons.column, persons.ok), ok), persons, filled
+        return Checked(_key_array(persons.column, persons.ok), ok), persons
 
     def _across(self, stored: dict[str, Checked], n: int) -> NDArray[np.bool_]:
         """(n,) rows whose cells agree with each other; may say no where `plain` says yes, never the reverse."""
@@ -423,25 +428,25 @@ class Reading:
         return ok
 
     def _secrets(
-        self,
-        named: list[tuple[Column, Named, NDArray[np.bool_]]],
-        hidden: dict[str, pa.Array],
-        accepted: NDArray[np.bool_],
-    ) -> pa.RecordBatch:
-        made: list[Secret] = []
-        for column, persons, _ in named:
+        self, named: list[tuple[Column, Named]], hidden: dict[str, pa.Array], accepted: NDArray[np.bool_]
+    ) -> list[pa.RecordBatch]:
+        """Every document number of the accepted rows once; with names and phones, once for each that differs."""
+        made = []
+        for column, persons in named:
+            types, numbers = persons.documents()
             if column.name == "person" and hidden:
-                rows = np.flatnonzero(accepted)
-                at = pa.array(rows)
-                none = [None] * len(rows)
-                names = hidden["name"].take(at).to_pylist() if "name" in hidden else none
-                phones = hidden["phone"].take(at).to_pylist() if "phone" in hidden else none
-                for person, name, phone in zip(persons.which[rows].tolist(), names, phones, strict=True):
-                    made.append((persons.keys[person].tobytes(), *persons.number(person), name, phone))
+                rows = pa.array(np.flatnonzero(accepted))
+                who = persons.which[accepted]
+                name, phone = (hidden[n].take(rows) if n in hidden else None for n in ("name", "phone"))
             else:
-                for person in self._roster.unsealed(persons, accepted):
-                    made.append((persons.keys[person].tobytes(), *persons.number(person), None, None))
-        return _secrets_batch(list(dict.fromkeys(made)))
+                who = self._roster.unsealed(persons, accepted)
+                name = phone = None
+            nothing = pa.nulls(len(who), pa.string())
+            at = pa.array(who)
+            keys = _key_array(persons.keys[who], np.ones(len(who), np.bool_))
+            columns = [keys, types.take(at), numbers.take(at), name or nothing, phone or nothing]
+            made.append(pa.record_batch(columns, schema=SECRETS))
+        return made
 
 
 def _secrets_batch(rows: list[Secret]) -> pa.RecordBatch:

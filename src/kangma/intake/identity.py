@@ -112,11 +112,16 @@ class Named:
     digits: NDArray[np.int64]  # (r,) their first 17 digits, ascending
     others: list[tuple[str, str]]  # (m - r,)
 
-    def number(self, person: int) -> tuple[str, str]:
-        resident = len(self.residents)
-        return (
-            ("10", self.residents[person].decode()) if person < resident else self.others[person - resident]
-        )
+    def documents(self) -> tuple[pa.StringArray, pa.StringArray]:
+        """(types (m,), normalised numbers (m,))."""
+        r = len(self.residents)
+        starts = pa.py_buffer(np.arange(r + 1, dtype=np.int32) * 18)
+        numbers = pa.StringArray.from_buffers(r, starts, pa.py_buffer(np.ascontiguousarray(self.residents)))
+        types = pa.repeat(pa.scalar("10"), r)
+        if not self.others:
+            return types, numbers
+        loose = [pa.array(part, pa.string()) for part in zip(*self.others, strict=True)]
+        return pa.concat_arrays([types, loose[0]]), pa.concat_arrays([numbers, loose[1]])
 
     @property
     def column(self) -> NDArray[np.uint8]:
@@ -174,24 +179,23 @@ class Roster:
                 keys = np.concatenate([keys, np.frombuffer(b"".join(found), np.uint8).reshape(-1, KEY_BYTES)])
         return Named(keys, which, ok, texts, persons, others)
 
-    def unsealed(self, named: Named, accepted: NDArray[np.bool_]) -> list[int]:
+    def unsealed(self, named: Named, accepted: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Persons of `named` in accepted rows whom no earlier call has returned (as far as capacity reaches)."""
-        used = np.zeros(len(named.keys), np.bool_)
-        used[named.which[accepted & named.ok]] = True
+        fresh = np.zeros(len(named.keys), np.bool_)
+        fresh[named.which[accepted & named.ok]] = True
         r = len(named.residents)
-        at = np.minimum(np.searchsorted(self._known, named.digits), max(len(self._known) - 1, 0))
-        known = self._known[at] == named.digits if len(self._known) else np.zeros(r, np.bool_)
-        fresh = used[:r].copy()
-        fresh[known] &= ~self._sealed[at[known]]
-        self._sealed[at[known & used[:r]]] = True
-        new: list[int] = np.flatnonzero(fresh).tolist()
+        if len(self._known) and r:
+            at = np.minimum(np.searchsorted(self._known, named.digits), len(self._known) - 1)
+            known = self._known[at] == named.digits
+            used = fresh[:r].copy()
+            fresh[:r] &= ~(known & self._sealed[at])
+            self._sealed[at[known & used]] = True
         for person in range(r, len(named.keys)):
             key = named.keys[person].tobytes()
-            if used[person] and key not in self._others_sealed:
-                new.append(person)
-                if len(self._others_sealed) < self._capacity:
-                    self._others_sealed.add(key)
-        return new
+            fresh[person] &= key not in self._others_sealed
+            if fresh[person] and len(self._others_sealed) < self._capacity:
+                self._others_sealed.add(key)
+        return np.flatnonzero(fresh)
 
     def _resident_keys(self, persons: NDArray[np.int64], texts: NDArray[np.bytes_]) -> NDArray[np.uint8]:
         keys = np.empty((len(persons), KEY_BYTES), np.uint8)

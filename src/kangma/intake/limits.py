@@ -20,15 +20,14 @@ class Limits:
     digits: int = 18  # numbers whose parsing is quadratic; before and after the point each → too_many_digits
     message_bytes: int = 16 * MIB  # one message that must be held whole: FHIR, HL7 v2, JSON → too_many_bytes
     inflated_bytes: int = 16 << 30  # a small file that claims to unpack into a large one → inflates_too_much
-    inflated_ratio: int = (
-        1_000  # unpacked to packed; honest columns of one repeated value stay below → inflates_too_much
-    )
+    inflated_ratio: int = 1_000  # unpacked to packed; honest tables stay below 100 → inflates_too_much
     inflated_chunk: int = 256 * MIB  # one column of one Parquet row group, unpacked → inflates_too_much
-    footer_bytes: int = (
-        16 * MIB
-    )  # a Parquet footer, parsed before anything can be checked → inflates_too_much
+    inflated_page: int = 64 * MIB  # one page, which a reader unpacks whole → inflates_too_much
+    pages: int = 200_000  # endless tiny pages, each with a header to read → inflates_too_much
+    footer_bytes: int = 4 * MIB  # a Parquet footer, read before anything can be checked → inflates_too_much
     batch_rows: int = 65_536  # rows held as columns at a time: our own memory, not the sender's fault
     batch_bytes: int = 64 * MIB  # cells held at a time, when a dictionary repeats long ones
+    repeated_bytes: int = 256  # a value that a Parquet dictionary may repeat for every row of a batch in full
     known_persons: int = 1_000_000  # person keys remembered while one input is read, 25 bytes each
 
 

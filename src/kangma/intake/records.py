@@ -172,7 +172,10 @@ def csv_pieces(source: BinaryIO, limits: Limits, *, size: int = BLOCK) -> Iterat
 
 def _regular(text: bytes, last: bool, line: int, limits: Limits) -> tuple[Block | None, int]:
     """The records that are complete in `text` if all of them are regular, and how many bytes they take."""
-    if b"\0" in text or text.count(b"\r") != text.count(b"\r\n") + (last and text.endswith(b"\r")):
+    if b"\0" in text:
+        return None, 0
+    returns = b"\r" in text
+    if returns and text.count(b"\r") != text.count(b"\r\n") + (last and text.endswith(b"\r")):
         return None, 0
     codes = np.frombuffer(text, np.uint8)
     breaks = np.flatnonzero(codes == _LF)
@@ -190,9 +193,8 @@ def _regular(text: bytes, last: bool, line: int, limits: Limits) -> tuple[Block 
         return None, 0
     if len(quotes):
         before = np.where(quotes[::2] > 0, codes[quotes[::2] - 1], _LF)
-        after = np.where(
-            quotes[1::2] + 1 < len(codes), codes[np.minimum(quotes[1::2] + 1, len(codes) - 1)], _LF
-        )
+        beyond = quotes[1::2] + 1
+        after = np.where(beyond < len(codes), codes[np.minimum(beyond, len(codes) - 1)], _LF)
         opens = (before == _COMMA) | (before == _LF) | (before == _QUOTE)
         closes = (after == _COMMA) | (after == _LF) | (after == _CR) | (after == _QUOTE)
         if not (opens.all() and closes.all()):
@@ -200,10 +202,8 @@ def _regular(text: bytes, last: bool, line: int, limits: Limits) -> tuple[Block 
     starts = np.concatenate([np.zeros(1, np.int64), stops + 1])
     ends = np.append(stops, cut) if last else stops
     starts = starts[: len(ends)]
-    returns = (
-        (ends > starts) & (codes[np.maximum(ends - 1, 0)] == _CR) if len(codes) else np.zeros(len(ends), bool)
-    )
-    ends = ends - returns
+    if returns and len(ends):
+        ends = ends - ((ends > starts) & (codes[np.maximum(ends - 1, 0)] == _CR))
     if len(ends) and int((ends - starts).max()) > limits.line_bytes:
         return None, 0
     filled = ends > starts
@@ -323,7 +323,8 @@ def line_pieces(source: BinaryIO, limits: Limits, *, size: int = BLOCK) -> Itera
                 cut = found.last_cut and end == len(found)
                 yield Lines(found.text, found.starts[part], found.ends[part], found.lines[part], cut)
         pending = text[whole:]
-        if torn:
+        if torn and len(pending) <= limits.line_bytes:
+            check_utf8(pending[:-torn], line)
             yield [Record(line, pending[:-torn], None, Fault.CUT, True)]
         elif len(pending) > limits.line_bytes:
             yield [Record(line, None, None, Fault.LONG)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ from kangma.intake.identity import KEY_BYTES, Keyer
 from kangma.intake.kinds import Kind, Type
 from kangma.intake.limits import Limits
 from kangma.intake.records import BLOCK, Block, Fault, Lines, Record, csv_pieces, line_pieces
-from kangma.intake.texts import lengths
+from kangma.intake.thrift import Claims, claims
 
 Form = Literal["csv", "ndjson", "parquet"]
 
@@ -405,20 +404,18 @@ _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 def _read_parquet(
     source: BinaryIO, kind: Kind, keyer: Keyer, limits: Limits, inside: bool
 ) -> Iterator[Batch]:
-    metadata = _checked_metadata(source, limits)
-    names = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
-    layout = Layout.of(kind, names, keys_allowed=inside)
+    claimed = claims(source, limits)
+    layout = Layout.of(kind, claimed.names, keys_allowed=inside)
     count = _Count(limits)
     reading = Reading(layout, keyer, limits, layout.given)
-    for rows in _parquet_rows(source, layout, limits):
-        arrays = {name: _texts(rows.column(name), name, layout) for name in layout.given}
+    for rows, arrays in _parquet_rows(source, layout, claimed, limits):
         widest = sum(_longest(array) for array in arrays.values()) or 1
         step = max(1, min(limits.batch_rows, limits.batch_bytes // widest))
-        for start in range(0, rows.num_rows, step):
+        for start in range(0, rows, step):
             part = {name: array.slice(start, step) for name, array in arrays.items()}
-            numbers = count.next(min(step, rows.num_rows - start))
+            numbers = count.next(min(step, rows - start))
             yield reading.batch(Sheet(numbers, None, part, partial(_row_text, list(part.values()))))
-    if count.rows != metadata.num_rows:
+    if count.rows != claimed.rows:
         raise Refused(Code.UNREADABLE, hint="the file holds another number of rows than it says")
     if not count.rows:
         empty = {name: pa.array([], pa.string()) for name in layout.given}
@@ -429,59 +426,39 @@ def _row_text(arrays: list[pa.Array], i: int) -> str:
     return csv_line(cell_text(array[i]) for array in arrays)
 
 
-def _checked_metadata(source: BinaryIO, limits: Limits) -> pq.FileMetaData:
-    """The footer, once its own claims are within the limits; nothing else has been read then."""
-    size = source.seek(0, io.SEEK_END)
-    if size > limits.file_bytes:
-        raise Refused(Code.TOO_MANY_BYTES, hint=f"at most {limits.file_bytes} bytes a file")
-    source.seek(0)
-    if source.read(4) != b"PAR1" or size < 12:
-        raise Refused(Code.UNREADABLE, hint="this is no Parquet file")
-    source.seek(size - 8)
-    tail = source.read(8)
-    if tail[4:] != b"PAR1":
-        raise Refused(Code.UNREADABLE, hint="this is no Parquet file, or its end is cut off")
-    if int.from_bytes(tail[:4], "little") > limits.footer_bytes:
-        raise Refused(Code.INFLATES_TOO_MUCH, hint=f"a footer of at most {limits.footer_bytes} bytes")
-    source.seek(0)
-    try:
-        metadata = pq.read_metadata(source)
-        chunks = [
-            (int(c.total_compressed_size), int(c.total_uncompressed_size))
-            for g in range(metadata.num_row_groups)
-            for c in (
-                metadata.row_group(g).column(i) for i in range(min(metadata.num_columns, limits.columns))
-            )
-        ]
-    except (pa.ArrowException, OSError, ValueError, OverflowError):
-        raise Refused(Code.UNREADABLE, hint="the Parquet footer cannot be read") from None
-    if metadata.num_columns > limits.columns:
-        raise Refused(Code.TOO_MANY_COLUMNS, hint=f"at most {limits.columns} columns")
-    if metadata.num_rows > limits.rows:
-        raise Refused(Code.TOO_MANY_ROWS, hint=f"at most {limits.rows} rows a file; send it in parts")
-    if sum(c for c, _ in chunks) > size or any(min(pair) < 0 for pair in chunks):
-        raise Refused(Code.UNREADABLE, hint="the Parquet footer contradicts the file")
-    unpacked = sum(u for _, u in chunks)
-    if unpacked > min(limits.inflated_bytes, limits.inflated_ratio * size) or any(
-        u > limits.inflated_chunk for _, u in chunks
-    ):
-        raise Refused(Code.INFLATES_TOO_MUCH, hint=f"at most {limits.inflated_ratio} times its size")
-    return metadata
-
-
-def _parquet_rows(source: BinaryIO, layout: Layout, limits: Limits) -> Iterator[pa.RecordBatch]:
+def _parquet_rows(
+    source: BinaryIO, layout: Layout, claimed: Claims, limits: Limits
+) -> Iterator[tuple[int, dict[str, pa.Array]]]:
+    """(rows, columns as a Sheet holds them) of each batch. Raises Refused."""
+    names = list(layout.given)
     try:
         source.seek(0)
         file = pq.ParquetFile(source)
-        texts = [f.name for f in file.schema_arrow if _is_text(f.type)]
+        texts = [f.name for f in file.schema_arrow if f.name in names and _is_text(f.type)]
+        # Texts stay in their dictionary: a long one that a few bytes repeat a million times is held once. Columns of
+        # mostly plain values have none, and making one is slow; they are read as they stand if no value of the
+        # dictionary that precedes them is long.
+        long = set(_long_values(source, texts, claimed, limits))
+        keep = [name for name in texts if name in long or name not in claimed.mostly_plain]
         source.seek(0)
-        # Strings stay in their dictionary: a long value that a few bytes repeat a million times is held once.
-        file = pq.ParquetFile(source, read_dictionary=texts, pre_buffer=False)
-        batches = file.iter_batches(limits.batch_rows, columns=list(layout.given), use_threads=False)
+        file = pq.ParquetFile(source, read_dictionary=keep, pre_buffer=False)
+        batches = file.iter_batches(limits.batch_rows, columns=names, use_threads=False)
         while (batch := next(batches, None)) is not None:
-            yield batch
-    except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError, TypeError):
+            yield batch.num_rows, {name: _texts(batch.column(name), name, layout) for name in names}
+    except (pa.ArrowException, OSError, ValueError, OverflowError, LookupError, TypeError):
         raise Refused(Code.UNREADABLE, hint="the Parquet file is damaged") from None
+
+
+def _long_values(source: BinaryIO, texts: list[str], claimed: Claims, limits: Limits) -> Iterator[str]:
+    """Text columns with a dictionary in which some value is longer than what may be repeated for every row."""
+    wanted = [name for name in texts if name in claimed.mostly_plain]
+    for group in range(claimed.groups if wanted else 0):
+        source.seek(0)
+        file = pq.ParquetFile(source, read_dictionary=wanted, pre_buffer=False)
+        # One row brings the whole dictionary of its row group with it.
+        row = next(file.iter_batches(1, row_groups=[group], columns=wanted, use_threads=False), None)
+        if row is not None:
+            yield from (name for name in wanted if _longest(row.column(name)) > limits.repeated_bytes)
 
 
 def _is_text(type_: pa.DataType) -> bool:
@@ -492,45 +469,41 @@ def _is_text(type_: pa.DataType) -> bool:
 
 def _texts(array: pa.Array, name: str, layout: Layout) -> pa.Array:
     """A Parquet column as a Sheet holds it. Raises Refused: bad_value for a type that fits no column, not_utf8."""
-    where = Where(column=name)
-    try:
-        if pa.types.is_dictionary(array.type) and _is_text(array.type):
-            texts = array.dictionary.cast(pa.string())
-            texts.validate(full=True)
-            texts = pc.fill_null(texts, "")
-            index = array.indices.cast(pa.int32())
-            if index.null_count:
-                index = pc.fill_null(index, len(texts))
-                texts = pa.concat_arrays([texts, pa.array([""])])
-            return pa.DictionaryArray.from_arrays(index, texts)
-        if pa.types.is_timestamp(array.type):
-            if array.type.tz is None:
-                raise Refused(Code.TIME_WITHOUT_OFFSET, where, "a timestamp column needs a time zone")
-            ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[array.type.unit]
-            counted = array.cast(pa.int64())
-            seconds = pc.fill_null(counted, 0).to_numpy() // ticks
-            return pa.array(seconds, mask=~counted.is_valid().to_numpy(zero_copy_only=False))
-        if (
-            pa.types.is_fixed_size_binary(array.type)
-            and array.type.byte_width == KEY_BYTES
-            and name in layout.keyed
-        ):
-            return pa.array(
-                [None if v is None else v.hex() for v in array.to_pylist()], pa.string()
-            ).fill_null("")
-        simple = pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_date32
-        if _is_text(array.type) or any(test(array.type) for test in simple):
-            texts = pc.fill_null(array.cast(pa.string()), "")
-            texts.validate(full=True)
-            return texts
-    except pa.ArrowInvalid:
-        raise Refused(Code.NOT_UTF8, where) from None
+    where, type_ = Where(column=name), array.type
+    if pa.types.is_dictionary(type_) and _is_text(type_):
+        texts = _utf8(array.dictionary.cast(pa.string()), where)
+        index = array.indices.cast(pa.int32())
+        if index.null_count:
+            index = pc.fill_null(index, len(texts))
+            texts = pa.concat_arrays([texts, pa.array([""])])
+        return pa.DictionaryArray.from_arrays(index, texts)
+    if pa.types.is_timestamp(type_):
+        if type_.tz is None:
+            raise Refused(Code.TIME_WITHOUT_OFFSET, where, "a timestamp column needs a time zone")
+        ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[type_.unit]
+        counted = array.cast(pa.int64())
+        seconds = pc.fill_null(counted, 0).to_numpy() // ticks
+        return pa.array(seconds, mask=~counted.is_valid().to_numpy(zero_copy_only=False))
+    if pa.types.is_fixed_size_binary(type_) and type_.byte_width == KEY_BYTES and name in layout.keyed:
+        return pa.array(["" if v is None else v.hex() for v in array.to_pylist()], pa.string())
+    simple = pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_date32
+    if _is_text(type_) or any(test(type_) for test in simple):
+        return _utf8(array.cast(pa.string()), where)
     raise Refused(Code.BAD_VALUE, where, "texts, numbers, dates, or timestamps with a time zone")
+
+
+def _utf8(texts: pa.StringArray, where: Where) -> pa.StringArray:
+    """The texts with empty ones for missing ones. Parquet readers do not check what they call text."""
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        raise Refused(Code.NOT_UTF8, where, "texts must be UTF-8") from None
+    return pc.fill_null(texts, "")
 
 
 def _longest(array: pa.Array) -> int:
     """Bytes of the longest value."""
     texts = array.dictionary if pa.types.is_dictionary(array.type) else array
-    if not pa.types.is_string(texts.type) or not len(texts):
+    if not _is_text(texts.type) or not len(texts):
         return 8
-    return int(lengths(texts).max())
+    return int(pc.max(pc.binary_length(texts)).as_py() or 0)

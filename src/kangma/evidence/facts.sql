@@ -239,8 +239,7 @@ with met as (
         list_filter(c.infected, lambda x: meets(s.entered_at, s.left_at, x.from_at, x.to_at)) as infected,
         list_filter(c.risk, lambda x: meets(s.entered_at, s.left_at, x.from_at, x.to_at)) as risk
     from stays as s
-    left join county_stretches as c on c.county = s.county
-    where s.county is not null
+    inner join county_stretches as c on c.county = s.county
 ),
 
 paired as (
@@ -284,6 +283,10 @@ select
 from (
     select * exclude (pairs), unnest(case when len(pairs) > 0 then pairs else [null] end) as pair
     from shaped
+    union all
+    select s.*, null as pair
+    from stays as s
+    where s.county is not null and not exists (select 1 from county_stretches as c where c.county = s.county)
 )
 
 -- name: city_entries
@@ -658,11 +661,16 @@ where not exists (select 1 from live_cases as k where k.case_id = e.case_id and 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- People
 
+-- name: without_registration
+select p.person
+from ($persons) as p
+where not exists (select 1 from live_people as l where l.person = p.person)
+
 -- name: unregistered
 -- Persons without a registration of whom something else is known, by their other documents.
-select distinct person
-from ($documents)
-where person not in (select person from live_people)
+select distinct d.person
+from ($documents) as d
+where d.person in (select person from without_registration)
 
 -- name: people
 -- One row per person of whom anything live is known, registered or not: a rule may ask where somebody is of whom only
@@ -679,8 +687,10 @@ from (
     union all
     select person, null as birth_date, null as nationality, null as district from unregistered
     union all
-    select person, null as birth_date, null as nationality, null as district
-    from traced
-    where person not in (select person from live_people) and person not in (select person from unregistered)
+    select t.person, null as birth_date, null as nationality, null as district
+    from traced as t
+    where
+        not exists (select 1 from live_people as l where l.person = t.person)
+        and not exists (select 1 from unregistered as u where u.person = t.person)
 ) as p
 left join absences as a on a.person = p.person

@@ -43,7 +43,7 @@ from (
         ) as place_in_line
     from (
         select r.*, $text as words
-        from $rows as r
+        from $rows as r $keys
         where r.document_id is not null and hash(r.feed, r.document_id) in (select document from $versions)
     )
 )
@@ -52,7 +52,7 @@ where place_in_line = 1
 -- name: taken_rows
 -- Documents without an id of their own that a retraction names by their derived id.
 select * exclude (words)
-from (select r.*, $text as words from $rows as r where r.document_id is null) as d
+from (select r.*, $text as words from $rows as r $keys where r.document_id is null) as d
 where exists (
     select 1
     from retracted_documents as t
@@ -81,7 +81,10 @@ from pairs
 group by one, other
 having not bool_or(undo)
 
--- name: live_people
+-- name: registered_twice
+select person from registrations group by person having count(*) > 1
+
+-- name: registered_once_and_for_all
 -- One row per person. Several registrations (two feeds, or two papers of one person): column by column the word of the
 -- highest version, then of the greatest text, that says anything.
 select
@@ -92,26 +95,40 @@ select
     arg_max(guardian, (document_version, words)) as guardian
 from (
     select r.*, $text as words
-    from registrations as r
+    from registrations as r $keys
     where r.person in (select person from registered_twice)
 )
 group by person
-union all
+
+-- name: live_people
 select person, birth_date, nationality, district, guardian
-from registrations
-where person not in (select person from registered_twice)
+from registrations as r
+where not exists (select 1 from registered_twice as t where t.person = r.person)
+union all
+select person, birth_date, nationality, district, guardian from registered_once_and_for_all
 
--- name: registered_twice
-select person from registrations group by person having count(*) > 1
+-- name: described_twice
+select place from described_places group by place having count(*) > 1
 
--- name: live_places
+-- name: described_once_and_for_all
 -- One row per place: the whole row of the highest version, then of the greatest text.
 select * exclude (feed, document_id, document_version, words, place_in_line)
 from (
     select *, row_number() over (partition by place order by document_version desc, words desc) as place_in_line
-    from (select r.*, $text as words from described_places as r)
+    from (
+        select r.*, $text as words
+        from described_places as r $keys
+        where r.place in (select place from described_twice)
+    )
 )
 where place_in_line = 1
+
+-- name: live_places
+select * exclude (feed, document_id, document_version)
+from described_places as r
+where not exists (select 1 from described_twice as t where t.place = r.place)
+union all
+select * from described_once_and_for_all
 
 -- name: live_cases
 -- One row per case and person: all live reports of it taken together. A moment that only one report knows is known;

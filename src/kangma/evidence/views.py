@@ -19,6 +19,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from string import Template
@@ -60,10 +61,21 @@ _REPEATED = ("vaccinations", "cases", "entries", "purchases", "clinic_visits", "
 # Facts made once, because making them is work and they are few; the others are views.
 _SMALL = ("contacts", "risk_stays", "city_entries", "missed_rounds")
 
-# Kinds of which one person's facts need only that person's documents. Visits are asked for by `stays`, `risk_stays`.
+# What a fact needs at least: without any of one of these kinds ("a|b": of both) it has no row.
+_NEEDED = {
+    "contacts": "contacts",
+    "risk_stays": "areas|area_lists area_stays|visits",
+    "county_stays": "area_stays",
+    "city_entries": "city_entries",
+    "missed_rounds": "screening_rounds people",
+    "occupations": "occupations",
+    "exposures": "cases",
+    "companions": "cases",
+}
+
+# Kinds of which one person's facts need only that person's documents; visits too, of which they need few.
 _PERSONAL = (
     "people",
-    "visits",
     "tests",
     "vaccinations",
     "contacts",
@@ -136,23 +148,30 @@ def _word(column: Column, value: object) -> str | None:
     return str(value)
 
 
-def _text_of(kind: Kind, *, feed: str = "r.feed") -> str:
-    """The SQL twin of `row_text`, over a row r of raw_<kind>."""
-    words = [f"'{kind.name}'", feed]
+def _text_of(kind: Kind) -> dict[str, str]:
+    """The SQL twin of `row_text` over a row r of raw_<kind>: `text`, and the joins `keys` that it needs.
+
+    Numbers of persons and places differ from one store to the next, so the text names them by their keys.
+    """
+    words, joins = [f"'{kind.name}'", "r.feed"], ""
     for column in kind.stored:
         name = f'r."{column.name}"'
         if column.type is Type.PERSON:
-            words.append(f"(select lower(hex(k.key)) from person_keys as k where k.person = {name})")
+            key = f"key_of_{column.name}"
+            joins += f"\nleft join person_keys as {key} on {key}.person = {name}"
+            words.append(f"lower(hex({key}.key))")
         elif column.name == "place_id" and kind.name != "places":
-            words.append("(select k.place_id from place_numbers as k where k.place = r.place)")
+            joins += "\nleft join place_numbers as key_of_place on key_of_place.place = r.place"
+            words.append("key_of_place.place_id")
         elif column.type is Type.REAL:
+            units = f"{name} * 1e7"
             words.append(
-                f"case when isfinite({name} * 1e7) and abs({name} * 1e7) < 4611686018427387904.0"
-                f" then floor({name} * 1e7 + 0.5)::bigint::varchar end"
+                f"case when isfinite({units}) and abs({units}) < {2**62}.0"
+                f" then floor({units} + 0.5)::bigint::varchar end"
             )
         else:
             words.append(f"{name}::varchar")
-    return " || ".join(f"netstring({word})" for word in words)
+    return {"text": " || ".join(f"netstring({word})" for word in words), "keys": joins}
 
 
 # What a connection is given ------------------------------------------------------------------------------------------
@@ -169,58 +188,93 @@ def prepare(con: duckdb.DuckDBPyConnection, *, city: City, persons: str | None =
     live, facts = statements("live.sql"), statements("facts.sql")
     rows = {name: f"raw_{name}" for name in KINDS}
 
+    # What was taken back, and who is who.
     _table(con, "retracted_documents", live["retracted_documents"])
     _table(con, "retracted_spans", live["retracted_spans"])
-    _live(con, KINDS["identities"], rows["identities"], merged=False)
+    _view(con, "live_retractions", "select * from raw_retractions")
+    taken = _Taken.of(con)
+    _live(con, "identities", rows, taken, merged=False)
     merged = _canonical(con)
 
     # What concerns areas, counties and cases concerns everybody; it is little.
-    for name in KINDS:
-        if name not in _PERSONAL and name not in ("identities", "retractions"):
-            _live(con, KINDS[name], rows[name], merged=merged)
-    _view(con, "live_retractions", "select * from raw_retractions")
-    _view(con, "live_places", Template(live["live_places"]).substitute(text=_text_of(KINDS["places"])))
+    for name in ("cases", "areas", "area_lists", "counties", "screening_rounds"):
+        _live(con, name, rows, taken, merged=merged)
     _view(con, "live_cases", live["live_cases"])
+    _counties(con, city)
+    for name in ("area_spans", "area_counties", "county_stretches", "border_counties", "case_heads"):
+        _table(con, name, facts[name])
+    if persons is not None:
+        rows["places"] = _some(
+            con,
+            "places",
+            "place in (select place from raw_places where area_id in (select area_id from area_spans))",
+        )
+    _live(con, "places", rows, taken, merged=merged)
+    _fold(con, "described", KINDS["places"])
+    _view(con, "live_places", live["live_places"])
+    _table(con, "risky_places", facts["risky_places"])
 
+    # What concerns persons.
     if persons is not None:
         _reach(con, persons)
         for name in _PERSONAL:
-            if name != "visits":
-                rows[name] = _some(con, name, "person in (select person from reached_numbers)")
-    for name in _PERSONAL:
-        if name != "visits":
-            _live(con, KINDS[name], rows[name], merged=merged)
-    _people(con)
-
-    _counties(con, city, rows)
-    for name in ("area_spans", "area_counties", "county_stretches", "border_counties", "risky_places"):
-        _table(con, name, facts[name])
-    if persons is not None:
-        # Segments of visits are sorted by place: asked by place, few of them are read.
-        rows["visits"] = _some(
-            con,
-            "visits",
-            "person in (select person from reached_numbers) and place in (select place from risky_places)",
-        )
-    _live(con, KINDS["visits"], rows["visits"], merged=merged)
+            rows[name] = _some(con, name, "person in (select person from reached_numbers)")
+        # Segments of visits are sorted by place: asked by place as well, few of them are read.
+        near = "person in (select person from reached_numbers) and place in (select place from risky_places)"
+        rows["visits"] = _some(con, "visits", near)
+    for name in (*_PERSONAL, "visits"):
+        _live(con, name, rows, taken, merged=merged)
+    _fold(con, "registered", KINDS["people"])
+    _view(con, "live_people", live["live_people"])
+    _spell(con, city, rows)
     _view(con, "stays", facts["stays"])
-    for name in ("absences", "tubes", "rounds", "round_triples", "case_heads"):
+    for name in ("absences", "tubes", "rounds", "round_triples"):
         _table(con, name, facts[name])
     _traced(con)
-    substitutes = {"telecom_stay": city.telecom_hours * HOUR, "itinerary": city.itinerary_days * DAY}
+
+    known = {name: count for name, (count, _) in _census(con, rows).items()}
+    lengths = {"telecom_stay": city.telecom_hours * HOUR, "itinerary": city.itinerary_days * DAY}
+    wanted = "\nwhere person in (select person from wanted)" if persons is not None else ""
     for name in sorted(FACTS, key="people".__eq__):  # people last: who is known depends on the other facts
         if name == "people":
-            _unregistered(con, facts["unregistered"])
-        statement = f"select * from live_{name}" if name in _REPEATED else facts[name]
-        columns = ", ".join(f'"{c}"::{_FACT_DUCK[t]} as "{c}"' for c, (t, _) in FACTS[name].columns.items())
-        wanted = "where person in (select person from wanted)" if persons is not None else ""
-        make = _table if name in _SMALL else _view
-        make(
-            con,
-            f"fact_{name}",
-            f"select person::uinteger as person, {columns}\n"
-            f"from (\n{Template(statement).substitute(substitutes)}\n)\n{wanted}",
-        )
+            _unregistered(con, wanted=persons is not None)
+        columns = FACTS[name].columns
+        if not all(any(known[kind] for kind in group.split("|")) for group in _NEEDED.get(name, "").split()):
+            nothing = ", ".join(f'null::{_FACT_DUCK[t]} as "{c}"' for c, (t, _) in columns.items())
+            select = f"select null::uinteger as person, {nothing} where false"
+        else:
+            statement = f"select * from live_{name}" if name in _REPEATED else facts[name]
+            typed = ", ".join(f'"{c}"::{_FACT_DUCK[t]} as "{c}"' for c, (t, _) in columns.items())
+            body = Template(statement).substitute(lengths)
+            select = f"select person::uinteger as person, {typed}\nfrom (\n{body}\n){wanted}"
+        (_table if name in _SMALL else _view)(con, f"fact_{name}", select)
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What kinds of retraction there are at all."""
+
+    by_id: bool
+    by_row: bool  # some of the ids are derived ones
+    by_span: bool
+
+    @classmethod
+    def of(cls, con: duckdb.DuckDBPyConnection) -> _Taken:
+        found = con.execute(
+            "select count(*) > 0, coalesce(bool_or(starts_with(document_id, 'row-')), false),"
+            " (select count(*) > 0 from retracted_spans) from retracted_documents"
+        ).fetchone()
+        assert found is not None
+        return cls(*found)
+
+
+def _census(con: duckdb.DuckDBPyConnection, rows: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+    """Per kind, how many rows its relation has and how many of them bear a document id."""
+    counts = " union all ".join(
+        f"select '{kind}' as kind, count(*) as documents, count(document_id) as named from {relation}"
+        for kind, relation in rows.items()
+    )
+    return {kind: (documents, named) for kind, documents, named in con.execute(counts).fetchall()}
 
 
 def _table(con: duckdb.DuckDBPyConnection, name: str, statement: str) -> None:
@@ -231,10 +285,8 @@ def _view(con: duckdb.DuckDBPyConnection, name: str, statement: str) -> None:
     con.execute(f"create or replace view {name} as\n{statement}")
 
 
-def _count(con: duckdb.DuckDBPyConnection, what: str) -> int:
-    found = con.execute(f"select count({what.split(' ', 1)[0]}) from {what.split(' ', 1)[1]}").fetchone()
-    assert found is not None
-    return int(found[0])
+def _any(con: duckdb.DuckDBPyConnection, relation: str) -> bool:
+    return con.execute(f"select 1 from {relation} limit 1").fetchone() is not None
 
 
 def _macros(con: duckdb.DuckDBPyConnection) -> None:
@@ -250,44 +302,43 @@ def _macros(con: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _live(con: duckdb.DuckDBPyConnection, kind: Kind, rows: str, *, merged: bool) -> None:
-    """The view of what counts of `rows`. Each step is left out where it has nothing to do, so that the bulk kinds,
-    which come without ids, stay a plain scan."""
+def _live(
+    con: duckdb.DuckDBPyConnection, name: str, relations: Mapping[str, str], taken: _Taken, *, merged: bool
+) -> None:
+    """The view of what counts of a kind's rows. Each step is left out where it has nothing to do, so that the bulk
+    kinds, which come without ids, stay a plain scan."""
     live = statements("live.sql")
-    name, columns, at = kind.name, raw_columns(kind), _moment(kind, "r.")
-    named = _count(con, f"document_id {rows}") > 0
+    kind, rows = KINDS[name], relations[name]
+    columns, at = raw_columns(kind), _moment(kind, "r.")
+    documents, named = _census(con, {name: rows})[name]
     source, unless = rows, []
 
     if named:
         _table(con, f"versions_{name}", Template(live["versions"]).substitute(rows=rows))
-        if _count(con, f"* versions_{name}"):
-            fill = {
-                "rows": rows,
-                "versions": f"versions_{name}",
-                "at": _moment(kind, "") or "null::bigint",
-                "text": _text_of(kind),
-            }
+        if _any(con, f"versions_{name}"):
+            last = _moment(kind, "") or "null::bigint"
+            fill = {"rows": rows, "versions": f"versions_{name}", "at": last, **_text_of(kind)}
             _table(con, f"newest_{name}", Template(live["newest"]).substitute(fill))
             source = (
                 f"(select * from {rows} where document_id is null"
                 f" or hash(feed, document_id) not in (select document from versions_{name})"
                 f" union all select * from newest_{name})"
             )
-        if _count(con, "* retracted_documents"):
+        if taken.by_id:
             unless.append(
                 "not exists (select 1 from retracted_documents as t"
                 " where t.document_id = r.document_id and (t.feed is null or t.feed = r.feed))"
             )
-    if _count(con, "* retracted_spans"):
+    if documents and taken.by_span:
         inside = (
             f"(t.from_at is null or t.from_at <= {at}) and (t.to_at is null or {at} < t.to_at)"
             if at
             else "t.from_at is null and t.to_at is null"
         )
         unless.append(f"not exists (select 1 from retracted_spans as t where t.feed = r.feed and {inside})")
-    if _count(con, "* retracted_documents where starts_with(document_id, 'row-')"):
-        _table(con, f"taken_{name}", Template(live["taken_rows"]).substitute(rows=rows, text=_text_of(kind)))
-        if _count(con, f"* taken_{name}"):
+    if documents > named and taken.by_row:
+        _table(con, f"taken_{name}", Template(live["taken_rows"]).substitute(rows=rows, **_text_of(kind)))
+        if _any(con, f"taken_{name}"):
             same = " and ".join(f't."{c}" is not distinct from r."{c}"' for c in columns)
             unless.append(f"not exists (select 1 from taken_{name} as t where {same})")
 
@@ -305,6 +356,14 @@ def _live(con: duckdb.DuckDBPyConnection, kind: Kind, rows: str, *, merged: bool
         _FOLDED.get(name, f"live_{name}"),
         f"select {', '.join(selected)}\nfrom {source} as r{joins}{where}",
     )
+
+
+def _fold(con: duckdb.DuckDBPyConnection, word: str, kind: Kind) -> None:
+    """Tables `<word>_twice`, and `<word>_once_and_for_all`: the one row of each person or place that has several."""
+    live = statements("live.sql")
+    _table(con, f"{word}_twice", live[f"{word}_twice"])
+    texts = _text_of(kind) if _any(con, f"{word}_twice") else {"text": "''", "keys": ""}
+    _table(con, f"{word}_once_and_for_all", Template(live[f"{word}_once_and_for_all"]).substitute(texts))
 
 
 def _canonical(con: duckdb.DuckDBPyConnection) -> bool:
@@ -388,18 +447,16 @@ def _some(con: duckdb.DuckDBPyConnection, name: str, match: str) -> str:
     rows, some = f"raw_{name}", f"some_{name}"
     _table(con, some, f"select * from {rows} where {match}")
     if name == "tests":  # a tube's positive may have been reported of another person in it
-        con.execute(
-            """
-            insert into some_tests
-            select r.*
+        positives = """
             from raw_tests as r
             where
                 r.result = 'positive'
-                and (r.lab, r.pool_id) in (select (lab, pool_id) from some_tests where pool_id is not null)
-                and r.person not in (select person from reached_numbers)
-            """
-        )
-    if _count(con, f"document_id {some}"):
+                and exists (select 1 from some_tests as t where t.pool_id = r.pool_id and t.lab = r.lab)
+                and not exists (select 1 from reached_numbers as n where n.person = r.person)
+        """
+        if con.execute(f"select 1 {positives} limit 1").fetchone():
+            con.execute(f"insert into some_tests select r.* {positives}")
+    if _any(con, f"{some} where document_id is not null"):
         _table(con, f"matched_{name}", f"select * from {some}")
         _table(
             con,
@@ -409,44 +466,56 @@ def _some(con: duckdb.DuckDBPyConnection, name: str, match: str) -> str:
     return some
 
 
-def _people(con: duckdb.DuckDBPyConnection) -> None:
-    live = statements("live.sql")
-    _table(con, "registered_twice", live["registered_twice"])
-    _view(con, "live_people", Template(live["live_people"]).substitute(text=_text_of(KINDS["people"])))
-
-
-def _unregistered(con: duckdb.DuckDBPyConnection, statement: str) -> None:
-    kinds = [k for k in _PERSONAL if k not in ("people", "visits")]
+def _unregistered(con: duckdb.DuckDBPyConnection, *, wanted: bool) -> None:
+    """Tables `without_registration`, every number without a registration, and `unregistered`, those of them of whom a
+    live document speaks. Most cities have few of either, so documents are looked through for these persons only."""
+    facts = statements("facts.sql")
+    everybody = (
+        "select distinct coalesce(c.canonical, k.person) as person"
+        " from person_keys as k left join canonical as c on c.person = k.person"
+    )
+    persons = "select person from wanted" if wanted else everybody
+    _table(con, "without_registration", Template(facts["without_registration"]).substitute(persons=persons))
+    kinds = [k for k in _PERSONAL if k != "people"]
     sources = [*(f"live_{k}" for k in kinds), "live_cases", "fact_risk_stays"]
     documents = "\n    union all\n    ".join(f"select person from {s}" for s in sources)
-    _table(con, "unregistered", Template(statement).substitute(documents=documents))
+    _table(con, "unregistered", Template(facts["unregistered"]).substitute(documents=documents))
 
 
-def _counties(con: duckdb.DuckDBPyConnection, city: City, rows: Mapping[str, str]) -> None:
-    """Tables `written_counties(written, county, in_city)` and `written_areas(district, written, county, in_city)`:
-    every spelling in the evidence with the county's one name. The names are few; the rows that bear them are many."""
-    written = [f"select county as written from {rows[k]}" for k in ("area_stays", "counties")]
-    written.append(f"select district from {rows['screening_rounds']}")
-    if _count(con, f"* {rows['screening_rounds']}"):
-        written.append(f"select district from {rows['people']}")
-    names = [w for (w,) in con.execute(" union ".join(written)).fetchall() if w is not None]
+def _counties(con: duckdb.DuckDBPyConnection, city: City) -> None:
+    """Table `written_areas(district, written, county, in_city)`: every spelling of an area's county, with its name."""
     pairs = con.execute(
-        f"select district, county from {rows['areas']} union select district, county from {rows['area_lists']}"
+        "select district, county from raw_areas union select district, county from raw_area_lists"
     ).fetchall()
-    for table, columns, found in (
-        ("written_counties", {"written": names}, [city.county(w) for w in names]),
-        (
-            "written_areas",
-            {"district": [d for d, _ in pairs], "written": [c for _, c in pairs]},
-            [city.county_of_area(d, c) for d, c in pairs],
-        ),
-    ):
-        arrays = {name: pa.array(values, pa.string()) for name, values in columns.items()}
-        arrays["county"] = pa.array(found, pa.string())
-        arrays["in_city"] = pa.array([city.in_city(c) for c in found], pa.bool_())
-        con.register("spelled", pa.table(arrays))
-        _table(con, table, "select * from spelled")
-        con.unregister("spelled")
+    columns = {"district": [d for d, _ in pairs], "written": [c for _, c in pairs]}
+    _spelled(con, "written_areas", columns, [city.county_of_area(d, c) for d, c in pairs], city)
+    names = [w for (w,) in con.execute("select distinct county from raw_counties").fetchall()]
+    _spelled(con, "written_counties", {"written": names}, [city.county(w) for w in names], city)
+
+
+def _spell(con: duckdb.DuckDBPyConnection, city: City, rows: Mapping[str, str]) -> None:
+    """Table `written_counties(written, county, in_city)`: every spelling of a county or district in the evidence, with
+    its one name. The spellings are few; the rows that bear them are many."""
+    written = [f"select county as written from {rows[k]}" for k in ("area_stays", "counties")]
+    if _any(con, rows["screening_rounds"]):
+        written += [f"select district from {rows[k]}" for k in ("screening_rounds", "people")]
+    names = [w for (w,) in con.execute(" union ".join(written)).fetchall() if w is not None]
+    _spelled(con, "written_counties", {"written": names}, [city.county(w) for w in names], city)
+
+
+def _spelled(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Mapping[str, list[str | None]],
+    found: list[str],
+    city: City,
+) -> None:
+    arrays = {name: pa.array(values, pa.string()) for name, values in columns.items()}
+    arrays["county"] = pa.array(found, pa.string())
+    arrays["in_city"] = pa.array([city.in_city(c) for c in found], pa.bool_())
+    con.register("spelled", pa.table(arrays))
+    _table(con, table, "select * from spelled")
+    con.unregister("spelled")
 
 
 def _traced(con: duckdb.DuckDBPyConnection) -> None:

@@ -111,6 +111,7 @@ class Staging:
         self._waiting: dict[str, list[pa.RecordBatch]] = {}
         self._sealed: pa.ipc.RecordBatchFileWriter | None = None
         self._known: set[bytes] = set()
+        self.rows = 0  # added so far
 
     def __enter__(self) -> Staging:
         self._state.require_writable()
@@ -138,6 +139,7 @@ class Staging:
             raise ValueError(f"rows of {kind} do not have its schema")
         if rows.num_rows == 0:
             return
+        self.rows += rows.num_rows
         with unavailable_when_the_disk_is():
             waiting = self._waiting.setdefault(kind, [])
             waiting.append(rows)
@@ -181,11 +183,13 @@ class Staging:
         file_digest: str = "",
         tallies: Mapping[str, Tally] | None = None,
         manifest: Manifest | None = None,
+        quarantined: int = 0,
         now: Moment | None = None,
     ) -> Receipt:
         """Everything added is durable and visible to the next absorb when this returns.
 
-        `tallies` brings the refused and quarantined counts by kind; accepted and duplicate are filled in here.
+        `tallies` brings the refused and quarantined counts by kind; accepted and duplicate are filled in here. Pieces
+        that were quarantined raise an alarm.
         Raises Refused (manifest_mismatch) when the manifest's sequence number was taken before by another file.
         """
         for kind in list(self._waiting):
@@ -211,7 +215,9 @@ class Staging:
                             Sealed(*s)
                             for s in zip(columns["row"], columns["part"], columns["sealed"], strict=True)
                         )
-            number = self._register(files, out, file_digest, manifest, now)
+            number = self._register(
+                files, out, file_digest, manifest=manifest, quarantined=quarantined, now=now
+            )
         return Receipt(number, out)
 
     def _place(self, kind: str, tally: Tally) -> dict[str, object] | None:
@@ -254,7 +260,9 @@ class Staging:
         files: list[dict[str, object]],
         tallies: Mapping[str, Tally],
         digest: str,
+        *,
         manifest: Manifest | None,
+        quarantined: int,
         now: Moment | None,
     ) -> int:
         with self._state.registry.write() as on:
@@ -281,6 +289,8 @@ class Staging:
                         at=now,
                     )
                 )
+            if quarantined:
+                raise_alarm(on, "quarantine", self.feed, {"receipt": receipt, "pieces": quarantined}, now)
             if manifest is not None:
                 take_manifest(on, manifest, receipt, now)
         return receipt
@@ -346,7 +356,7 @@ def check_feed(feed: str) -> None:
 def _bounds(con: duckdb.DuckDBPyConnection, kind: Kind, file: Path) -> tuple[int | None, int | None]:
     if kind.at is None:
         return None, None
-    found = con.execute(f"SELECT min({kind.at}), max({kind.at}) FROM {parquet([file])}").fetchall()
+    found = con.execute(f'SELECT min("{kind.at}"), max("{kind.at}") FROM {parquet([file])}').fetchall()
     return found[0][0], found[0][1]
 
 
@@ -363,7 +373,11 @@ def _find_duplicates(
 
     Exact: a 64-bit hash only chooses what is compared, column by column with IS NOT DISTINCT FROM.
     """
-    names = ["document_id", "document_version", *(c.name for c in kind.stored)]
+    names = [
+        "document_id",
+        "document_version",
+        *(f'"{c.name}"' for c in kind.stored),
+    ]  # "at" is a word of SQL
     new = parquet([spooled], row_numbers=True)
     fingerprint = f"hash({', '.join(names)})"
     con.execute("CREATE TEMP TABLE duplicates (file_row_number BIGINT)")
@@ -384,7 +398,7 @@ def _find_duplicates(
         )
     if absorbed:
         state.numbers_on(con)
-        segment_names = [n for n, _ in segment_columns(kind)]
+        segment_names = [f'"{n}"' for n, _ in segment_columns(kind)]
         same = " AND ".join(f"n.{c} IS NOT DISTINCT FROM o.{c}" for c in segment_names)
         con.execute(
             f"INSERT INTO duplicates SELECT n.file_row_number FROM "

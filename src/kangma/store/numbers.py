@@ -130,7 +130,7 @@ def numbered(kind: Kind, relation: str, *, extra: str = "") -> str:
             outputs["place"] = f"k{i}.place"
             outputs["place_id"] = "b.place_id"
         else:
-            outputs[c.name] = f"b.{c.name}"
-    chosen = ", ".join(f"{outputs[name]}::{sql} AS {name}" for name, sql in segment_columns(kind))
+            outputs[c.name] = f'b."{c.name}"'
+    chosen = ", ".join(f'{outputs[name]}::{sql} AS "{name}"' for name, sql in segment_columns(kind))
     where = f" WHERE {' AND '.join(wheres)}" if wheres else ""
     return f"SELECT {extra}{chosen} FROM {relation} b{joins}{where}"

@@ -186,27 +186,27 @@ def absorb(state: State) -> Absorbed:
 def _segments_of(
     con: duckdb.DuckDBPyConnection, state: State, kind: Kind, relation: str
 ) -> list[dict[str, Any]]:
-    order = ORDER.get(kind.name, kind.at or "document_id")
+    order = ORDER.get(kind.name, f'"{kind.at or "document_id"}"')
     if not kind.by_day:
         return [
             write_segment(con, state, kind.name, None, select=numbers.numbered(kind, relation), order=order)
         ]
     found = con.execute(
-        f"SELECT floor({kind.at} / {DAY})::BIGINT AS day, count(*) FROM {relation} GROUP BY day "
+        f'SELECT floor("{kind.at}" / {DAY})::BIGINT AS day, count(*) FROM {relation} GROUP BY day '
         f"ORDER BY count(*) DESC, day"
     ).fetchall()
     days, strays = sorted(d for d, _ in found[:MOST_DAYS]), [d for d, _ in found[MOST_DAYS:]]
     out = []
     for day in days:
         chosen = (
-            f"(SELECT * FROM {relation} WHERE {kind.at} >= {day * DAY} AND {kind.at} < {(day + 1) * DAY})"
+            f'(SELECT * FROM {relation} WHERE "{kind.at}" >= {day * DAY} AND "{kind.at}" < {(day + 1) * DAY})'
         )
         out.append(
             write_segment(con, state, kind.name, day, select=numbers.numbered(kind, chosen), order=order)
         )
     if strays:
         listed = ", ".join(map(str, strays))
-        chosen = f"(SELECT * FROM {relation} WHERE floor({kind.at} / {DAY})::BIGINT IN ({listed}))"
+        chosen = f'(SELECT * FROM {relation} WHERE floor("{kind.at}" / {DAY})::BIGINT IN ({listed}))'
         out.append(
             write_segment(con, state, kind.name, None, select=numbers.numbered(kind, chosen), order=order)
         )
@@ -230,7 +230,7 @@ def write_segment(
     bounds: tuple[int | None, ...] = (None, None, None, None)
     if at is not None:
         ends = f"min({end}), CASE WHEN count({end}) = count(*) THEN max({end}) END" if end else "NULL, NULL"
-        found = con.execute(f"SELECT min({at}), max({at}), {ends} FROM {parquet([final])}").fetchall()
+        found = con.execute(f'SELECT min("{at}"), max("{at}"), {ends} FROM {parquet([final])}').fetchall()
         bounds = tuple(found[0])
     return {
         "segment": segment,
@@ -281,7 +281,8 @@ def compact(state: State) -> int:
         if len(group) > MOST_SEGMENTS:
             small = _small(group)
             with engine(state.path / "tmp") as con:
-                order = ORDER.get(kind, "place" if kind == PLACE_NUMBERS else KINDS[kind].at or "document_id")
+                by = "place" if kind == PLACE_NUMBERS else KINDS[kind].at or "document_id"
+                order = ORDER.get(kind, f'"{by}"')
                 select = f"SELECT * FROM {parquet([s.path for s in small])}"
                 entry = write_segment(con, state, kind, day, select=select, order=order)
             if entry["rows"] != sum(s.rows for s in small):
@@ -309,17 +310,22 @@ def replace(state: State, old: Sequence[Segment], new: Sequence[dict[str, Any]])
     """
     with state.registry.write() as on:
         generation = r.next_number(on, "generation")
-        for s in old:
-            gone = on.execute(
-                sa.update(r.segments)
-                .where(r.segments.c.segment == s.segment, r.segments.c.dropped.is_(None))
-                .values(dropped=generation)
-            )
-            if gone.rowcount != 1:
-                raise Conflict("a segment was replaced by somebody else")
-        for entry in new:
-            on.execute(sa.insert(r.segments).values(since=generation, **entry))
+        swap(on, generation, old, new)
     return generation
+
+
+def swap(on: sa.Connection, generation: int, old: Sequence[Segment], new: Sequence[dict[str, Any]]) -> None:
+    """Within a transaction: `old` are dropped and `new` live from `generation` on. Conflict as `replace`."""
+    for s in old:
+        gone = on.execute(
+            sa.update(r.segments)
+            .where(r.segments.c.segment == s.segment, r.segments.c.dropped.is_(None))
+            .values(dropped=generation)
+        )
+        if gone.rowcount != 1:
+            raise Conflict("a segment was replaced by somebody else")
+    for entry in new:
+        on.execute(sa.insert(r.segments).values(since=generation, **entry))
 
 
 def sweep(state: State) -> int:

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -25,16 +25,14 @@ from kangma.intake.kinds import KINDS
 from kangma.store import keys, numbers, segments
 from kangma.store import registry as r
 from kangma.store.durable import (
-    Buffer,
     WriterLock,
     fsync_folder,
-    remove_folder,
     require_empty,
-    unavailable_when_the_disk_is,
     write_file,
 )
 from kangma.store.engine import parquet
 from kangma.store.inbox import Inbox
+from kangma.store.logs import EventLog
 from kangma.store.registry import Registry
 from kangma.store.segments import PLACE_NUMBERS, Absorbed, Segment
 from kangma.store.vault import Vault
@@ -113,6 +111,7 @@ class State:
         self.lock = WriterLock(path / "lock")
         self.registry = Registry(path / "registry.sqlite")
         self.inbox = Inbox(self)
+        self.log = EventLog(path / "log" / "events.ndjson")
 
     def __enter__(self) -> State:
         return self
@@ -122,6 +121,7 @@ class State:
 
     def close(self) -> None:
         self.registry.close()
+        self.log.close()
         if "vault" in self.__dict__:
             self.vault.close()
 
@@ -153,9 +153,14 @@ class State:
         with self.registry.read() as on:
             return segments.live(self, on, kinds)
 
-    def evidence_digest(self, kinds: Sequence[str]) -> str:
-        """SHA-256 over the live segments of these kinds: the key of whatever is derived from them."""
-        lines = sorted(f"{s.kind} {s.digest} {s.rows}\n" for s in self.live_segments(kinds))
+    def evidence_digest(self, kinds: Sequence[str], *, day: Day | None = None) -> str:
+        """SHA-256 over the live segments of these kinds: the key of whatever is derived from them. With `day`, only
+        those segments of kinds kept by day that may hold rows of this UTC day: live visits of a day depend on
+        `evidence_digest(["visits"], day=d)` and `evidence_digest(["retractions", "identities"])`."""
+        found = self.live_segments(kinds)
+        if day is not None:
+            found = [s for s in found if s.day == day or s.day is None]
+        lines = sorted(f"{s.kind} {s.digest} {s.rows}\n" for s in found)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def files_like(
@@ -211,7 +216,8 @@ class State:
             files = [s.path for s in found if s.kind == kind]
             source = parquet(files) if files else ""
             chosen = ", ".join(
-                f"{name}::{sql} AS {name}" if files else f"NULL::{sql} AS {name}" for name, sql in columns
+                f'"{name}"::{sql} AS "{name}"' if files else f'NULL::{sql} AS "{name}"'
+                for name, sql in columns
             )
             tail = f"FROM {source}" if files else "WHERE false"
             con.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT {chosen} {tail}")
@@ -250,32 +256,6 @@ class State:
             f"WHERE entered_at >= {day * DAY} AND entered_at < {(day + 1) * DAY} "
             f"ORDER BY place, entered_at, person, left_at"
         ).to_arrow_table()
-
-    def columns_dir(self, digest: str) -> Path | None:
-        """The folder of derived columns under this key (`evidence_digest`), None when there is none."""
-        folder = self.path / "columns" / digest
-        return folder if folder.is_dir() else None
-
-    def write_columns(self, digest: str, buffers: Mapping[str, Buffer]) -> Path:
-        """A folder of derived columns, one file a buffer, whole or absent, durable on return; older keys are removed.
-
-        A program that has the older ones mapped keeps them until it lets go.
-        """
-        with self.lock.hold(), unavailable_when_the_disk_is():
-            parent = self.path / "columns"
-            temporary = parent / f".{digest}.tmp"
-            if temporary.exists():
-                remove_folder(temporary)
-            temporary.mkdir()
-            for name, content in buffers.items():
-                write_file(temporary / name, content)
-            final = parent / digest
-            old = [f for f in parent.iterdir() if f != temporary]
-            for folder in old:
-                remove_folder(folder)
-            temporary.rename(final)
-            fsync_folder(parent)
-            return final
 
     # policies, releases, lease -------------------------------------------------------------------------------------
 

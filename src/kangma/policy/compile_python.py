@@ -8,6 +8,7 @@ anchor, `S` the beginning of the main stage, `now`. Null is None; truth has thre
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from kangma.policy.clock import Clock, clock
@@ -56,6 +57,7 @@ def greatest(*values: Any) -> Any:
     return max((v for v in values if v is not None), default=None)
 
 
+@lru_cache(maxsize=8_192)
 def function(node: Node, zone_name: str) -> Function:
     """The compiled function of a tree."""
     source = _Source(clock(zone_name))

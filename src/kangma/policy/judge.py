@@ -82,7 +82,7 @@ class _Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Other:
+class CompiledClear:
     """A clear or an exemption: a condition over another fact's rows."""
 
     on: str
@@ -95,7 +95,7 @@ class _Other:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class CompiledRule:
     index: int
     rule: Rule
     when: Function
@@ -104,20 +104,20 @@ class _Rule:
     anchor: Function
     stages: tuple[_Stage, ...]
     cap: Function | None
-    unless: tuple[_Other, ...]
-    clears: tuple[_Other, ...]
+    unless: tuple[CompiledClear, ...]
+    clears: tuple[CompiledClear, ...]
     tests_when: Function | None
     clock: Clock
 
 
-def _compile_rule(index: int, rule: Rule) -> _Rule:
+def _compile_rule(index: int, rule: Rule) -> CompiledRule:
     def f(node: Node) -> Function:
         return function(node, rule.zone)
 
     def changes(node: Node) -> tuple[Function, ...]:
         return tuple(f(n) for n in thresholds(node))
 
-    return _Rule(
+    return CompiledRule(
         index,
         rule,
         f(rule.when),
@@ -136,9 +136,9 @@ def _compile_rule(index: int, rule: Rule) -> _Rule:
             for s in rule.stages
         ),
         None if rule.cap is None else f(rule.cap),
-        tuple(_Other(u.on, f(u.when), changes(u.when)) for u in rule.unless),
+        tuple(CompiledClear(u.on, f(u.when), changes(u.when)) for u in rule.unless),
         tuple(
-            _Other(
+            CompiledClear(
                 c.on,
                 f(c.when),
                 changes(c.when),
@@ -155,7 +155,7 @@ def _compile_rule(index: int, rule: Rule) -> _Rule:
 
 
 @lru_cache(maxsize=32)
-def _compiled(policy: Policy) -> tuple[_Rule, ...]:
+def compiled(policy: Policy) -> tuple[CompiledRule, ...]:
     return tuple(_compile_rule(i, r) for i, r in enumerate(policy.rules))
 
 
@@ -175,7 +175,7 @@ def judge_one(policy: Policy | Timeline, facts: Facts, *, now: Moment) -> Verdic
     person = people[0] if people else _NOBODY
     holds: list[Hold] = []
     changes: list[Moment] = []
-    for rule in _compiled(force):
+    for rule in compiled(force):
         rows = facts.get(rule.rule.on)
         if rows:
             for row in rows:
@@ -214,7 +214,7 @@ def codes(policy: Policy, mask: int) -> tuple[str, ...]:
 
 
 def _holds_of_row(
-    c: _Rule, r: Row, p: Row, facts: Facts, *, now: Moment, holds: list[Hold], changes: list[Moment]
+    c: CompiledRule, r: Row, p: Row, facts: Facts, *, now: Moment, holds: list[Hold], changes: list[Moment]
 ) -> None:
     """The active holds of one fact row under one rule, and the moments at which they can change. The numbers are
     those of docs/formats/policy.md, "Meaning"."""
@@ -266,7 +266,7 @@ def _holds_of_row(
     # 6 the clears
     cleared: Moment | None = None
     for clear in c.clears:
-        at = _cleared(clear, r, p, anchor, since, rows=facts.get(clear.on, ()), now=now, changes=changes)
+        at = cleared_at(clear, r, p, anchor, since, rows=facts.get(clear.on, ()), now=now, changes=changes)
         if at is not None and (cleared is None or at < cleared):
             cleared = at
     # 7 the stages that are active, and when that changes
@@ -309,8 +309,8 @@ def _later(at: Moment | None, now: Moment, changes: list[Moment]) -> None:
         changes.append(at)
 
 
-def _cleared(
-    clear: _Other,
+def cleared_at(
+    clear: CompiledClear,
     r: Row,
     p: Row,
     anchor: Moment,
@@ -346,7 +346,9 @@ def _cleared(
     return best
 
 
-def _end_with_tests(c: _Rule, end: Moment, anchor: Moment, rows: Sequence[Row], p: Row) -> Moment | None:
+def _end_with_tests(
+    c: CompiledRule, end: Moment, anchor: Moment, rows: Sequence[Row], p: Row
+) -> Moment | None:
     """The scheduled end, or when the last of its tests was reported; None while one is missing.
 
     Day k is covered by a sample of local day D0+k or the day after, or by one taken after the last scheduled day.

@@ -284,7 +284,8 @@ def test_a_corrected_result_outranks_the_first_in_whatever_order_they_arrive() -
 def test_a_resource_that_cannot_be_taken_says_where_and_its_neighbours_go_on(
     resource: Json, code: Code, path: str
 ) -> None:
-    rows, refused = read(bundle(resource, observation()))
+    other = observation(identifier=[{"system": "urn:lab", "value": "R-2"}])
+    rows, refused = read(bundle(resource, other))
     assert [(r.code, r.path, r.row) for r in refused] == [(code, path, 2)]
     assert len(rows["tests"]) == len(rows["people"]) == 1
     assert json.loads(refused[0].raw or "") in (resource, {"fullUrl": "urn:uuid:r0", "resource": resource})
@@ -526,6 +527,21 @@ def test_components_are_results_under_a_heading() -> None:
     assert row("tests", observation("95422-2", None, component=parts))["result"] == "positive"
 
 
+def test_two_answers_under_one_identifier_are_refused_in_either_order() -> None:
+    both = [observation(value=DETECTED), observation(value=NOT_DETECTED)]
+    for pair in (both, both[::-1]):
+        rows, refused = read(bundle(*pair))
+        assert [(r.code, r.row) for r in refused] == [(Code.BAD_MESSAGE, 2), (Code.BAD_MESSAGE, 3)]
+        assert not rows["tests"]
+    rows, refused = read(bundle(both[0], both[0], observation(status="corrected")))
+    assert not refused
+    assert [r["result"] for r in rows["tests"]] == ["positive", "positive", "negative"]
+
+
+def test_a_list_that_many_results_look_through_is_short() -> None:
+    assert refusal(observation(performer=[{}] * 1_000)).code is Code.VALUE_TOO_LONG
+
+
 def test_a_chain_of_panels_that_bites_its_tail_ends() -> None:
     ring = [observation(hasMember=[{"reference": f"urn:uuid:r{(i + 1) % 50}"}]) for i in range(50)]
     assert batches(bundle(*ring))
@@ -599,10 +615,10 @@ def test_half_a_character_is_neither_stored_nor_fatal() -> None:
 
 def test_thousands_of_results_of_one_patient_come_in_bounded_batches() -> None:
     heavy = patient(extension=[{"url": f"urn:{i}"} for i in range(2_000)])
-    results = [observation(identifier=[{"system": "urn:lab", "value": f"R-{i}"}]) for i in range(8_300)]
+    results = [observation(identifier=[{"system": "urn:lab", "value": f"R-{i}"}]) for i in range(8_200)]
     found = batches(bundle(*results, person=heavy))
-    assert sum(b.received for b in found) == 8_301
-    assert max(b.received for b in found) <= 8_193
+    assert sum(b.received for b in found) == 8_201
+    assert max(b.received for b in found) <= 8_192
 
 
 def test_the_answer_is_an_operation_outcome_that_names_the_path() -> None:
@@ -693,7 +709,7 @@ def survives(rounds: int, seed: int, slowest: float | None = None) -> Counter[st
     text = json.dumps(whole, ensure_ascii=False).encode()
     for i in range(rounds):
         source = mutated(text, dice) if i % 2 else json.dumps(reshaped(whole, dice)).encode()
-        begun = time.perf_counter()
+        begun = time.process_time()
         try:
             rows, refused = read(source, default_zone="Asia/Shanghai" if i % 3 else None)
             ends["accepted"] += sum(map(len, rows.values()))
@@ -701,7 +717,7 @@ def survives(rounds: int, seed: int, slowest: float | None = None) -> Counter[st
         except Refused as problem:
             ends[problem.code] += 1
         if slowest is not None:
-            assert time.perf_counter() - begun < slowest, source
+            assert time.process_time() - begun < slowest, source
     return ends
 
 
@@ -780,7 +796,8 @@ RESOURCES = st.one_of(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(RESOURCES, max_size=6), DAYS)
 def test_we_take_what_the_library_reads(resources: list[Json], born: str) -> None:
-    whole = bundle(*resources, person=patient(birthDate=born))
+    named = [{**r, "identifier": [{"system": "urn:lab", "value": f"R-{i}"}]} for i, r in enumerate(resources)]
+    whole = bundle(*named, person=patient(birthDate=born))
     assert ours(whole) == oracle(whole)
 
 

@@ -253,7 +253,7 @@ def test_influenza_beside_a_negative_covid_result_colours_nobody() -> None:
 def test_antigen_is_another_method_and_another_document() -> None:
     rapid = obx("94558-4^Ag^LN", "260373001^Detected^SCT", number=2)
     accepted, refused = read(oru(obx(), rapid))
-    assert [(r["method"], r["result"]) for r in accepted] == [("antigen", "positive"), ("nat", "negative")]
+    assert {r["method"]: r["result"] for r in accepted} == {"nat": "negative", "antigen": "positive"}
     assert len({r["document_id"] for r in accepted}) == 2
     assert not refused
 
@@ -528,10 +528,34 @@ def test_training_messages_are_taken_where_the_caller_means_them() -> None:
     assert row(oru(processing="T"), processing=frozenset({"P", "T"}))["result"] == "negative"
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.randoms(), st.integers(1, 5))
+def test_how_messages_are_cut_into_files_does_not_matter(dice: random.Random, files: int) -> None:
+    messages = [
+        oru(order=f"F-{i % 7}", processing="T" if i % 5 == 0 else "P", sent=f"202204251300{i:02}+0800")
+        for i in range(20)
+    ]
+    whole = Counter(map(repr, read("".join(messages))[0]))
+    dice.shuffle(messages)
+    cut = Counter[str]()
+    for i in range(files):
+        cut.update(map(repr, read("".join(messages[i::files]))[0]))
+    assert cut == whole
+
+
+def test_one_order_that_stands_twice_is_one_result() -> None:
+    """Two answers under one number must not hide each other: together they are inconclusive."""
+    segments = oru(obx(value="260373001^Detected^SCT")).strip().split("\r")
+    twice = [*segments, segments[2], obx(), segments[4]]
+    assert row("\r".join(twice) + "\r")["result"] == "invalid"
+
+
 def test_limits_hold_for_one_message_and_for_the_file() -> None:
     assert refusal(oru(), limits=Limits(message_bytes=300)).code is Code.TOO_MANY_BYTES
     assert refusal(oru(), limits=Limits(line_bytes=100)).code is Code.LINE_TOO_LONG
     assert refusal(oru(obx(lab="x" * 5_000))).code is Code.VALUE_TOO_LONG
+    assert refusal(oru(pid="~" * 900_000)).code is Code.VALUE_TOO_LONG
+    assert refusal(oru() + "NTE|1\r" * 20_000).code is Code.TOO_MANY_ROWS
     for limits, code in ((Limits(rows=1), Code.TOO_MANY_ROWS), (Limits(file_bytes=99), Code.TOO_MANY_BYTES)):
         with pytest.raises(Refused) as caught:
             read(BATCH, limits=limits)
@@ -544,8 +568,8 @@ def test_a_long_message_is_written_back_once_however_often_it_is_refused() -> No
 
 
 def test_thousands_of_messages_come_in_bounded_batches() -> None:
-    found = batches(oru() * 8_300)
-    assert sum(b.received for b in found) == 8_300
+    found = batches(oru() * 8_200)
+    assert sum(b.received for b in found) == 8_200
     assert max(b.received for b in found) <= 8_192
 
 
@@ -655,7 +679,7 @@ def survives(rounds: int, seed: int, slowest: float | None = None) -> Counter[st
     dice, ends = random.Random(seed), Counter[str]()
     for i in range(rounds):
         source = mutated(SEEDS[i % len(SEEDS)], dice)
-        begun = time.perf_counter()
+        begun = time.process_time()
         try:
             accepted, refused = read(source, default_zone="Asia/Shanghai" if i % 2 else None)
             ends["accepted"] += len(accepted)
@@ -663,7 +687,7 @@ def survives(rounds: int, seed: int, slowest: float | None = None) -> Counter[st
         except Refused as problem:
             ends[problem.code] += 1
         if slowest is not None:
-            assert time.perf_counter() - begun < slowest, source
+            assert time.process_time() - begun < slowest, source
     return ends
 
 

@@ -43,6 +43,9 @@ ALONGSIDE: Final = frozenset(
 _NATIONALITY: Final = "http://hl7.org/fhir/StructureDefinition/patient-nationality"
 
 _BATCH_ROWS = 8_192
+# Of one element, where many results may look through the same list: else the work grows with the square of the bytes.
+REPETITIONS: Final = 100
+_LONG: Final = frozenset(("contained", "result", "hasMember", "component", "extension"))
 _STATUS: Final[dict[str, Result | None]] = {
     "final": None,
     "amended": None,
@@ -93,6 +96,8 @@ class Node:
         found = self.value.get(name, [])
         if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
             raise self.refused(Code.BAD_VALUE, name, "a list of objects")
+        if len(found) > REPETITIONS and name not in _LONG:
+            raise self.refused(Code.VALUE_TOO_LONG, name, f"at most {REPETITIONS} of one element")
         return [Node(each, f"{self.at(name)}[{i}]") for i, each in enumerate(found)]
 
     @property
@@ -315,6 +320,21 @@ class Member:
     sources: list[tuple[Node, Assay]]  # itself, or its components
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A row that is ready, until the whole input has been read."""
+
+    item: Item
+    kind: str
+    row: dict[str, Any]
+    secret: dict[str, Any] | None
+
+    @property
+    def name(self) -> tuple[str, str, int] | None:
+        document = self.row["document_id"]
+        return (self.kind, document, self.row["document_version"]) if document is not None else None
+
+
 @dataclass
 class Reading:
     """One input, resource by resource, onto the pile."""
@@ -325,6 +345,7 @@ class Reading:
     codes: Codes
     # By report or panel, method and the sample's reference: what is one result.
     groups: dict[tuple[int, Method, str], list[Member]] = field(default_factory=dict)
+    made: list[Made] = field(default_factory=list)
 
     def batches(self, items: list[Item]) -> Iterator[Batch]:
         linked = {id(item.node.value) for item in items if self._attempt(item, "tests", self._link)}
@@ -337,13 +358,29 @@ class Reading:
         for item in items:
             if id(item.node.value) in linked and item.node.kind not in ALONGSIDE:
                 self._attempt(item, *take.get(item.node.kind, ("tests", _unknown)))
-                if self.pile.waiting >= _BATCH_ROWS:
-                    yield from self.pile.batches()
         for members in self.groups.values():
             self._attempt(members[0].item, "tests", partial(self._test, members))
+        told: dict[tuple[str, str, int], set[str]] = {}
+        for made in self.made:
+            if made.name is not None:
+                told.setdefault(made.name, set()).add(repr(made.row))
+        for made in self.made:
+            conflict = made.name is not None and len(told[made.name]) > 1
+            self._attempt(made.item, made.kind, partial(self._accept, made, conflict))
             if self.pile.waiting >= _BATCH_ROWS:
                 yield from self.pile.batches()
         yield from self.pile.batches()
+
+    def _make(self, item: Item, kind: str, row: dict[str, Any], secret: dict[str, Any] | None) -> None:
+        self.pile.check(kind, row)
+        self.made.append(Made(item, kind, row, secret))
+
+    def _accept(self, made: Made, conflict: bool, _: Item) -> None:
+        """Raises Refused if the same input says something else under the same name and version: which of the two is
+        meant must not depend on their order."""
+        if conflict:
+            raise made.item.node.refused(Code.BAD_MESSAGE, "identifier", "another result has this identifier")
+        self.pile.accept(made.kind, made.row, [made.secret] if made.secret else [])
 
     def _attempt(self, item: Item, kind: str, take: Callable[[Item], None]) -> bool:
         """Whether it went through; if not, the refusal is on the pile."""
@@ -444,7 +481,8 @@ class Reading:
         ]
         district = next((a.text("district") for a in node.nodes("address") if a.text("district")), None)
         secret = self._sealed(id_type, id_number, name, next(iter(phones), ""))
-        self.pile.accept(
+        self._make(
+            item,
             "people",
             {
                 "document_id": f"Patient|{secret['person'].hex()}",
@@ -455,7 +493,7 @@ class Reading:
                 "district": district,
                 "guardian": None,
             },
-            [secret],
+            secret,
         )
 
     # Vaccinations.
@@ -465,7 +503,7 @@ class Reading:
         self.shelf.understood(node)
         status = node.text("status")
         if status == _ERROR:
-            self._retract(_document(item), node)
+            self._retract(_document(item), item)
             return
         if status == "not-done":
             raise node.refused(Code.NOT_A_RESULT, "status", "not given")
@@ -480,7 +518,8 @@ class Reading:
         given = node.day("occurrenceDateTime")
         protocol = next(iter(node.nodes("protocolApplied")), Node({}, node.at("protocolApplied")))
         secret = self._sealed(id_type, id_number)
-        self.pile.accept(
+        self._make(
+            item,
             "vaccinations",
             {
                 "document_id": _document(item),
@@ -492,7 +531,7 @@ class Reading:
                 "batch": node.text("lotNumber") or None,
                 "site": self._name_of(node.node("location"), item) or self._performer(node, item) or None,
             },
-            [secret],
+            secret,
         )
 
     # Tests.
@@ -537,7 +576,7 @@ class Reading:
         document = _document(whole)
         name = f"{document}|{method}" if document else None
         if not standing:
-            self._retract(name, lead.node)
+            self._retract(name, lead)
             return
         answers: list[tuple[Assay, Result]] = []
         pooled = False
@@ -567,7 +606,8 @@ class Reading:
         if not laboratory:
             raise lead.node.refused(Code.MISSING_VALUE, "performer", "the laboratory")
         statuses = {m.item.node.text("status") for m in standing}
-        self.pile.accept(
+        self._make(
+            lead,
             "tests",
             {
                 "document_id": name,
@@ -586,7 +626,7 @@ class Reading:
                 "result": fold(answers),
                 "lab": laboratory,
             },
-            [secret],
+            secret,
         )
 
     def _answer(self, source: Node, observation: Node) -> tuple[Result, bool]:
@@ -691,12 +731,13 @@ class Reading:
                 return found[0]
         return None
 
-    def _retract(self, document: str | None, node: Node) -> None:
+    def _retract(self, document: str | None, item: Item) -> None:
         if not document:
-            raise node.refused(
+            raise item.node.refused(
                 Code.MISSING_VALUE, "identifier", "an identifier: without it nothing can be taken back"
             )
-        self.pile.accept(
+        self._make(
+            item,
             "retractions",
             {
                 "document_id": f"retraction|{document}",
@@ -706,6 +747,7 @@ class Reading:
                 "reason": _ERROR,
                 "by": "FHIR status",
             },
+            None,
         )
 
 

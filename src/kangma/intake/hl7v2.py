@@ -8,8 +8,8 @@ at all is one refusal. Splitting is lazy: a message of separators costs no more 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from hashlib import sha256
 from typing import Final, Literal
@@ -57,8 +57,13 @@ _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}(?=\W|_|\Z)")
 _TS = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.\d{1,6})?)?)?)?)?)?([+-]\d{4})?", re.ASCII
 )
-_LINES = re.compile(rb"\r\n|\r|\n")
+_LINES = re.compile(rb"\r\n?|\n")
 _BATCH_ROWS = 8_192
+
+# What a message may have of each, so that reading it costs no more than its bytes. Real ones have far fewer.
+SEGMENTS: Final = 20_000
+FIELDS: Final = 100  # in one segment; the longest of 2.5.1 has 50. Later ones stay unsplit in the last
+REPETITIONS: Final = 100  # of one field
 
 Row = dict[str, str | int | bool | bytes | None]
 
@@ -91,7 +96,12 @@ class Message:
         return self.segments[0]
 
     def repetitions(self, segment: Segment, number: int) -> list[str]:
-        return segment.raw(number).split(self.repetition) if self.repetition else [segment.raw(number)]
+        """Raises Refused for more than REPETITIONS."""
+        found = segment.raw(number).split(self.repetition, REPETITIONS)
+        if len(found) > REPETITIONS:
+            where = Where(line=segment.line, path=f"{segment.name}-{number}")
+            raise Refused(Code.VALUE_TOO_LONG, where, f"at most {REPETITIONS} repetitions of one field")
+        return found
 
     def piece(self, field: str, component: int, sub: int | None = 1) -> str:
         """One component of a field (or its first subcomponent, or with `sub` None the whole of it), unescaped."""
@@ -104,10 +114,7 @@ class Message:
         return "" if text == '""' else text
 
     def part(self, segment: Segment, number: int, component: int = 1, sub: int | None = 1) -> str:
-        field = segment.raw(number)
-        if self.repetition:
-            field = field.split(self.repetition, 1)[0]
-        return self.piece(field, component, sub)
+        return self.piece(segment.raw(number).split(self.repetition, 1)[0], component, sub)
 
     def unescape(self, text: str) -> str:
         """Escape sequences of chapter 2.10 undone: separators, and bytes in hexadecimal; others are removed."""
@@ -134,8 +141,10 @@ class Message:
         return "".join(made)
 
 
-def parse_message(text: str, line: int = 1) -> Message:
-    """The segments of one message, its first line being `line` of the file. Raises Refused(bad_message)."""
+def parse_message(text: str, lines: Sequence[int] | None = None) -> Message:
+    """The segments of one message, one a line; `lines` are their lines in the file. Raises Refused(bad_message)."""
+    numbers = lines or range(1, text.count("\n") + 2)
+    line = numbers[0]
     if len(text) < 8 or text[:3] != "MSH":
         raise Refused(Code.BAD_MESSAGE, Where(line=line), "a message begins with MSH")
     separator = text[3]
@@ -150,12 +159,12 @@ def parse_message(text: str, line: int = 1) -> Message:
             Code.BAD_MESSAGE, Where(line=line, path="MSH-2"), "one encoding character stands for two"
         )
     segments: list[Segment] = []
-    for number, row in enumerate(text.split("\n"), line):
+    for number, row in zip(numbers, text.split("\n"), strict=True):
         if not row.strip():
             continue
         if not _SEGMENT.match(row) or (len(row) > 3 and row[3] != separator):
             raise Refused(Code.BAD_MESSAGE, Where(line=number), "a line that is not a segment")
-        fields = row.split(separator)
+        fields = row.split(separator, FIELDS)
         if row.startswith("MSH"):
             if segments:
                 raise Refused(Code.BAD_MESSAGE, Where(line=number), "a second MSH")
@@ -170,73 +179,108 @@ def parse_message(text: str, line: int = 1) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """One message's bytes: lines joined by LF, and the file's line on which it begins."""
+    """One message's bytes: its segments joined by LF, and the lines of the file on which they stand."""
 
     content: bytes
-    line: int
-    framed_open: bool  # MLLP began it and never ended it
+    lines: list[int]
+    fault: Refused | None  # why it is not whole
+
+
+@dataclass
+class _Pieces:
+    """The messages of a file as its lines come, each held within limits."""
+
+    limits: Limits
+    found: list[_Piece] = field(default_factory=list)
+    _lines: list[bytes] = field(default_factory=list)
+    _numbers: list[int] = field(default_factory=list)
+    _size: int = 0
+    _fault: Refused | None = None
+
+    @property
+    def open(self) -> bool:
+        return bool(self._lines)
+
+    def add(self, line: bytes, number: int) -> None:
+        self._size += len(line) + 1
+        if len(line) > self.limits.line_bytes:
+            hint = f"at most {self.limits.line_bytes} bytes in one segment"
+            self._fault = Refused(Code.LINE_TOO_LONG, Where(line=number), hint)
+        elif self._size > self.limits.message_bytes:
+            hint = f"at most {self.limits.message_bytes} bytes in one message"
+            self._fault = Refused(Code.TOO_MANY_BYTES, hint=hint)
+        elif len(self._lines) >= SEGMENTS:
+            self._fault = Refused(Code.TOO_MANY_ROWS, hint=f"at most {SEGMENTS} segments in one message")
+        if self._fault is None or not self._lines:
+            self._lines.append(line)
+            self._numbers.append(number)
+
+    def close(self, *, cut_off: bool) -> None:
+        if not self._lines:
+            return
+        if cut_off and self._fault is None:
+            self._fault = Refused(Code.CUT_OFF, hint="the end of the MLLP frame is missing")
+        self.found.append(_Piece(b"\n".join(self._lines), self._numbers, self._fault))
+        if len(self.found) > self.limits.rows:
+            raise Refused(Code.TOO_MANY_ROWS, hint=f"at most {self.limits.rows} messages")
+        self._lines, self._numbers, self._size, self._fault = [], [], 0, None
+
+
+def _lines_of(content: bytes) -> Iterator[bytes]:
+    at = 0
+    for end in _LINES.finditer(content):
+        yield content[at : end.start()]
+        at = end.end()
+    yield content[at:]
 
 
 def _pieces(source: bytes, limits: Limits) -> list[_Piece]:
     """The messages of a file. Raises Refused for a file that is none, or not whole."""
     if len(source) > limits.file_bytes:
         raise Refused(Code.TOO_MANY_BYTES, hint=f"at most {limits.file_bytes} bytes")
-    content = source.removeprefix(b"\xef\xbb\xbf")
-    found: list[_Piece] = []
-    lines: list[bytes] = []
-    first, opened, closed, batches = 0, 0, 0, 0
+    pieces = _Pieces(limits)
+    opened, closed, batches = 0, 0, 0
     begun: list[int] = []  # messages before each batch that is open
-
-    def close() -> None:
-        nonlocal lines
-        if lines:
-            found.append(_Piece(b"\n".join(lines), first, opened > closed))
-            if len(found) > limits.rows:
-                raise Refused(Code.TOO_MANY_ROWS, hint=f"at most {limits.rows} messages")
-        lines = []
-
     in_file = False
-    for number, raw in enumerate(_LINES.split(content), 1):
+    for number, raw in enumerate(_lines_of(source.removeprefix(b"\xef\xbb\xbf")), 1):
         line = raw
         if b"\x0b" in line or b"\x1c" in line:
-            if START in line and lines:
-                close()
+            if START in line:
+                pieces.close(cut_off=opened > closed)
             opened += line.count(START)
             closed += line.count(b"\x1c")
             line = line.replace(START, b"").replace(b"\x1c", b"")
         head = line[:3]
         if head == b"MSH":
-            close()
-            lines, first = [line], number
+            pieces.close(cut_off=False)
+            pieces.add(line, number)
         elif head in (b"FHS", b"BHS"):
-            close()
+            pieces.close(cut_off=opened > closed)
             in_file |= head == b"FHS"
             if head == b"BHS":
                 batches += 1
-                begun.append(len(found))
+                begun.append(len(pieces.found))
         elif head in (b"BTS", b"FTS"):
-            close()
+            pieces.close(cut_off=opened > closed)
             # The sender's own count: a file that lost a message on the way says so here.
             told = line[4:].split(line[3:4] or b"|")[0].strip()
             if head == b"BTS":
-                counted = len(found) - (begun.pop() if begun else 0)
+                counted = len(pieces.found) - (begun.pop() if begun else 0)
             else:
                 counted, in_file = batches, False
             if told.isdigit() and told.lstrip(b"0") != str(counted or "").encode():
                 where = Where(line=number, path=f"{head.decode()}-1")
                 raise Refused(Code.MANIFEST_MISMATCH, where, "more or fewer than the trailer says")
         elif line.strip():
-            if not lines:
+            if not pieces.open:
                 raise Refused(Code.UNREADABLE, Where(line=number), "not HL7 v2: a message begins with MSH")
-            lines.append(line)
-        elif lines:
-            lines.append(b"")
-    close()
-    if not found:
+            pieces.add(line, number)
+    pieces.close(cut_off=opened > closed)
+    if not pieces.found:
         raise Refused(Code.UNREADABLE, hint="not HL7 v2: no message in it")
     if begun or in_file:
         raise Refused(Code.CUT_OFF, hint="a batch that its trailer (BTS, FTS) does not close")
-    return found
+    return pieces.found
 
 
 def read_hl7v2(
@@ -280,24 +324,18 @@ def _take(
         where = problem.where
         path = f"message[{row}]" + (f".{where.path}" if where.path else "")
         pile.refuse("tests", Refusal(row, where.line or line, None, path, problem.code, problem.hint, text))
-        text = (
-            None  # with the message's first refusal only, or a long message would be written back many times
-        )
+        text = None  # with the first refusal only, or a long message would be written back many times
 
     try:
-        if len(piece.content) > pile.limits.message_bytes:
-            raise Refused(
-                Code.TOO_MANY_BYTES, hint=f"at most {pile.limits.message_bytes} bytes in one message"
-            )
-        if max(map(len, piece.content.split(b"\n"))) > pile.limits.line_bytes:
-            raise Refused(Code.LINE_TOO_LONG, hint=f"at most {pile.limits.line_bytes} bytes in one segment")
+        if piece.fault is not None and piece.fault.code is not Code.CUT_OFF:
+            raise piece.fault
         text = _decoded(piece.content)
-        if piece.framed_open:
-            raise Refused(Code.CUT_OFF, hint="the end of the MLLP frame is missing")
-        message = parse_message(text, piece.line)
+        if piece.fault is not None:
+            raise piece.fault
+        message = parse_message(text, piece.lines)
         report = Report.of(message, default_zone, codes)
     except Refused as problem:
-        refuse(problem, piece.line)
+        refuse(problem, piece.lines[0])
         return
     for result in report.results:
         try:
@@ -459,16 +497,15 @@ class Report:
         if kind not in _CODED | _WORDED:
             raise Refused(Code.BAD_VALUE, value, "a coded answer or words, not a quantity")
         answers = set()
-        for field in message.repetitions(segment, 5):
-            if not field.strip():
+        for said in message.repetitions(segment, 5):
+            if not said.strip():
                 continue
             if kind in _CODED:
-                codings = _codings(message, field)
-                words = (message.piece(field, 2), message.piece(field, 5), message.piece(field, 9))
-                text = next((w for w in words if w), message.piece(field, 1))
-                answers.add(self.codes.result(codings, text))
+                words = (message.piece(said, 2), message.piece(said, 5), message.piece(said, 9))
+                text = next((w for w in words if w), message.piece(said, 1))
+                answers.add(self.codes.result(_codings(message, said), text))
             else:
-                answers.add(self.codes.result((), message.piece(field, 1)))
+                answers.add(self.codes.result((), message.piece(said, 1)))
         if len(answers) != 1:
             raise Refused(Code.BAD_VALUE, value, "several answers that differ")
         result, in_pool = answers.pop()
@@ -482,16 +519,14 @@ class Report:
             raise Refused(Code.NO_PERSON, Where(path="PID"), "the message has no PID")
         facility = self._authority(message.header.raw(4))
         found = []
-        for i, field in enumerate(message.repetitions(self.patient, 3), 1):
-            authority = self._authority(message.piece(field, 4, None), of_component=True) or self._authority(
-                message.piece(field, 6, None), of_component=True
-            )
+        for i, told in enumerate(message.repetitions(self.patient, 3), 1):
+            assigners = (self._authority(message.piece(told, n, None), of_component=True) for n in (4, 6))
             found.append(
                 Identifier(
-                    number=printable(message.piece(field, 1)),
+                    number=printable(message.piece(told, 1)),
                     # Without an assigning authority a local number is the sending facility's.
-                    authority=printable(authority or facility),
-                    type_code=message.piece(field, 5),
+                    authority=printable(next(filter(None, assigners), facility)),
+                    type_code=message.piece(told, 5),
                     path=f"PID-3[{i}]",
                 )
             )
@@ -577,33 +612,34 @@ class Report:
 
 def _results(message: Message, codes: Codes) -> tuple[list[OrderedResult], str]:
     """The SARS-CoV-2 observations, grouped by order and method; and words about near codes, if there are none."""
-    results: list[OrderedResult] = []
-    reason = ""
-    order: Segment | None = None
     groups: list[tuple[Segment, Segment | None, list[Segment]]] = []
     for segment in message.segments:
         if segment.name == "OBR":
-            order = segment
             groups.append((segment, None, []))
         elif segment.name == "OBX":
-            if order is None:
-                raise Refused(
-                    Code.BAD_MESSAGE, Where(line=segment.line, path="OBX"), "an observation before its order"
-                )
+            if not groups:
+                where = Where(line=segment.line, path="OBX")
+                raise Refused(Code.BAD_MESSAGE, where, "an observation before its order")
             groups[-1][2].append(segment)
         elif segment.name == "SPM" and groups and groups[-1][1] is None:
             groups[-1] = (groups[-1][0], segment, groups[-1][2])
-    for order, specimen, observations in groups:
-        found: dict[Method, list[tuple[Segment, Assay]]] = {}
+    results: dict[tuple[object, ...], OrderedResult] = {}
+    reason = ""
+    part = message.part
+    for i, (order, specimen, observations) in enumerate(groups):
+        # An order that stands twice is one order: its observations make one result, and one document.
+        number = part(order, 3) or part(order, 2) or i
+        sample = specimen.raw(2) if specimen else ""
         for segment in observations:
             codings = _codings(message, segment.raw(3))
             assay = codes.assay(codings)
-            if assay is not None:
-                found.setdefault(assay.method, []).append((segment, assay))
-            else:
+            if assay is None:
                 reason = reason or codes.why_not(codings)
-        results += [OrderedResult(order, specimen, method, found[method]) for method in sorted(found)]
-    return results, reason
+                continue
+            key = (number, part(order, 4) or part(order, 4, 4), sample, assay.method)
+            made = results.setdefault(key, OrderedResult(order, specimen, assay.method, []))
+            made.observations.append((segment, assay))
+    return list(results.values()), reason
 
 
 def _codings(message: Message, field: str) -> list[tuple[str, str]]:

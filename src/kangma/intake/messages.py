@@ -263,8 +263,8 @@ class Pile:
     _secrets: dict[str, dict[bytes, dict[str, Any]]] = field(default_factory=dict)
     _refused: dict[str, list[Refusal]] = field(default_factory=dict)
 
-    def accept(self, kind: str, row: dict[str, Any], persons: Iterable[Mapping[str, Any]] = ()) -> None:
-        """`row` by stored column name; `persons` are rows of SECRETS. Raises Refused if a text is too long."""
+    def check(self, kind: str, row: Mapping[str, Any]) -> None:
+        """Raises Refused for a text that is too long or a span that ends before its start."""
         most = self.limits.value_bytes
         for value in row.values():
             # Four bytes a character at most: short texts need not be encoded to be measured.
@@ -274,6 +274,10 @@ class Pile:
             first, last = row.get(start), row.get(end)
             if first is not None and last is not None and last < first:
                 raise Refused(Code.ENDS_BEFORE_START, hint=f"{end} is before {start}")
+
+    def accept(self, kind: str, row: dict[str, Any], persons: Iterable[Mapping[str, Any]] = ()) -> None:
+        """`row` by stored column name; `persons` are rows of SECRETS. Raises Refused as `check` does."""
+        self.check(kind, row)
         self._rows.setdefault(kind, []).append(row)
         for secret in persons:
             sealed = self._secrets.setdefault(kind, {})

@@ -32,7 +32,8 @@ _MUNICIPALITIES: Final = frozenset({"北京市", "天津市", "上海市", "重�
 _NO_CITY: Final = frozenset({"省直辖县级行政单位", "自治区直辖县级行政单位", "市辖区", "县"})
 _UPDATED = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})\s+(\d{1,2})时(?:(\d{1,2})分)?", re.ASCII)
 
-Row = dict[str, str | int | None]
+_COLUMNS: Final = ("area_id", "name", "district", "county", "level")
+Row = tuple[str | None, str | None, str | None, str | None, str | None]  # one of each
 
 
 def read_risk_areas(source: bytes, *, limits: Limits) -> Iterator[Batch]:
@@ -48,7 +49,7 @@ def read_risk_areas(source: bytes, *, limits: Limits) -> Iterator[Batch]:
     if whole.get("code", 0) not in (0, "0"):
         raise Refused(Code.UNREADABLE, Where(path="code"), "the portal answers that it failed")
     listed_at = _updated(content["end_update_time"])
-    rows: list[Row] = [{"document_version": 0, "listed_at": listed_at}]
+    rows: list[Row] = [(None, None, None, None, None)]
     for member, count, level in _LISTS:
         if member not in content:
             # There was no list of low-risk areas before the 9th edition of the protocol, June 2022.
@@ -60,7 +61,7 @@ def read_risk_areas(source: bytes, *, limits: Limits) -> Iterator[Batch]:
         if not isinstance(entries, list):
             raise Refused(Code.BAD_VALUE, Where(path=f"data.{member}"), "a list")
         for i, entry in enumerate(entries):
-            rows += _areas(entry, level, listed_at, f"data.{member}[{i}]", limits)
+            rows += _areas(entry, level, f"data.{member}[{i}]", limits)
             if len(rows) > limits.rows:
                 raise Refused(Code.TOO_MANY_ROWS, hint=f"at most {limits.rows} areas")
         told = content.get(count)
@@ -68,13 +69,19 @@ def read_risk_areas(source: bytes, *, limits: Limits) -> Iterator[Batch]:
             raise Refused(
                 Code.MANIFEST_MISMATCH, Where(path=f"data.{count}"), "the list is not as long as it says"
             )
+    schema = KINDS["area_lists"].schema
     for start in range(0, len(rows), limits.batch_rows):
         part = rows[start : start + limits.batch_rows]
-        accepted = pa.RecordBatch.from_pylist(part, schema=KINDS["area_lists"].schema)
-        yield Batch("area_lists", accepted, None, (), len(part))
+        columns: dict[str, list[Any]] = {
+            "document_id": [None] * len(part),
+            "document_version": [0] * len(part),
+            "listed_at": [listed_at] * len(part),
+            **dict(zip(_COLUMNS, map(list, zip(*part, strict=True)), strict=True)),
+        }
+        yield Batch("area_lists", pa.RecordBatch.from_pydict(columns, schema=schema), None, (), len(part))
 
 
-def _areas(entry: Any, level: str, listed_at: Moment, path: str, limits: Limits) -> list[Row]:
+def _areas(entry: Any, level: str, path: str, limits: Limits) -> list[Row]:
     if not isinstance(entry, dict):
         raise Refused(Code.BAD_VALUE, Where(path=path), "an object")
     province, city, county = (
@@ -87,17 +94,7 @@ def _areas(entry: Any, level: str, listed_at: Moment, path: str, limits: Limits)
     made: list[Row] = []
     for i, each in enumerate(communities):
         community = _text(each, f"{path}.communitys[{i}]", limits)
-        made.append(
-            {
-                "document_version": 0,
-                "listed_at": listed_at,
-                "area_id": area_id(province, city, county, community),
-                "name": community,
-                "district": district,
-                "county": canonical,
-                "level": level,
-            }
-        )
+        made.append((area_id(province, city, county, community), community, district, canonical, level))
     return made
 
 

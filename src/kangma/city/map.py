@@ -73,7 +73,10 @@ class Places:
 
 
 def found_communities(residents: int, seed: int, wanted: Sequence[Community]) -> Communities:
-    """About 2,500 people to a community, at least two to a district, plus the wanted ones inside the city."""
+    """About 2,500 people to a community, at least two to a district, plus the wanted ones inside the city.
+
+    Five others stand beside each wanted one, so that a small city does not live in nothing but these.
+    """
     rng = chance(seed, Stream.MAP)
     total = sum(d.people for d in atlas.DISTRICTS)
     by_name = {d.name: i for i, d in enumerate(atlas.DISTRICTS[: atlas.INSIDE])}
@@ -86,7 +89,8 @@ def found_communities(residents: int, seed: int, wanted: Sequence[Community]) ->
     named: list[int] = []
     first = [0]
     for d, place in enumerate(atlas.DISTRICTS[: atlas.INSIDE]):
-        for k in range(max(2, residents * place.people // total // 2_500)):
+        named_here = inside.get(d, [])
+        for k in range(max(2, residents * place.people // total // 2_500, 5 * len(named_here))):
             # Street and hamlet by counting: each pair once, then with a number.
             street = atlas.STREET[(k + d) % len(atlas.STREET)]
             turn = k // len(atlas.STREET)
@@ -101,7 +105,7 @@ def found_communities(residents: int, seed: int, wanted: Sequence[Community]) ->
                 )
             )
             district.append(d)
-        for community in inside.get(d, []):
+        for community in named_here:
             named.append(len(texts))
             texts.append(community)
             district.append(d)

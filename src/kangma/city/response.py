@@ -39,9 +39,8 @@ class Response:
         self._tubes = 0
         self.case_of: dict[int, int] = {}  # person → number of the case
         self.cases: list[dict[str, Any]] = []
-        self._met: dict[
-            int, dict[int, tuple[int, int]]
-        ] = {}  # infectious person → other → (until, kind of place)
+        # Infectious person → whom they met last when, and at what kind of place.
+        self._met: dict[int, dict[int, tuple[int, int]]] = {}
         self._isolation: dict[int, dict[str, Any]] = {}  # person → their document without an end
         self._contact: set[int] = set()
         self._named = 0
@@ -49,7 +48,8 @@ class Response:
         self._rounds: dict[int, list[tuple[int, int]]] = {}  # district → (opened, closed) of its three rounds
         self._due: dict[int, list[int]] = travel.due
         self.seeks_care: dict[int, list[int]] = {}
-        self._cared: set[int] = set()
+        self.nights: list[Ints] = []  # per day: when each left home
+        self.backs: list[Ints] = []  # per day, from the day before the run on: when each came home
         rng = chance(seed, Stream.SAMPLING)
         every = np.array([0, 7, 3, 2, 1], dtype=np.uint8)[
             atlas.pick(words(rng, people.size), (40, 25, 20, 10, 5))
@@ -398,9 +398,6 @@ class Response:
                     swab = (until // DAY + k) * DAY + self.between(8 * HOUR, 10 * HOUR)
                     if swab > at:
                         self.at(swab, "sample", other, False)
-
-    nights: list[Ints]  # per day: when each left home; set by the run
-    backs: list[Ints]  # per day, beginning with the day before the run: when each came home
 
     def _night(self, a: int, b: int, day: int) -> tuple[int, int]:
         """What two of one home slept together before a day's morning; nothing if one of them was gone for any of it."""

@@ -39,8 +39,8 @@ def make_city(
     and visitors; elsewhere travellers have stayed there. `infected`: how many bring the infection in (default one in
     10,000, at least 5); 0 makes a city without an epidemic. `contagion` multiplies every chance of transmission.
     """
-    if residents < 100 or days < 1:
-        raise ValueError("a city has at least 100 residents and a day")
+    if residents < 100 or days < 1 or seed < 0:
+        raise ValueError("a city has at least 100 residents, a day, and a seed of 0 or more")
     named = [c if isinstance(c, Community) else Community(*c) for c in communities]
     wanted = list({c.area_id: c for c in reversed(named)}.values())[::-1]  # the first of each
     return City(residents, days, seed, start=start, wanted=wanted, infected=infected, contagion=contagion)
@@ -82,7 +82,7 @@ class City:
         )  # fmt: skip
         evening = chance(seed, Stream.PLAN)
         back = between(words(evening, residents), -6 * HOUR, -3 * HOUR)
-        self.response.backs, self.response.nights = [back], []
+        self.response.backs.append(back)
         self._errands: list[tuple[Ints, Ints]] = []  # of each day: who, where to
         self._late: list[list[Visits]] = []  # of each day: the visits that end after it
         self._last: tuple[int, list[Visits]] = (-1, [])

@@ -134,6 +134,11 @@ def check(text: str, base: Policy | None = None) -> tuple[Policy | None, tuple[P
     if len(text) > MAX_CHARACTERS:
         return None, (Problem(1, 1, "file", f"a policy has at most {MAX_CHARACTERS} characters"),)
     marked = read(text)
+    if base is None and "amends" in marked.values:
+        # Everything else would be found missing, and stands in the base.
+        place = marked.place(("amends",))
+        named = str(marked.values["amends"])
+        return None, (Problem(*place.value, named, "this file amends a version that was not given with it"),)
     found = [Problem(f.line, f.column, "TOML", f.message) for f in marked.faults]
     checker = _Checker(*_merged(marked, base), base)
     checker.problems += found
@@ -383,9 +388,7 @@ class _Checker:
             self.wrong(("time_zone",), self.zone, "unknown time zone", value=True)
             self.zone = "UTC"
         amends = self.get(values, (), "amends", str)
-        if amends is not None and self.base is None:
-            self.wrong(("amends",), amends, "amends a version that was not given with it", value=True)
-        elif amends is not None and self.base is not None and amends != self.base.version:
+        if amends is not None and self.base is not None and amends != self.base.version:
             self.wrong(("amends",), amends, f"amends another version than {self.base.version}", value=True)
         elif self.base is not None and amends is None:
             self.wrong((), "amends", "amends is missing: this file does not amend")

@@ -12,6 +12,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from kangma.cli.terminal import shown_state
 from kangma.terms import State, Text
 
 SHOWN = (State.RED, State.YELLOW, State.POPUP, State.REMIND, State.UNKNOWN)
@@ -242,7 +243,7 @@ def _rules(report: Report) -> str:
 
 
 def _person(person: Mapping[str, Any]) -> str:
-    state = _state_of(person)
+    state = shown_state(person)
     holds = "".join(
         f"<li><p><b>{_text(h['reason'])}</b> <code>{escape(h['rule'])}</code></p>"
         + f"<p class='soft'>{_both(Text('起', 'since'))} {_when(h['since'])}"
@@ -261,13 +262,6 @@ def _person(person: Mapping[str, Any]) -> str:
         f"<article><h3>{_shape(state, 40)}<span>{_both(WORDS[state])}<small>{escape(person['person'][:8])}…</small>"
         f"</span></h3><ul>{holds}</ul>{plain}{out}</article>"
     )
-
-
-def _state_of(person: Mapping[str, Any]) -> State:
-    if person["colour"] in ("red", "yellow", "unknown"):
-        return {"red": State.RED, "yellow": State.YELLOW, "unknown": State.UNKNOWN}[person["colour"]]
-    kinds = {n["kind"] for n in person["notices"]}
-    return State.POPUP if "popup" in kinds else State.REMIND if "remind" in kinds else State.GREEN
 
 
 def _text(pair: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -45,6 +45,15 @@ def sign(state: State) -> str:
     """The state as rich markup: shape, word and colour."""
     shape, word, style = SIGNS[state]
     return f"[{style}]{shape} {word}[/]"
+
+
+def shown_state(answer: Mapping[str, Any]) -> State:
+    """The lattice's state behind an answer's colour and notices."""
+    colours = {"red": State.RED, "yellow": State.YELLOW, "unknown": State.UNKNOWN}
+    if answer["colour"] in colours:
+        return colours[answer["colour"]]
+    kinds = {n["kind"] for n in answer["notices"]}
+    return State.POPUP if "popup" in kinds else State.REMIND if "remind" in kinds else State.GREEN
 
 
 def print_json(value: Any) -> None:

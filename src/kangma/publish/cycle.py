@@ -25,7 +25,6 @@ from kangma.publish.policies import city_of, policies
 from kangma.publish.release import commit, read_table, stage
 from kangma.publish.touched import last_deletion, touched
 from kangma.store.engine import engine
-from kangma.store.numbers import person_table
 from kangma.store.releases import Lease, Release, acquire, last_release, release
 from kangma.store.segments import Absorbed
 from kangma.store.state import State
@@ -111,7 +110,7 @@ def cycle(
                 "deletion_run": last_deletion(state),
                 "tracing_key": traced.key,
             },
-            digest(turned.out, _keys(state, turned.out)),
+            digest(turned.out, state.person_keys(turned.out["person"])),
         )
         stage(
             state,
@@ -157,13 +156,6 @@ def view(con: duckdb.DuckDBPyConnection, state: State, policy: Policy, persons: 
     generation = state.raw(con)
     prepare(con, city=city_of(policy), persons=persons)
     return generation
-
-
-def _keys(state: State, out: pa.Table) -> list[bytes]:
-    """The key of each row's person."""
-    known = person_table(state.path / "persons.keys", state.person_count())
-    keys: list[bytes] = known["key"].take(out["person"]).to_pylist()
-    return keys
 
 
 def _kept(before: pa.Table, judged: Persons, holds: pa.Table) -> pa.Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -19,12 +18,9 @@ from kangma.store.releases import Release
 from kangma.store.state import State
 from kangma.terms import DAY, HOUR
 from kangma.tracing.columns import Columns, Day
-from kangma.tracing.kernel import trace
-from kangma.tracing.sql import sql
-from kangma.tracing.tables import COMPANIONS, EXPOSURES, Windows
-
-EPISODE = 30 * DAY
-ISOLATION_WAIT = 2 * DAY
+from kangma.tracing.derive import places, windows
+from kangma.tracing.kernel import companions, trace
+from kangma.tracing.tables import COMPANIONS, Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,57 +40,57 @@ def trace_city(con: duckdb.DuckDBPyConnection, state: State, policy: Policy, las
 
     A case is traced again when its window moved; all are when visits, places or the tracing parameters did.
     """
-    windows = infectious_windows(con, policy)
+    open_now = infectious_windows(con, policy)
     key = _key(state, policy)
     old_windows, old_exposures, old_companions = (
         read_table(state, last, name) for name in ("windows", "exposures", "companions")
     )
     if last is not None and last.counts["tracing_key"] == key:
-        stale = _cases(con, windows, old_windows)
+        stale = _cases(con, open_now, old_windows)
     else:
-        stale = sorted({*windows["case_id"].to_pylist(), *old_windows["case_id"].to_pylist()})
+        stale = sorted({*open_now["case_id"].to_pylist(), *old_windows["case_id"].to_pylist()})
     if not stale:
-        return Traced(windows, old_exposures, old_companions, np.empty(0, np.uint32), 0, key)
+        return Traced(open_now, old_exposures, old_companions, np.empty(0, np.uint32), 0, key)
 
-    again = windows.filter(pa.compute.is_in(windows["case_id"], pa.array(stale, pa.string())))
-    if again.num_rows:
-        columns = city_columns(con, state)
-        overlap = int(policy.tracing["min_overlap_minutes"]) * 60
-        found = trace(columns, Windows.from_arrow(again), min_overlap=overlap, coarse=_coarse(con)).arrow()
-        beside = companions(con, policy, again)
-    else:
-        found, beside = EXPOSURES.empty_table(), COMPANIONS.empty_table()
+    again = Windows.from_arrow(
+        open_now.filter(pa.compute.is_in(open_now["case_id"], pa.array(stale, pa.string())))
+    )
+    columns = city_columns(con, state) if again.case_ids else Columns()
+    found, beside = _trace(con, policy, columns, again)
     exposures, moved = _merge(con, old_exposures, found, stale)
     near, moved_too = _merge(con, old_companions, beside, stale)
-    return Traced(windows, exposures, near, np.union1d(moved, moved_too).astype(np.uint32), len(stale), key)
+    return Traced(open_now, exposures, near, np.union1d(moved, moved_too).astype(np.uint32), len(stale), key)
 
 
 def infectious_windows(con: duckdb.DuckDBPyConnection, policy: Policy) -> pa.Table:
     """Rows of WINDOWS for every live case that has one."""
-    parameters = {
-        "look_back": int(policy.tracing["look_back_days"]) * DAY,
-        "episode": EPISODE,
-        "isolation_wait": ISOLATION_WAIT,
-    }
-    return _rows(con, sql("windows"), parameters).cast(WINDOWS)
+    found = windows(con, look_back_days=int(policy.tracing["look_back_days"]))
+    cases = pa.array(found.case_ids, pa.string()).take(pa.array(found.case))
+    return pa.Table.from_arrays(
+        [cases, *map(pa.array, (found.person, found.from_at, found.to_at))], schema=WINDOWS
+    )
 
 
-def companions(con: duckdb.DuckDBPyConnection, policy: Policy, windows: pa.Table) -> pa.Table:
-    """Rows of COMPANIONS for these windows; none where the policy does not ask for companions."""
+def _trace(
+    con: duckdb.DuckDBPyConnection, policy: Policy, columns: Columns, cases: Windows
+) -> tuple[pa.Table, pa.Table]:
+    """Rows of EXPOSURES and of COMPANIONS for these cases; no companions where the policy does not ask for them."""
     asked = policy.tracing.get("companion")
+    known = places(con, cell_metres=int(asked["cell_metres"]) if asked else 1)
+    overlap = int(policy.tracing["min_overlap_minutes"]) * 60
+    found = trace(columns, cases, min_overlap=overlap, coarse=known.coarse).arrow()
     if not asked:
-        return COMPANIONS.empty_table()
-    con.register("windows", windows)
-    con.execute("CREATE OR REPLACE TEMP VIEW visits AS FROM live_visits")
-    metres = {"metres": float(asked["cell_metres"])}
-    con.execute(f"CREATE OR REPLACE TEMP TABLE places AS {sql('places')}", metres)
-    parameters = {
-        "min_shared": int(asked["min_minutes"]) * 60,
-        "min_stay": int(asked["min_hours"]) * HOUR,
-        "horizon": int(asked["days"]) * DAY,
-        "either": True,
-    }
-    return _rows(con, sql("companions"), parameters).cast(COMPANIONS)
+        return found, COMPANIONS.empty_table()
+    beside = companions(
+        columns,
+        cases,
+        known,
+        min_shared=int(asked["min_minutes"]) * 60,
+        min_stay=int(asked["min_hours"]) * HOUR,
+        horizon=int(asked["days"]) * DAY,
+        either=True,
+    )
+    return found, beside.arrow()
 
 
 def city_columns(con: duckdb.DuckDBPyConnection, state: State) -> Columns:
@@ -110,10 +106,6 @@ def city_columns(con: duckdb.DuckDBPyConnection, state: State) -> Columns:
         days.append(_mapped(state, key) or _built(con, state, number, key))
     keep_columns(state, keys)
     return Columns.of(days)
-
-
-def _rows(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, float]) -> pa.Table:
-    return con.sql(query, params=dict(parameters)).to_arrow_table()
 
 
 def _mapped(state: State, key: str) -> Day | None:
@@ -138,15 +130,6 @@ def _built(con: duckdb.DuckDBPyConnection, state: State, number: int, key: str) 
     )
     write_columns(state, key, day.to_buffers())
     return _mapped(state, key) or day
-
-
-def _coarse(con: duckdb.DuckDBPyConnection) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """(places,) true for grid cells, in which nobody meets anybody."""
-    table = con.sql("SELECT place FROM live_places WHERE kind = 'grid'").to_arrow_table()
-    numbers = table["place"].to_numpy()
-    flags = np.zeros(int(numbers.max()) + 1 if len(numbers) else 0, np.bool_)
-    flags[numbers] = True
-    return flags
 
 
 def _key(state: State, policy: Policy) -> str:

@@ -231,6 +231,12 @@ class State:
         """The number of a person key, None when no absorbed evidence names it."""
         return numbers.number_of(self.path / "persons.keys", self.person_count(), key)
 
+    def person_keys(self, persons: pa.Array | pa.ChunkedArray) -> list[bytes]:
+        """The 16-byte key of each of these numbers."""
+        known = numbers.person_table(self.path / "persons.keys", self.person_count())
+        keys: list[bytes] = known["key"].take(persons).to_pylist()
+        return keys
+
     def visit_days(self) -> list[Day]:
         """UTC days on which a visit began, by the manifest and, for strays, the rows."""
         days: set[int] = set()

@@ -1,0 +1,174 @@
+"""`kangma demo`: an invented city lives two weeks, and its codes are derived day by day."""
+
+from __future__ import annotations
+
+import shutil
+from bisect import bisect_right
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import pyarrow.parquet as pq
+import typer
+
+from kangma.city import City, make_city
+from kangma.cli.code import show
+from kangma.cli.report import DayCount, Report, render
+from kangma.cli.terminal import SIGNS, Json, fail, out, print_json, progress, table
+from kangma.policy.rules import Policy
+from kangma.publish.answers import code_of_person
+from kangma.publish.cycle import Cycled, cycle
+from kangma.publish.policies import texts_of
+from kangma.publish.release import read_table
+from kangma.store.receive import receive_all
+from kangma.store.releases import last_release
+from kangma.store.state import State, create
+from kangma.terms import DAY, Moment, Text, calendar, moment
+from kangma.terms import State as Colour
+
+POLICY = "beijing-2022-04-22"
+MARK = "KANGMA-DEMO"
+SHOWN = (Colour.GREEN, Colour.REMIND, Colour.POPUP, Colour.YELLOW, Colour.RED, Colour.UNKNOWN)
+#: Rules whose holds are worth explaining first: what a resident would not have guessed.
+TELLING = ("A-R4", "A-R5", "A-P3", "A-Y8", "A-R8", "A-P4a", "A-P4b", "A-P4c", "A-P4d", "A-R2", "A-R1")
+
+
+def demo(
+    residents: Annotated[
+        int, typer.Option("--residents", min=100, help="How many people live in the city.")
+    ] = 20_000,
+    days: Annotated[int, typer.Option("--days", min=1, help="How many days it lives.")] = 14,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same city.")] = 1,
+    directory: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where the city, its state and the report go.")
+    ] = Path("out/demo"),
+    as_json: Json = False,
+) -> None:
+    """Make a city, live its days, count codes by colour and rule, explain three people, write a report.
+
+    Everything is invented: residents, places and epidemic. Each evening the day's documents are taken in and one cycle
+    turns the wheel, by the Beijing policy of 22 April 2022 and its amendment of 4 May.
+    """
+    _fresh(directory)
+    city = make_city(residents, days, seed)
+    counts: list[DayCount] = []
+    with create(directory / "state", policy=[t.encode() for t in texts_of(POLICY)], now=city.zero) as state:
+        with progress(quiet=as_json) as bars:
+            bar = bars.add_task("", total=days)
+            for day in range(days):
+                bars.update(bar, description=f"{calendar(city.start_day + day):%-d %b}")
+                done = _live(city, state, day, directory / "tables")
+                counts.append(_count(city, state, day, done))
+                bars.advance(bar)
+        people = [
+            code_of_person(state, person, now=done.release.now) for person in _telling(state, done.policy)
+        ]
+    infected = sorted(moment(str(at)) for at in city.truth()["infected_at"].to_pylist())
+    counts = [_with_truth(c, bisect_right(infected, city.zero + (i + 1) * DAY)) for i, c in enumerate(counts)]
+    made_with = f"kangma demo --residents {residents} --days {days} --seed {seed}"
+    report = directory / "report.html"
+    report.write_text(render(_report(city, counts, done.policy, people, made_with)), encoding="utf-8")
+    if as_json:
+        print_json({"days": [_as_json(c) for c in counts], "people": people, "report": str(report)})
+        return
+    _tell(counts, done.policy, people)
+    out.print(
+        f"\nReport: [bold]{report}[/]. State: [bold]{directory / 'state'}[/], tables: {directory / 'tables'}."
+    )
+
+
+def _fresh(directory: Path) -> None:
+    """An empty folder of the demo's own; only what an earlier demo made is replaced."""
+    if directory.exists() and any(directory.iterdir()):
+        if not (directory / MARK).exists():
+            fail(f"{directory} is not empty and is not a demo's")
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / MARK).write_text("Made by `kangma demo`, which replaces this folder.\n")
+
+
+def _live(city: City, state: State, day: int, tables: Path) -> Cycled:
+    """One day: what is reported on it is written as files, taken in, and judged at midnight."""
+    folder = tables / calendar(city.start_day + day).isoformat()
+    folder.mkdir(parents=True)
+    for kind, rows in city.arrivals(day).items():
+        pq.write_table(rows, folder / f"{kind}.parquet")
+    evening: Moment = city.zero + (day + 1) * DAY
+    for receipt in receive_all(state, [folder], feed="city", now=evening):
+        if receipt.code is not None or receipt.refused or receipt.quarantined:
+            fail(f"the city wrote a bad table: {receipt.as_json()}")
+    return cycle(state, now=evening)
+
+
+def _count(city: City, state: State, day: int, done: Cycled) -> DayCount:
+    cases = read_table(state, last_release(state.registry), "windows")
+    known = len(set(cases["case_id"].to_pylist()))
+    when = calendar(city.start_day + day)
+    return DayCount(when, done.by_state, done.by_rule, done.turns.num_rows, cases_known=known)
+
+
+def _with_truth(count: DayCount, infected: int) -> DayCount:
+    return DayCount(count.day, count.states, count.rules, count.turns, count.cases_known, infected)
+
+
+def _telling(state: State, policy: Policy) -> list[int]:
+    """Three persons, each held by another rule, the most telling rules first; fewer where there are not three."""
+    holds = read_table(state, last_release(state.registry), "holds")
+    first: dict[str, int] = {}
+    for rule, person in zip(holds["rule"].to_pylist(), holds["person"].to_pylist(), strict=True):
+        first.setdefault(policy.rules[rule].id, person)
+    chosen: list[int] = []
+    colours: set[str] = set()
+    for rule in (*TELLING, *first):
+        if rule in first and first[rule] not in chosen and rule[2] not in colours:
+            chosen.append(first[rule])
+            colours.add(rule[2])  # A-R… red, A-Y… yellow, A-P… notice
+    return chosen[:3]
+
+
+def _report(
+    city: City, counts: list[DayCount], policy: Policy, people: list[dict[str, Any]], made_with: str
+) -> Report:
+    first, last = counts[0].day, counts[-1].day
+    title = Text(
+        f"一座 {city.residents:,} 人的城市，{first.month}月{first.day}日至{last.month}月{last.day}日",
+        f"A city of {city.residents:,}, {first:%-d %B} to {last:%-d %B %Y}",
+    )
+    reasons: Mapping[str, Text] = {rule.id: rule.reason for rule in policy.rules}
+    figures = [
+        (Text("变动合计", "Codes turned, all days"), f"{sum(c.turns for c in counts):,}"),
+        (Text("已知病例", "Cases known"), f"{counts[-1].cases_known:,}"),
+        (Text("实际感染", "Infected in truth"), f"{counts[-1].infected_in_truth:,}"),
+    ]
+    return Report(
+        title, f"{policy.id} {policy.version}", city.residents, counts, reasons, people, made_with, figures
+    )
+
+
+def _as_json(count: DayCount) -> dict[str, Any]:
+    return {
+        "day": count.day.isoformat(),
+        "by_state": {s.name.lower(): count.states.get(s, 0) for s in SHOWN},
+        "by_rule": dict(count.rules),
+        "turns": count.turns,
+        "cases_known": count.cases_known,
+        "infected_in_truth": count.infected_in_truth,
+    }
+
+
+def _tell(counts: list[DayCount], policy: Policy, people: list[dict[str, Any]]) -> None:
+    rows = table(
+        "day", *(f"{SIGNS[s][0]} {SIGNS[s][1]}" for s in SHOWN), "turned", "cases", title="Codes at midnight"
+    )
+    for c in counts:
+        cells = [f"[{SIGNS[s][2]}]{c.states.get(s, 0):,}[/]" if c.states.get(s, 0) else "·" for s in SHOWN]
+        rows.add_row(f"{c.day:%a %-d %b}", *cells, f"{c.turns:,}", f"{c.cases_known:,}")
+    out.print(rows)
+    rules = table("rule", *(f"{c.day:%-d/%-m}" for c in counts), title="\nPeople held by each rule")
+    most = {rule: max(c.rules.get(rule, 0) for c in counts) for c in counts for rule in c.rules}
+    for rule in sorted(most, key=lambda r: (-most[r], r)):
+        rules.add_row(rule, *(f"{c.rules[rule]:,}" if rule in c.rules else "·" for c in counts))
+    out.print(rules)
+    for person in people:
+        out.print()
+        show(person)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import duckdb
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from written import connection, doc, facts, key
 
 from kangma.evidence.views import derived_id
 from kangma.intake.kinds import KINDS
+
+PLAIN = duckdb.connect()
 
 
 def result(who: str, reported: str, result: str = "negative", feed: str = "lab", **more: object):
@@ -156,13 +161,14 @@ def test_the_text_of_every_kind_of_document_is_the_same_in_sql_as_in_python():
         doc("identities", person="Li", same_as="Sun", decided_by="Ma"),
         result("Li", "04-20", "positive"),
     ]
-    for _, kind, table in documents:
-        name = derived_id(KINDS[kind], "city" if kind != "tests" else "lab", table.to_pylist()[0])
-        taken = doc("retractions", "local", retracts=name, reason="", by="")
-        before, after = connection(documents), connection([*documents, taken])
+    taken = []
+    for feed, kind, table in documents:
+        name = derived_id(KINDS[kind], feed, table.to_pylist()[0])
+        taken.append(doc("retractions", feed, retracts=name, reason="", by=""))
+    before, after = connection(documents), connection([*documents, *taken])
+    for _, kind, _ in documents:
         count = f"select count(*) from live_{kind}"
-        assert before.execute(count).fetchone() == (1,), kind
-        assert after.execute(count).fetchone() == (0,), kind
+        assert (before.execute(count).fetchone(), after.execute(count).fetchone()) == ((1,), (0,)), kind
 
 
 def test_two_papers_of_one_person_are_one_person_until_somebody_splits_them():
@@ -210,3 +216,10 @@ def test_a_case_reported_twice_is_one_case_with_all_that_is_known():
     ]
     (case,) = facts(reports, "cases")
     assert (case["kind"], case["confirmed_at"], case["discharged_at"]) == ("confirmed", "04-20", "05-02")
+
+
+@given(st.floats(allow_nan=False))
+@settings(max_examples=200, deadline=None)
+def test_a_real_number_has_one_text_in_sql_and_in_python(number: float):
+    (found,) = PLAIN.execute("select printf('%.17g', ?::double)", [number]).fetchone()
+    assert found == f"{number:.17g}"

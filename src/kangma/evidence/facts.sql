@@ -94,7 +94,7 @@ with spans as (
     from live_counties as c
     inner join written_counties as w on w.written = c.county
     where c.local_infections_to is null or c.local_infections_from < c.local_infections_to
-    union all
+    union  -- each span once: the windows below could put two equal ones in different orders
     select county, 'risk' as kind, from_at, to_at
     from area_spans
     where level in ('medium', 'high')

@@ -16,7 +16,6 @@ connection's own database, which is expected to be in memory.
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -142,9 +141,7 @@ def _word(column: Column, value: object) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if column.type is Type.REAL:
-        assert isinstance(value, float)
-        units = value * 1e7
-        return str(math.floor(units + 0.5)) if math.isfinite(units) and abs(units) < 2**62 else None
+        return f"{value:.17g}"  # enough digits to tell any two apart
     return str(value)
 
 
@@ -164,11 +161,7 @@ def _text_of(kind: Kind) -> dict[str, str]:
             joins += "\nleft join place_numbers as key_of_place on key_of_place.place = r.place"
             words.append("key_of_place.place_id")
         elif column.type is Type.REAL:
-            units = f"{name} * 1e7"
-            words.append(
-                f"case when isfinite({units}) and abs({units}) < {2**62}.0"
-                f" then floor({units} + 0.5)::bigint::varchar end"
-            )
+            words.append(f"printf('%.17g', {name})")
         else:
             words.append(f"{name}::varchar")
     return {"text": " || ".join(f"netstring({word})" for word in words), "keys": joins}

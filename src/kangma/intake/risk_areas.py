@@ -91,10 +91,11 @@ def _areas(entry: Any, level: str, path: str, limits: Limits) -> list[Row]:
     if not isinstance(communities, list) or not communities:
         raise Refused(Code.MISSING_VALUE, Where(path=f"{path}.communitys"), "at least one community")
     canonical, district = county_of(province, city, county)
+    inside = area_id(province, city, county, "")
     made: list[Row] = []
     for i, each in enumerate(communities):
         community = _text(each, f"{path}.communitys[{i}]", limits)
-        made.append((area_id(province, city, county, community), community, district, canonical, level))
+        made.append((inside + community, community, district, canonical, level))
     return made
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from conftest import NOON, evidence, person, rows, visit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_up import NOON, evidence, person, rows, visit
 
 from kangma.errors import Conflict, Corrupt
 from kangma.store import forget as forget_module

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import NOON, evidence, person, result, rows, visit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_up import NOON, evidence, person, result, rows, visit
 
 from kangma.errors import Conflict, Corrupt, Refused
 from kangma.intake.kinds import KINDS, Type

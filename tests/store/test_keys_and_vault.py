@@ -117,7 +117,7 @@ def test_a_key_in_an_open_folder_behind_a_link_or_cut_short_is_refused(tmp_path:
 
 
 def test_identities_come_with_the_rows_that_name_them(state: State) -> None:
-    from conftest import result, rows  # noqa: PLC0415
+    from made_up import result, rows  # noqa: PLC0415
 
     state.inbox.accept("lab7", "tests", [rows("tests", {**result(1, "s1"), "person": WHO})], [secret()])
     found = state.vault.open(WHO)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from conftest import evidence
+from made_up import evidence
 
 from kangma.errors import Code
 from kangma.intake.limits import DEFAULT as LIMITS

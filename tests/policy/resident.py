@@ -5,14 +5,20 @@ Times are local ("2022-04-20 10:00", seconds optional); a column of days takes "
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from typing import Any
 
+import duckdb
+import pyarrow as pa
+
 from kangma.evidence.facts import FACTS, FactType
 from kangma.policy.document import Policy, Timeline, amend, load, timeline
-from kangma.policy.judge import Verdict, judge_one
+from kangma.policy.doors import admit
+from kangma.policy.judge import Verdict, judge_all, judge_one
+from kangma.policy.nat import count
 from kangma.policy.published import read
 from kangma.terms import Moment, State, day_number, moment
 
@@ -150,6 +156,20 @@ class Resident:
             return " ".join(words)
         return "remind" if verdict.state is State.REMIND else "green"
 
+    def door(self, profile: str, when: str, *, entered: str | None = None, purpose: str | None = None) -> str:
+        """What a door of that profile answers: pass, refuse or unknown."""
+        policy = self.policy.force(at(when)) if isinstance(self.policy, Timeline) else self.policy
+        admission = admit(
+            policy,
+            profile,
+            self.verdict(when),
+            count(policy, self.facts.get("tests", ()), now=at(when)),
+            now=at(when),
+            entered_at=None if entered is None else at(entered),
+            purpose=purpose,
+        )
+        return admission.answer.value
+
     def holds(self, when: str) -> set[str]:
         return {hold.rule_id for hold in self.verdict(when).holds}
 
@@ -163,6 +183,39 @@ def resident(policy: Policy | Timeline, *facts: tuple[str, dict[str, Any]]) -> R
         else:
             known.setdefault(name, []).append(row)
     return Resident(policy, known)
+
+
+def city(residents: Sequence[Resident]) -> duckdb.DuckDBPyConnection:
+    """The facts of all of them as tables; the number of a person is their place in the list."""
+    con = duckdb.connect()
+    for name, kind in FACTS.items():
+        rows = [
+            {"person": i, **row} for i, someone in enumerate(residents) for row in someone.facts.get(name, ())
+        ]
+        con.register("given", pa.Table.from_pylist(rows, schema=kind.schema))
+        con.execute(f"CREATE TABLE fact_{name} AS SELECT * FROM given")
+        con.unregister("given")
+    return con
+
+
+def verdicts(
+    con: duckdb.DuckDBPyConnection, policy: Policy | Timeline, now: Moment
+) -> dict[int, tuple[State, tuple[str, ...], tuple[str, ...], Moment | None]]:
+    """Everybody's verdict by the judge of the whole city, in the words of the judge of one person."""
+    notices = tuple((policy.force(now) if isinstance(policy, Timeline) else policy).notices)
+
+    def codes(mask: int) -> tuple[str, ...]:
+        return tuple(code for i, code in enumerate(notices) if mask >> i & 1)
+
+    return {
+        row["person"]: (
+            State(row["state"]),
+            codes(row["popups"]),
+            codes(row["reminds"]),
+            row["next_change_at"],
+        )
+        for row in judge_all(con, policy, now=now)[1].to_pylist()
+    }
 
 
 def turns(someone: Resident, *changes: tuple[str, str]) -> None:

@@ -203,6 +203,83 @@ def test_every_changed_rule_says_in_both_languages_why_and_how_it_ends() -> None
         assert rule.cap is not None
 
 
+# --- Doors -------------------------------------------------------------------------------------------------------------
+
+
+def test_from_5_may_public_places_ask_for_a_test_within_seven_days() -> None:
+    someone = resident(SERIES, negative("2022-04-28 20:00", "2022-04-29 08:00"))
+    assert someone.door("public_place", "2022-04-30 23:59:59") == "pass"
+    assert someone.door("public_place", "2022-05-01 08:00:01") == "refuse"
+    assert someone.door("public_place", "2022-05-04 23:59:59") == "refuse"
+    assert someone.door("public_place", "2022-05-05 00:00") == "pass"
+    assert someone.door("public_place", "2022-05-06 08:00") == "pass"
+    assert someone.door("public_place", "2022-05-06 08:00:01") == "refuse"
+    on_the_4th = resident(A2, negative("2022-05-01 20:00", "2022-05-02 08:00"))
+    assert on_the_4th.door("public_place", "2022-05-04 08:00") == "pass"
+    assert on_the_4th.door("public_place", "2022-05-04 08:00:01") == "refuse"
+
+
+def test_transit_has_its_rule_from_5_may_and_checks_nobody() -> None:
+    someone = resident(A2)
+    assert someone.door("transit", "2022-05-04 23:59:59") == "unknown"
+    assert someone.door("transit", "2022-05-05 00:00") == "pass"
+    assert {d.id for d in A2.doors if d.unchecked} == {"transit"}
+    assert "transit" not in {d.id for d in A.doors}
+
+
+def test_the_rule_that_transit_does_not_check_is_a_test_within_seven_days() -> None:
+    text = read(BEIJING)[1]
+    assert text.count("unchecked = true\n") == 1
+    checked = amend(A, text.replace("unchecked = true\n", ""))
+    someone = resident(checked, negative("2022-05-05 20:00", "2022-05-06 08:00"))
+    assert someone.door("transit", "2022-05-13 08:00") == "pass"
+    assert someone.door("transit", "2022-05-13 08:00:01") == "refuse"
+
+
+def test_from_5_may_a_commuter_needs_seven_days_instead_of_fourteen() -> None:
+    someone = resident(SERIES, negative("2022-04-26 20:00", "2022-04-27 08:00"))
+    assert someone.door("commuter", "2022-05-04 23:59:59", entered="2022-04-28 07:00") == "pass"
+    assert someone.door("commuter", "2022-05-05 08:00:01", entered="2022-04-28 07:00") == "refuse"
+    fresh = resident(SERIES, negative("2022-05-05 20:00", "2022-05-06 08:00"))
+    assert fresh.door("commuter", "2022-05-08 08:00") == "pass"
+    assert fresh.door("commuter", "2022-05-08 08:00:01") == "refuse"
+    assert fresh.door("commuter", "2022-05-13 08:00", entered="2022-05-06 09:00") == "pass"
+    assert fresh.door("commuter", "2022-05-13 08:00:01", entered="2022-05-06 09:00") == "refuse"
+    on_the_4th = resident(A2, negative("2022-04-19 20:00", "2022-04-20 08:00"))
+    assert on_the_4th.door("commuter", "2022-05-04 08:00", entered="2022-04-22 07:00") == "pass"
+    assert on_the_4th.door("commuter", "2022-05-04 08:00:01", entered="2022-04-22 07:00") == "refuse"
+    new = resident(A2, negative("2022-05-01 20:00", "2022-05-02 08:00"))
+    assert new.door("commuter", "2022-05-04 08:00") == "pass"
+    assert new.door("commuter", "2022-05-04 08:00:01") == "refuse"
+
+
+@pytest.mark.parametrize("days", [1, 2, 5])
+def test_delivery_workers_test_by_zone_from_6_may(days: int) -> None:
+    profile = f"delivery_worker_{days}_day{'s' if days > 1 else ''}"
+    someone = resident(A2, negative("2022-05-06 20:00", "2022-05-07 08:00"))
+    assert someone.door(profile, "2022-05-05 23:59:59") == "unknown"
+    assert someone.door(profile, f"2022-05-{7 + days:02} 08:00") == "pass"
+    assert someone.door(profile, f"2022-05-{7 + days:02} 08:00:01") == "refuse"
+
+
+NEW_DOORS = ("public_place", "commuter", *(f"delivery_worker_{d}" for d in ("1_day", "2_days", "5_days")))
+
+
+@pytest.mark.parametrize("profile", NEW_DOORS)
+def test_no_changed_door_lets_a_notice_or_a_colour_pass(profile: str) -> None:
+    for known in (
+        fact("contacts", last_exposure_at="2022-05-05 17:00"),
+        fact("exposures", last_at="2022-05-05 20:00", confirmed_at="2022-05-06 00:00"),
+    ):
+        someone = resident(A2, negative("2022-05-06 20:00", "2022-05-07 08:00"), known)
+        assert someone.door(profile, "2022-05-07 09:00") == "refuse"
+        assert someone.door(profile, "2022-05-07 09:00", purpose="emergency_care") == "pass"
+
+
+def test_the_exceptions_stand_at_every_changed_door() -> None:
+    assert all(set(d.never_block) == set(A2.standing_exceptions) for d in A2.doors)
+
+
 # --- The switch --------------------------------------------------------------------------------------------------------
 
 

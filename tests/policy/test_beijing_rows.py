@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from resident import at, cleared, fact, frozen, negative, resident, turns
+from resident import Resident, at, cleared, fact, frozen, negative, resident, turns
 
 A = frozen()
 
@@ -89,6 +89,20 @@ def test_what_is_not_a_later_single_negative_rechecks_nothing(other: tuple[str, 
     assert resident(A, _positive(), other).shows("2022-04-26 03:00") == "red"
 
 
+@pytest.mark.parametrize("pooled", [True, False])
+def test_an_antigen_test_colours_nobody(pooled: bool) -> None:
+    said = {
+        "method": "antigen",
+        "result": "positive",
+        "pooled": pooled,
+        "pool_positive_at": "2022-04-25 13:00",
+    }
+    someone = resident(
+        A, fact("tests", sampled_at="2022-04-25 11:00", reported_at="2022-04-25 12:00", **said)
+    )
+    assert someone.shows("2022-04-26 00:00") == "green"
+
+
 def test_a_positive_recheck_makes_a_case_and_the_red_goes_on() -> None:
     someone = resident(A, _positive(), fact("cases", confirmed_at="2022-04-26 10:00"))
     assert someone.holds("2022-04-26 10:00") == {"A-R1", "A-R2"}
@@ -125,12 +139,17 @@ def test_the_notice_of_a_positive_tube_ends_after_48_hours() -> None:
     )
 
 
-def test_a_tube_is_not_rechecked_by_another_tube() -> None:
-    someone = resident(
-        A,
-        _pooled(pool_positive_at="2022-04-25 13:00"),
+@pytest.mark.parametrize(
+    "other",
+    [
         negative("2022-04-25 15:00", "2022-04-26 03:00", pooled=True),
-    )
+        negative("2022-04-24 18:00", "2022-04-26 03:00"),
+        negative("2022-04-25 15:00", "2022-04-26 03:00", method="antigen"),
+    ],
+    ids=["pooled", "not sampled later", "antigen"],
+)
+def test_a_tube_is_rechecked_by_a_later_single_test_only(other: tuple[str, dict[str, object]]) -> None:
+    someone = resident(A, _pooled(pool_positive_at="2022-04-25 13:00"), other)
     assert someone.shows("2022-04-26 03:00") == "popup:3"
 
 
@@ -233,6 +252,23 @@ def test_a_contact_of_a_contact_becomes_a_contact_when_the_one_between_turns_pos
         someone,
         ("2022-04-22 17:00", "red"),
         ("2022-05-07 00:00", "yellow"),
+        ("2022-05-14 00:00", "green"),
+    )
+
+
+def test_a_contact_between_who_turns_positive_late_makes_the_second_chain_begin_then() -> None:
+    late = fact(
+        "contacts",
+        degree=1,
+        declared_degree=2,
+        last_exposure_at="2022-04-22 17:00",
+        index_positive_at="2022-05-09 10:00",
+    )
+    turns(
+        resident(A, late),
+        ("2022-04-22 17:00", "red"),
+        ("2022-04-30 00:00", "green"),
+        ("2022-05-09 10:00", "yellow"),
         ("2022-05-14 00:00", "green"),
     )
 
@@ -738,6 +774,105 @@ def test_who_has_no_hold_is_green() -> None:
 def test_a_vaccination_never_colours_the_code() -> None:
     given = fact("vaccinations", product="p", dose=1, given_on="2022-04-01")
     assert resident(A, given).shows("2022-04-23 12:00") == "green"
+
+
+# --- Doors -------------------------------------------------------------------------------------------------------------
+
+
+def _tested(*more: tuple[str, dict[str, object]]) -> Resident:
+    return resident(A, negative("2022-04-27 20:00", "2022-04-28 08:00"), *more)
+
+
+@pytest.mark.parametrize("profile", ["board_to_beijing", "hospital"])
+def test_boarding_and_hospitals_ask_for_a_test_within_48_hours(profile: str) -> None:
+    someone = _tested()
+    assert someone.door(profile, "2022-04-30 08:00") == "pass"
+    assert someone.door(profile, "2022-04-30 08:00:01") == "refuse"
+    assert resident(A).door(profile, "2022-04-30 08:00") == "unknown"  # no record: the manual lane
+
+
+def test_public_places_ask_for_green_and_on_1_to_4_may_for_a_test_within_48_hours() -> None:
+    someone = resident(A, negative("2022-04-28 20:00", "2022-04-29 08:00"))
+    assert someone.door("public_place", "2022-04-30 23:59:59") == "pass"
+    assert someone.door("public_place", "2022-05-01 08:00") == "pass"
+    assert someone.door("public_place", "2022-05-01 08:00:01") == "refuse"
+    assert someone.door("public_place", "2022-05-04 23:59:59") == "refuse"
+    assert someone.door("public_place", "2022-05-05 00:00") == "pass"
+    assert resident(A).door("public_place", "2022-04-30 23:59:59") == "pass"
+    assert resident(A).door("public_place", "2022-05-01 00:00") == "unknown"
+
+
+def test_a_commuter_needs_48_hours_the_first_time_and_fourteen_days_from_then_on() -> None:
+    someone = _tested()
+    assert someone.door("commuter", "2022-04-30 08:00") == "pass"
+    assert someone.door("commuter", "2022-04-30 08:00:01") == "refuse"
+    assert someone.door("commuter", "2022-04-30 08:00:01", entered="2022-04-29 07:00") == "pass"
+    assert someone.door("commuter", "2022-05-12 08:00", entered="2022-04-29 07:00") == "pass"
+    assert someone.door("commuter", "2022-05-12 08:00:01", entered="2022-04-29 07:00") == "refuse"
+
+
+def test_a_ride_asks_for_green_alone() -> None:
+    assert resident(A).door("ride_hailing", "2022-04-30 08:00") == "pass"
+
+
+DOORS = ("board_to_beijing", "public_place", "commuter", "ride_hailing", "hospital")
+
+
+@pytest.mark.parametrize("profile", DOORS)
+@pytest.mark.parametrize("day", ["2022-04-29", "2022-05-01", "2022-05-05"])
+def test_a_notice_is_not_green_at_a_door_and_a_reminder_is(profile: str, day: str) -> None:
+    now, test = f"{day} 08:00", negative(f"{day} 06:00")
+    noticed = resident(
+        A, test, fact("exposures", last_at="2022-04-22 20:00", confirmed_at="2022-04-24 09:00")
+    )
+    reminded = resident(A, test, fact("purchases", at=f"{day} 07:00"))
+    assert (noticed.shows(now), noticed.door(profile, now)) == ("popup:3", "refuse")
+    assert (reminded.shows(now), reminded.door(profile, now)) == ("remind:4", "pass")
+
+
+@pytest.mark.parametrize("profile", DOORS)
+@pytest.mark.parametrize("day", ["2022-04-29", "2022-05-01", "2022-05-05"])
+def test_a_colour_is_refused_and_an_unverified_code_is_not(profile: str, day: str) -> None:
+    now, test = f"{day} 08:00", negative(f"{day} 06:00")
+    red = resident(A, test, fact("contacts", last_exposure_at="2022-04-27 17:00"))
+    yellow = resident(
+        A, test, fact("risk_stays", level="medium", entered_at="2022-04-27 17:00", level_from="2022-04-20")
+    )
+    unknown = resident(A, test, fact("city_entries", at=f"{day} 07:00", itinerary="contradicted"))
+    assert [x.door(profile, now) for x in (red, yellow, unknown)] == ["refuse", "refuse", "unknown"]
+
+
+EXCEPTIONS = ("emergency_care", "go_home_own_residence", "test_site", "pharmacy_pickup_by_agreement")
+
+
+@pytest.mark.parametrize("profile", DOORS)
+def test_nobody_is_kept_from_care_home_a_test_or_medicine_at_any_door(profile: str) -> None:
+    red = resident(A, fact("cases", confirmed_at="2022-04-23 09:00"))
+    for purpose in EXCEPTIONS:
+        assert red.door(profile, "2022-04-29 08:00", purpose=purpose) == "pass"
+    assert red.door(profile, "2022-04-29 08:00", purpose="shopping") == "refuse"
+    assert tuple(A.standing_exceptions) == EXCEPTIONS
+
+
+def test_these_are_all_the_doors() -> None:
+    assert {d.id for d in A.doors} == set(DOORS)
+    assert all(d.never_block == EXCEPTIONS for d in A.doors)
+
+
+# --- What the policy fixes besides -------------------------------------------------------------------------------------
+
+
+def test_the_parameters_of_the_table() -> None:
+    assert A.tracing == {
+        "min_overlap_minutes": 10,
+        "look_back_days": 2,
+        "companion": {"cell_metres": 800, "min_minutes": 10, "min_hours": 30, "days": 14},
+    }
+    areas = {k: v for k, v in A.parameters.items() if k.startswith("area_")}
+    assert areas == {"area_window_days": 14, "area_high_from_cases": 6, "area_medium_from_cases": 2}
+    assert (A.nat.day_mode, A.nat.grace_days) == ("hours_from_report", 0)
+    assert tuple(A.notices) == ("1", "2", "3", "4", "5", "monitoring")
+    assert len(A.districts) == 16
 
 
 # --- What every rule owes ----------------------------------------------------------------------------------------------

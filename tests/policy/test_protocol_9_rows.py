@@ -503,6 +503,59 @@ def test_the_rules_about_areas_are_published_as_numbers() -> None:
     }
 
 
+# --- Doors -------------------------------------------------------------------------------------------------------------
+
+TESTED = negative("2022-07-01 15:00", "2022-07-02 03:00")
+BY_DAYS = ("public_place", "unit", "compound", "transit")
+BY_HOURS = (("board_to_beijing", 48), ("commuter", 72), ("ride_hailing", 72))
+
+
+@pytest.mark.parametrize("profile", BY_DAYS)
+def test_places_and_transit_pass_a_counter_of_three_days(profile: str) -> None:
+    someone = resident(B, TESTED)
+    assert someone.door(profile, "2022-07-04 23:59:59") == "pass"
+    assert someone.door(profile, "2022-07-05 00:00") == "refuse"
+    assert resident(B).door(profile, "2022-07-04 12:00") == "unknown"  # no record found: the manual lane
+
+
+def test_the_day_of_grace_opens_the_doors_too() -> None:
+    waiting = fact("tests", result="pending", sampled_at="2022-07-04 15:00", specimen_id="s2")
+    assert resident(B, TESTED, waiting).door("transit", "2022-07-05 12:00") == "pass"
+
+
+@pytest.mark.parametrize(("profile", "hours"), BY_HOURS)
+def test_travel_asks_for_hours_since_the_result(profile: str, hours: int) -> None:
+    someone = resident(B, TESTED)
+    day = 2 + hours // 24
+    assert someone.door(profile, f"2022-07-{day:02} 03:00") == "pass"
+    assert someone.door(profile, f"2022-07-{day:02} 03:00:01") == "refuse"
+
+
+@pytest.mark.parametrize("profile", [*BY_DAYS, *(p for p, _ in BY_HOURS)])
+def test_no_door_passes_a_notice_or_a_colour_but_each_has_its_exceptions(profile: str) -> None:
+    now = "2022-07-03 12:00"
+    noticed = resident(B, TESTED, fact("entries", entered_on="2022-07-01", port_city="上海市"))
+    red = resident(B, TESTED, fact("contacts", last_exposure_at="2022-07-01 17:00"))
+    reminded = resident(B, TESTED, fact("purchases", at="2022-07-02 12:00"))
+    assert [x.door(profile, now) for x in (noticed, red, reminded)] == ["refuse", "refuse", "pass"]
+    for purpose in ("emergency_care", "go_home_own_residence", "test_site", "pharmacy_pickup_by_agreement"):
+        assert red.door(profile, now, purpose=purpose) == "pass"
+
+
+def test_these_are_all_the_doors() -> None:
+    assert {d.id for d in B.doors} == {*BY_DAYS, *(p for p, _ in BY_HOURS)}
+    assert all(set(d.never_block) == set(B.standing_exceptions) and not d.unchecked for d in B.doors)
+
+
+def test_the_parameters_of_the_table() -> None:
+    assert B.tracing == {
+        "min_overlap_minutes": 10,
+        "look_back_days": 2,
+        "companion": {"cell_metres": 800, "min_minutes": 10, "min_hours": 30, "days": 7},
+    }
+    assert (B.nat.day_mode, B.nat.grace_days) == ("calendar_days_from_sample", 3)
+
+
 # --- What every rule owes ----------------------------------------------------------------------------------------------
 
 ROWS = [

@@ -7,6 +7,7 @@ from resident import (
     BEIJING,
     Resident,
     at,
+    city,
     cleared,
     fact,
     frozen,
@@ -15,7 +16,12 @@ from resident import (
     published,
     resident,
     turns,
+    verdicts,
 )
+
+from kangma.policy.document import Policy, Timeline
+from kangma.policy.nat import count
+from kangma.terms import State
 
 A, B = frozen(), protocol_9()
 
@@ -166,6 +172,36 @@ def test_each_worked_date_holds_to_the_second_for_one_person(name: str) -> None:
     turns(someone, *changes)
 
 
+def _policies() -> list[Policy | Timeline]:
+    return [A, B, published(BEIJING)]
+
+
+def _city_agrees(policy: Policy | Timeline, at_most: int | None) -> None:
+    """All of them as one city, judged at the moments at which anybody turns and one second before."""
+    chosen = [(someone, changes) for someone, changes in WORKED.values() if someone.policy is policy]
+    con = city([someone for someone, _ in chosen])
+    moments = sorted({at(when) for _, changes in chosen for when, _ in changes})
+    assert moments
+    step = 1 if at_most is None else -(-len(moments) // at_most)
+    for now in (m + k for m in moments[::-step] for k in (-1, 0)):
+        found = verdicts(con, policy, now)
+        for i, (someone, _) in enumerate(chosen):
+            one = someone.verdict(now)
+            unlisted = (State.GREEN, (), (), one.next_change_at)
+            assert found.get(i, unlisted) == (one.state, one.popups, one.reminds, one.next_change_at)
+
+
+@pytest.mark.parametrize("policy", _policies(), ids=["A", "B", "A with its amendment"])
+def test_the_whole_city_turns_to_the_second_as_each_of_its_people_does(policy: Policy | Timeline) -> None:
+    _city_agrees(policy, at_most=3)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("policy", _policies(), ids=["A", "B", "A with its amendment"])
+def test_the_whole_city_turns_so_at_every_worked_date(policy: Policy | Timeline) -> None:
+    _city_agrees(policy, at_most=None)
+
+
 def test_the_days_of_the_contact_are_2_to_8_and_9_to_11_july() -> None:
     someone, _ = WORKED["contact of a case, last met on 1 July"]
     by_day = {day: someone.shows(f"2022-07-{day:02} 12:00") for day in range(2, 13)}
@@ -185,3 +221,59 @@ def test_the_contact_of_a_contact_is_held_by_one_rule_at_a_time() -> None:
     someone, _ = WORKED["a contact of a contact, whose contact tests positive the second time (B)"]
     assert someone.holds("2022-07-04 09:59:59") == {"B-R5"}
     assert someone.holds("2022-07-04 10:00") == {"B-R4"}
+
+
+# --- The counter beside the code (B) -----------------------------------------------------------------------------------
+
+FIRST = negative("2022-07-01 15:00", "2022-07-02 03:00", specimen_id="s1")
+SECOND = fact(
+    "tests", result="pending", sampled_at="2022-07-04 15:00", reported_at="2022-07-04 15:00", specimen_id="s2"
+)
+
+
+def _days(when: str, *tests: tuple[str, dict[str, object]]) -> int | None:
+    found = count(B, [row for _, row in tests], now=at(when))
+    assert found is not None
+    return found.days
+
+
+def test_the_counter_shows_calendar_days_since_the_sample() -> None:
+    assert _days("2022-07-02 03:00", FIRST) == 1
+    assert _days("2022-07-02 23:59:59", FIRST) == 1
+    assert _days("2022-07-03 00:00", FIRST) == 2
+    assert _days("2022-07-04 00:00", FIRST) == 3
+    assert _days("2022-07-05 00:00", FIRST) == 4
+
+
+def test_the_counter_waits_one_day_for_the_result_of_a_sample_of_its_last_day() -> None:
+    assert _days("2022-07-04 23:59:59", FIRST, SECOND) == 3
+    assert _days("2022-07-05 00:00", FIRST, SECOND) == 3
+    assert _days("2022-07-05 23:59:59", FIRST, SECOND) == 3
+    assert _days("2022-07-06 00:00", FIRST, SECOND) == 5
+    too_early = fact(
+        "tests",
+        result="pending",
+        sampled_at="2022-07-03 15:00",
+        reported_at="2022-07-03 15:00",
+        specimen_id="s2",
+    )
+    assert _days("2022-07-05 00:00", FIRST, too_early) == 4
+
+
+def test_the_counter_goes_by_the_sampling_time_where_it_is_known_and_else_by_the_clock_of_the_report() -> (
+    None
+):
+    result = negative("2022-07-04 15:00", "2022-07-05 09:00", specimen_id="s2")
+    assert _days("2022-07-05 08:59:59", FIRST, SECOND, result) == 3
+    assert _days("2022-07-05 09:00", FIRST, SECOND, result) == 1
+    unknown = fact("tests", reported_at="2022-07-05 09:00", specimen_id="s2")
+    assert _days("2022-07-05 09:00", FIRST, SECOND, unknown) == 0
+    at_night = fact("tests", reported_at="2022-07-05 05:59:59", specimen_id="s2")
+    assert _days("2022-07-05 09:00", FIRST, at_night) == 1
+
+
+def test_policy_a_counts_from_the_result() -> None:
+    found = count(A, [FIRST[1]], now=at("2022-07-04 02:59:59"))
+    assert found is not None
+    assert found.days == 1
+    assert found.hours == pytest.approx(48, abs=0.001)

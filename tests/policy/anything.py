@@ -96,7 +96,9 @@ class Expressions:
         if way == 2:
             return f"years_between({self.date(depth - 1)}, {self.time(depth - 1)})"
         if way == 3:
-            return f"-{self.int(depth - 1)}"
+            return self.one(
+                f"-{self.int(depth - 1)}", f"year({self.date(depth - 1)})", f"year({self.time(depth - 1)})"
+            )
         if way == 4:
             return f"coalesce({self.int(depth - 1)}, {self.number(0, 3)})"
         return self.one(*self.of(FactType.INT), "window_days", str(self.number(0, 3)))

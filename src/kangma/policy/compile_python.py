@@ -81,6 +81,7 @@ class _Source:
             "least": least,
             "greatest": greatest,
             "years_between": years_between,
+            "civil": civil,
             "zone_day": where.day,
             "zone_midnight": where.midnight,
         }
@@ -167,6 +168,8 @@ class _Source:
             return f"({x[1]} - {x[0]}) / 60.0"
         if op == "local_date":
             return self.local_day(x[0])
+        if op == "year":
+            return f"civil({x[0] if args[0].type is Type.DATE else self.local_day(x[0])})[0]"
         if op == "years_between":
             return f"years_between({x[0]}, {x[1] if args[1].type is Type.DATE else self.local_day(x[1])})"
         assert op == "day", op

@@ -100,6 +100,8 @@ def expression(node: Node, names: Names) -> str:
         return simple[op].format(*x)
     if op == "local_date":
         return names.zone.day_sql(x[0])
+    if op == "year":
+        return f"CAST(year({_date(x[0] if kinds[0] is Type.DATE else names.zone.day_sql(x[0]))}) AS BIGINT)"
     if op == "years_between":
         return _years_between(x[0], x[1] if kinds[1] is Type.DATE else names.zone.day_sql(x[1]))
     assert op == "day", op
@@ -107,8 +109,12 @@ def expression(node: Node, names: Names) -> str:
     return names.zone.midnight_sql(f"({day} + {x[1]})" if x[1] != "0" else day)
 
 
+def _date(day: str) -> str:
+    return f"(DATE '1970-01-01' + CAST({day} AS INTEGER))"
+
+
 def _years_between(birth: str, day: str) -> str:
-    a, b = (f"(DATE '1970-01-01' + CAST({d} AS INTEGER))" for d in (birth, day))
+    a, b = _date(birth), _date(day)
     before = f"month({b}) * 100 + day({b}) < month({a}) * 100 + day({a})"
     return f"CAST(year({b}) - year({a}) - CASE WHEN {before} THEN 1 ELSE 0 END AS BIGINT)"
 

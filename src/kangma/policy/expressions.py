@@ -48,6 +48,7 @@ FUNCTIONS = {
     "if": "if(condition, a, b)",
     "local_date": "local_date(t): the local calendar day of t",
     "years_between": "years_between(date, t): full calendar years",
+    "year": "year(t or date): the local calendar year",
 }
 
 _DURATIONS = {"hours": HOUR, "days": DAY, "minutes": 60}
@@ -370,7 +371,9 @@ class _Checker:
             result = Op(name, tuple(args), Type.REAL)
         elif name == "local_date" and wants((time,)):
             result = Op(name, tuple(args), Type.DATE)
-        elif name == "years_between" and wants((date, (*time, *date))):
+        elif (name == "years_between" and wants((date, (*time, *date)))) or (
+            name == "year" and wants(((*time, *date),))
+        ):
             result = Op(name, tuple(args), Type.INT)
         elif name in ("least", "greatest", "coalesce", "if"):
             values = args[1:] if name == "if" else args
@@ -426,7 +429,7 @@ def _magnitude(node: Node) -> int:
     if node.op == "day":
         first = node.args[0]
         return (parts[0] + parts[1]) * DAY if first.type is Type.DATE else parts[0] + (parts[1] + 2) * DAY
-    if node.op in ("years_between", "minutes_between", "local_date"):
+    if node.op in ("years_between", "year", "minutes_between", "local_date"):
         return _BOUND[Type.DATE]
     return max(parts, default=0)
 

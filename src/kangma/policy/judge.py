@@ -423,7 +423,7 @@ def judge_all(
         rules: dict[int, Rule] = {}
         for k, rule in enumerate(force.rules):
             table = make("base", k, compile_sql.base(rule, now=now, persons=persons))
-            if con.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None:
+            if con.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall():
                 rules[k] = rule
         if not rules:
             return HOLDS.empty_table(), VERDICTS.empty_table()

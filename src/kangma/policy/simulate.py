@@ -71,8 +71,8 @@ def simulate(
 
 
 def _one(con: duckdb.DuckDBPyConnection, sql: str) -> int:
-    row: Any = con.execute(sql).fetchone()
-    return 0 if row is None else int(row[0])
+    rows = con.sql(sql).fetchall()  # fetchone would leave the connection busy
+    return int(rows[0][0]) if rows else 0
 
 
 def _run(con: duckdb.DuckDBPyConnection, policy: Policy | Timeline, now: Moment) -> tuple[pa.Table, pa.Table]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 from intake_rows import (
@@ -417,3 +419,42 @@ def test_a_damaged_parquet_file_is_unreadable() -> None:
         b"PAR1" + b"\xff" * 100 + b"PAR1",
     ):
         assert whole(broken, form="parquet").code in (Code.UNREADABLE, Code.INFLATES_TOO_MUCH)
+
+
+HOW = [
+    {},
+    {"use_dictionary": False},
+    {"data_page_version": "2.0", "compression": "zstd"},
+    {"row_group_size": 7, "data_page_size": 64, "write_statistics": False},
+    {"compression": "gzip", "column_encoding": "DELTA_LENGTH_BYTE_ARRAY", "use_dictionary": False},
+    {"store_schema": False, "version": "1.0"},
+]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_parquet_is_read_however_it_was_written(how: dict[str, Any]) -> None:
+    rows = [VISIT | {"place_id": f"P{i}", "document_id": "D" * (i % 3)} for i in range(100)]
+    assert accepted(read(as_parquet(rows, **how), form="parquet")) == accepted(read(as_csv(rows)))
+
+
+def test_parquet_pages_whose_values_repeat_each_other_are_not_read() -> None:
+    data = as_parquet([VISIT] * 9, use_dictionary=False, column_encoding="DELTA_BYTE_ARRAY")
+    fault = whole(data, form="parquet")
+    assert (fault.code, fault.where.column) == (Code.UNREADABLE, "id_type")
+
+
+def test_parquet_of_another_writer_is_read(tmp_path: Path) -> None:
+    rows = [VISIT | {"place_id": f"P{i}", "document_id": "D" * (i % 3)} for i in range(100)]
+    (tmp_path / "visits.csv").write_bytes(as_csv(rows))
+    with duckdb.connect() as con:
+        for n, options in enumerate(("", ", compression zstd, row_group_size 2048", ", parquet_version v2")):
+            con.execute(
+                f"COPY (SELECT * FROM read_csv('{tmp_path}/visits.csv', all_varchar = true), range(50))"
+                f" TO '{tmp_path}/{n}.parquet' (format parquet{options})".replace(
+                    "SELECT *", "SELECT * EXCLUDE (range)"
+                )
+            )
+            found = accepted(read((tmp_path / f"{n}.parquet").read_bytes(), form="parquet"))
+            assert len(found) == 5_000
+            plain = accepted(read(as_csv(rows)))
+            assert {tuple(r.values()) for r in found} == {tuple(r.values()) for r in plain}

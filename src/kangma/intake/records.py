@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from kangma.errors import Code, Refused, Where
 from kangma.intake.limits import Limits
 
-BLOCK = 4 << 20  # bytes read at a time
+BLOCK = 2 << 20  # bytes read at a time
 _LF, _CR, _QUOTE, _COMMA = 10, 13, 34, 44
 _BOM = b"\xef\xbb\xbf"
 
@@ -154,9 +154,13 @@ def csv_pieces(source: BinaryIO, limits: Limits, *, size: int = BLOCK) -> Iterat
                 if len(text) <= limits.line_bytes and not last:
                     pending = text
                     continue
-        records, done, following = _one_by_one(text, last, line, limits)
-        check_utf8(text[:done], line)
-        line = following
+        while True:
+            records, done, following = _one_by_one(text, last, line, limits)
+            check_utf8(text[:done], line)
+            line, text = following, text[done:]
+            if len(records) < limits.batch_rows:
+                break
+            yield records
         if torn:
             cut_line, raw = line, b""
             if records and records[-1].last_cut:
@@ -164,7 +168,7 @@ def csv_pieces(source: BinaryIO, limits: Limits, *, size: int = BLOCK) -> Iterat
             records.append(Record(cut_line, raw, None, Fault.CUT, True))
         if records:
             yield records
-        pending = text[done:]
+        pending = text
         if len(pending) > limits.line_bytes:
             yield [Record(line, None, None, Fault.LONG)]
             pending, skipping = b"", True
@@ -215,10 +219,11 @@ def _regular(text: bytes, last: bool, line: int, limits: Limits) -> tuple[Block 
 
 
 def _one_by_one(text: bytes, last: bool, line: int, limits: Limits) -> tuple[list[Record], int, int]:
-    """(records, bytes they take, line that follows). The rest of `text` cannot be told without what follows it."""
+    """(records, bytes they take, line that follows), at most `batch_rows` records. Where fewer are returned, the rest
+    of `text` cannot be told without what follows it."""
     records: list[Record] = []
     at = 0
-    while at < len(text):
+    while at < len(text) and len(records) < limits.batch_rows:
         cells, end, fault = _cells(text, at, last, limits.line_bytes, limits.columns + 1)
         if end < 0 and len(text) - at <= limits.line_bytes:
             break

@@ -441,20 +441,20 @@ def _parquet_rows(
         long = set(_long_values(source, texts, claimed, limits))
         keep = [name for name in texts if name in long or name not in claimed.mostly_plain]
         source.seek(0)
-        file = pq.ParquetFile(source, read_dictionary=keep, pre_buffer=False)
+        file = pq.ParquetFile(source, read_dictionary=keep, pre_buffer=False, buffer_size=1 << 20)
         batches = file.iter_batches(limits.batch_rows, columns=names, use_threads=False)
         while (batch := next(batches, None)) is not None:
-            yield batch.num_rows, {name: _texts(batch.column(name), name, layout) for name in names}
+            yield batch.num_rows, {name: _texts(batch.column(name), name, layout, limits) for name in names}
     except (pa.ArrowException, OSError, ValueError, OverflowError, LookupError, TypeError):
         raise Refused(Code.UNREADABLE, hint="the Parquet file is damaged") from None
 
 
 def _long_values(source: BinaryIO, texts: list[str], claimed: Claims, limits: Limits) -> Iterator[str]:
     """Text columns with a dictionary in which some value is longer than what may be repeated for every row."""
-    wanted = [name for name in texts if name in claimed.mostly_plain]
+    wanted = [name for name in texts if name in claimed.mostly_plain & claimed.repeating]
     for group in range(claimed.groups if wanted else 0):
         source.seek(0)
-        file = pq.ParquetFile(source, read_dictionary=wanted, pre_buffer=False)
+        file = pq.ParquetFile(source, read_dictionary=wanted, pre_buffer=False, buffer_size=1 << 20)
         # One row brings the whole dictionary of its row group with it.
         row = next(file.iter_batches(1, row_groups=[group], columns=wanted, use_threads=False), None)
         if row is not None:
@@ -467,11 +467,11 @@ def _is_text(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
 
 
-def _texts(array: pa.Array, name: str, layout: Layout) -> pa.Array:
+def _texts(array: pa.Array, name: str, layout: Layout, limits: Limits) -> pa.Array:
     """A Parquet column as a Sheet holds it. Raises Refused: bad_value for a type that fits no column, not_utf8."""
     where, type_ = Where(column=name), array.type
     if pa.types.is_dictionary(type_) and _is_text(type_):
-        texts = _utf8(array.dictionary.cast(pa.string()), where)
+        texts = _utf8(array.dictionary.cast(pa.string()), where, limits)
         index = array.indices.cast(pa.int32())
         if index.null_count:
             index = pc.fill_null(index, len(texts))
@@ -488,16 +488,20 @@ def _texts(array: pa.Array, name: str, layout: Layout) -> pa.Array:
         return pa.array(["" if v is None else v.hex() for v in array.to_pylist()], pa.string())
     simple = pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_date32
     if _is_text(type_) or any(test(type_) for test in simple):
-        return _utf8(array.cast(pa.string()), where)
+        return _utf8(array.cast(pa.string()), where, limits)
     raise Refused(Code.BAD_VALUE, where, "texts, numbers, dates, or timestamps with a time zone")
 
 
-def _utf8(texts: pa.StringArray, where: Where) -> pa.StringArray:
-    """The texts with empty ones for missing ones. Parquet readers do not check what they call text."""
+def _utf8(texts: pa.StringArray, where: Where, limits: Limits) -> pa.StringArray:
+    """The texts with empty ones for missing ones, and too long ones cut to a length that is still too long: a
+    dictionary would have each of its million rows answered with the whole."""
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid:
+        # Parquet readers do not check what they call text.
         raise Refused(Code.NOT_UTF8, where, "texts must be UTF-8") from None
+    if _longest(texts) > limits.value_bytes:
+        texts = pc.utf8_slice_codeunits(texts, 0, limits.value_bytes + 1)
     return pc.fill_null(texts, "")
 
 

@@ -16,6 +16,9 @@ from kangma.intake.limits import Limits
 
 _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(1, 13)
 _DICTIONARY_PAGE, _DICTIONARY_CODED = 2, (2, 8)
+_PREFIX_CODED = (
+    7  # DELTA_BYTE_ARRAY: each value may repeat the one before it, so a page has no bound when unpacked
+)
 _HEADER_BYTES = 16_384  # read for one page header; its statistics may hold two values of 4 kB
 _NEST = 16  # levels of structures; parquet.thrift needs 7
 
@@ -93,12 +96,14 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """`mostly_plain`: columns whose values mostly stand in full, so that a dictionary would have to be made for them."""
+    """`mostly_plain`: columns whose values mostly stand in full, so that a dictionary would have to be made for them.
+    `repeating`: columns with a dictionary somewhere, whose values a page can repeat."""
 
     names: tuple[str, ...]
     rows: int
     groups: int
     mostly_plain: frozenset[str]
+    repeating: frozenset[str]
 
 
 def claims(source: BinaryIO, limits: Limits) -> Claims:
@@ -131,7 +136,7 @@ def claims(source: BinaryIO, limits: Limits) -> Claims:
         raise Refused(Code.TOO_MANY_ROWS, hint=f"at most {limits.rows} rows a file; send it in parts")
     if not sound or rows != counted:
         raise Refused(Code.UNREADABLE, hint="the Parquet footer contradicts itself")
-    return Claims(tuple(names), rows, len(groups), _pages(source, size, names, chunks, limits))
+    return Claims(tuple(names), rows, len(groups), *_pages(source, size, names, chunks, limits))
 
 
 def _footer(source: BinaryIO, size: int, limits: Limits) -> Struct:
@@ -154,12 +159,13 @@ def _footer(source: BinaryIO, size: int, limits: Limits) -> Struct:
 
 def _pages(
     source: BinaryIO, size: int, names: list[str], chunks: list[tuple[Struct, int]], limits: Limits
-) -> frozenset[str]:
-    """Columns of mostly plain values, after a walk over every page header."""
+) -> tuple[frozenset[str], frozenset[str]]:
+    """`mostly_plain` and `repeating`, after a walk over every page header."""
     too_much = Refused(
         Code.INFLATES_TOO_MUCH, hint=f"at most {limits.inflated_ratio} times the size of the file"
     )
     unpacked = pages = 0
+    back, repeating = set[str](), set[str]()
     plain, coded = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     for at, (meta, group_rows) in enumerate(chunks):
         name = names[at % len(names)]
@@ -188,10 +194,15 @@ def _pages(
                         raise ValueError
                     values += count
                     (coded if coding in _DICTIONARY_CODED else plain)[name] += count
-                    # A page that goes back to the dictionary after plain ones is no writer's way.
-                    if coding in _DICTIONARY_CODED and plain_before:
-                        raise ValueError
+                    # Pages that go back to the dictionary after plain ones are no writer's way: left to the
+                    # reader's dictionary, which bounds them too.
+                    back |= {name} if coding in _DICTIONARY_CODED and plain_before else set()
                     plain_before |= coding not in _DICTIONARY_CODED
+                    if coding == _PREFIX_CODED:
+                        hint = "write texts as plain or dictionary pages, not as delta byte arrays"
+                        raise Refused(Code.UNREADABLE, Where(column=name), hint)
+                if kind == _DICTIONARY_PAGE:
+                    repeating.add(name)
                 if chunk > limits.inflated_chunk or pages > limits.pages:
                     raise too_much
             if start != end or values != group_rows:
@@ -203,4 +214,4 @@ def _pages(
         unpacked += chunk
         if unpacked > min(limits.inflated_bytes, limits.inflated_ratio * size):
             raise too_much
-    return frozenset(name for name in names if plain[name] > coded[name])
+    return frozenset(name for name in names if plain[name] > coded[name]) - back, frozenset(repeating)

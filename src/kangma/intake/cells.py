@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kangma.errors import Code, Refused, Where
-from kangma.intake.documents import OWN_PREFIX, SECRETS, Batch, Refusal
+from kangma.intake.documents import OWN_PREFIX, SECRETS, Batch, Refusal, csv_line
 from kangma.intake.identity import KEY_BYTES, Keyer, Named, Roster, normalised
 from kangma.intake.kinds import KINDS, Column, Kind, Type
 from kangma.intake.limits import Limits
@@ -276,30 +276,27 @@ def _person(
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Rows cut into columns. A column is a string array, a dictionary of strings, or int64 seconds (times), no nulls
-    in the first two.
-
-    `raw(i)` is row i as one CSV record in the order of the input's columns, for the rejects file.
-    """
+    """Rows cut into columns. A column is a string array or a dictionary of strings, without nulls, or int64 seconds."""
 
     rows: NDArray[np.int64]  # (n,) the number of each row in the input, from 1
     lines: NDArray[np.int64] | None  # (n,) physical lines
     columns: dict[str, pa.Array]
-    raw: Callable[[int], str]
 
-    def cells(self, i: int) -> dict[str, str]:
-        return {name: cell_text(array[i]) for name, array in self.columns.items()}
+    def cells(self, rows: NDArray[np.int64]) -> list[dict[str, str]]:
+        """The cells of these rows as the texts that `plain` reads."""
+        at = pa.array(rows)
+        texts = [[cell_text(v) for v in array.take(at).to_pylist()] for array in self.columns.values()]
+        return [dict(zip(self.columns, row, strict=True)) for row in zip(*texts, strict=True)]
 
 
-def cell_text(scalar: pa.Scalar) -> str:
-    """A cell of a Sheet as the text that `plain` reads."""
-    value = scalar.as_py()
-    if isinstance(value, int):
-        try:
-            return datetime.fromtimestamp(value, UTC).isoformat()
-        except (ValueError, OverflowError, OSError):
-            return "out of range"
-    return str(value or "")
+def cell_text(value: str | int | None) -> str:
+    """A value of a Sheet's column as text: times as ISO 8601, missing ones as nothing."""
+    if not isinstance(value, int):
+        return value or ""
+    try:
+        return datetime.fromtimestamp(value, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return "out of range"
 
 
 @dataclass(slots=True)
@@ -349,21 +346,15 @@ class Reading:
         late: list[dict[str, Any]] = []
         late_rows: list[int] = []
         late_secrets: list[Secret] = []
-        for i in np.flatnonzero(~ok).tolist():
+        doubtful = np.flatnonzero(~ok)
+        for i, cells in zip(doubtful.tolist(), sheet.cells(doubtful), strict=True):
             try:
-                values, own = plain(layout, sheet.cells(i), self.keyer, self.limits)
+                values, own = plain(layout, cells, self.keyer, self.limits)
             except Refused as fault:
                 line = None if sheet.lines is None else int(sheet.lines[i])
+                raw = csv_line(cells.get(name, "") for name in self.columns)
                 turned_away.append(
-                    Refusal(
-                        int(sheet.rows[i]),
-                        line,
-                        fault.where.column,
-                        None,
-                        fault.code,
-                        fault.hint,
-                        sheet.raw(i),
-                    )
+                    Refusal(int(sheet.rows[i]), line, fault.where.column, None, fault.code, fault.hint, raw)
                 )
             else:
                 late.append(values)

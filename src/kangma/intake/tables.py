@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kangma.errors import Code, Refused, Where
-from kangma.intake.cells import Layout, Reading, Sheet, cell_text, kind_named, outer_names, shown
+from kangma.intake.cells import Layout, Reading, Sheet, kind_named, outer_names, shown
 from kangma.intake.documents import MARK, OWN_PREFIX, Batch, Refusal, csv_line, undefuse
 from kangma.intake.identity import KEY_BYTES, Keyer
 from kangma.intake.kinds import Kind, Type
@@ -147,12 +146,7 @@ class _CsvTable:
             for column in (columns or [()] * len(self.own))
         ]
         arrays = {self.names[i]: text for i, text in zip(self.own, texts, strict=True)}
-        return Sheet(
-            np.array(rows, np.int64),
-            np.array(lines, np.int64),
-            arrays,
-            lambda i: csv_line(text[i].as_py() for text in texts),
-        )
+        return Sheet(np.array(rows, np.int64), np.array(lines, np.int64), arrays)
 
     def _quick(self, block: Block, start: int, end: int, rows: NDArray[np.int64]) -> Batch | None:
         """The records of a regular block, cut into cells by Arrow; None where Arrow sees other rows than we do."""
@@ -187,11 +181,7 @@ class _CsvTable:
         arrays = {self.names[i]: _one(table.column(f"{i}")) for i in self.own}
         if self.mended:
             arrays = {name: _undefused(array) for name, array in arrays.items()}
-
-        def raw(i: int) -> str:
-            return csv_line(str(array[i].as_py()) for array in arrays.values())
-
-        return self.reading.batch(Sheet(rows[kept - start], block.lines[kept], arrays, raw), refused)
+        return self.reading.batch(Sheet(rows[kept - start], block.lines[kept], arrays), refused)
 
     def _refusal(self, row: int, record: Record) -> Refusal | None:
         cells, hint, column = record.cells, "", None
@@ -294,7 +284,6 @@ class _JsonTable:
                 np.array([row for row, _, _ in good], np.int64),
                 np.array([line for _, line, _ in good], np.int64),
                 {n: pa.array(column, pa.string()) for n, column in texts.items()},
-                lambda i: csv_line(texts[n][i] for n in self.names),
             ),
             refused,
         )
@@ -330,11 +319,7 @@ class _JsonTable:
             name: pc.fill_null(table.column(name).combine_chunks().cast(pa.string()), "")
             for name in self.names
         }
-
-        def raw(i: int) -> str:
-            return csv_line(arrays[name][i].as_py() for name in self.names)
-
-        return self.reading.batch(Sheet(rows, piece.lines[start:end], arrays, raw))
+        return self.reading.batch(Sheet(rows, piece.lines[start:end], arrays))
 
     def _cells(self, record: Record) -> dict[str, str]:
         if record.fault is Fault.LONG or record.raw is None:
@@ -414,16 +399,12 @@ def _read_parquet(
         for start in range(0, rows, step):
             part = {name: array.slice(start, step) for name, array in arrays.items()}
             numbers = count.next(min(step, rows - start))
-            yield reading.batch(Sheet(numbers, None, part, partial(_row_text, list(part.values()))))
+            yield reading.batch(Sheet(numbers, None, part))
     if count.rows != claimed.rows:
         raise Refused(Code.UNREADABLE, hint="the file holds another number of rows than it says")
     if not count.rows:
         empty = {name: pa.array([], pa.string()) for name in layout.given}
-        yield reading.batch(Sheet(np.empty(0, np.int64), None, empty, lambda i: ""))
-
-
-def _row_text(arrays: list[pa.Array], i: int) -> str:
-    return csv_line(cell_text(array[i]) for array in arrays)
+        yield reading.batch(Sheet(np.empty(0, np.int64), None, empty))
 
 
 def _parquet_rows(

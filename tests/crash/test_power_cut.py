@@ -35,7 +35,8 @@ def cuts(disk: Disk, how: str, rounds: int, seed: int) -> tuple[int, int, int]:
             os.sync()
             victim = Victim(write_for_ever, str(path), 0, ..., how)
             victim.wait_for("ready")
-            victim.listen(chance.uniform(0.2, 0.7))
+            victim.hear(chance.randrange(2, 9))
+            victim.listen(chance.uniform(0.0, 0.1))
             known = list(victim.acknowledged)  # before the cut; what comes after it may be of a dead disk
             disk.cut()
             victim.kill()

@@ -190,6 +190,12 @@ class Victim:
             except EOFError:
                 return
 
+    def hear(self, count: int, seconds: float = 60) -> None:
+        """Listens until so many files are acknowledged."""
+        end = time.monotonic() + seconds
+        while len(self.acknowledged) < count and time.monotonic() < end:
+            self.listen(0.005)
+
     def wait_for(self, word: object, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while word not in self.said and time.monotonic() < end:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,7 @@ from made_up import NOON, evidence, person, result, rows, visit
 from kangma.errors import Conflict, Corrupt, Refused
 from kangma.intake.kinds import KINDS, Type
 from kangma.store.columns import drop_columns, keep_columns, read_columns, write_columns
+from kangma.store.contract import HoldsEvidence, KeepsIdentities, TakesIn
 from kangma.store.state import State, create, open_state
 from kangma.terms import DAY
 
@@ -185,6 +187,17 @@ def test_a_state_directory_opens_again_with_all_that_it_held(tmp_path: Path) -> 
         assert len(evidence(state, "tests")) == 2
         assert state.person_number(person(2)) is not None
         assert state.person_number(person(3)) is None
+
+
+def test_the_state_directory_is_what_the_contract_promises(state: State) -> None:
+    # The types say it; mypy reads this file's package too when asked. Here: nothing of the contract is absent.
+    for promise, kept in ((TakesIn, state.inbox), (HoldsEvidence, state), (KeepsIdentities, state.vault)):
+        named = [n for n in vars(promise) if not n.startswith("_")]
+        assert named
+        for name in named:
+            wanted = inspect.signature(getattr(promise, name)).parameters
+            got = inspect.signature(getattr(type(kept), name)).parameters
+            assert list(wanted) == list(got)[: len(wanted)], name
 
 
 def test_a_folder_with_something_in_it_does_not_become_a_state(tmp_path: Path) -> None:

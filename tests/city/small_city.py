@@ -10,7 +10,7 @@ from kangma.city.plan import Visits
 
 @cache
 def small_city(residents: int = 3_000, days: int = 14, seed: int = 7) -> City:
-    city = make_city(residents, days, seed)
+    city = make_city(residents, days, seed, infected=10)
     city.run_to(days - 1)
     return city
 

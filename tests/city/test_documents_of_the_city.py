@@ -11,7 +11,7 @@ import pytest
 from small_city import all_visits, small_city
 
 from kangma.city import make_city, write_city
-from kangma.city.atlas import DAY, NEVER
+from kangma.city.atlas import DAY, DISTRICTS, NEVER
 from kangma.city.map import HOSPITAL, SHOP_EVERY
 from kangma.intake.identity import Keyer
 from kangma.intake.kinds import KINDS, Type
@@ -54,7 +54,7 @@ def person_index() -> dict[str, int]:
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_intake_refuses_not_one_row_of_what_the_city_writes(tmp_path, form):
-    city = make_city(1_500, 8, 3)
+    city = make_city(1_500, 8, 3, infected=10)
     files = write_city(city, tmp_path, form)
     seen = set()
     for path in files:
@@ -212,6 +212,8 @@ def test_areas_have_the_level_of_their_cases():
     for area in levels:
         midnight = area["from"].replace(hour=0)
         count = sum(t < midnight for t in found[area["area_id"]])
+        if area["to"] is not None:
+            continue  # an exclusion took a case away since
         assert area["level"] == ("high" if count >= 6 else "medium" if count >= 2 else "low")
 
 
@@ -222,11 +224,13 @@ def test_a_district_with_a_case_has_three_rounds_and_most_people_come():
     assert rounds
     assert all(len(r) == 3 for r in rounds.values())
     sampled = {(r["id_number"], r["sampled_at"].date()) for r in rows("tests")}
-    district, opened = next((d, r) for d, r in rounds.items() if d == "朝阳区" or len(rounds) < 3)
     city = small_city()
-    home = city.people.household
-    d = next(i for i, x in enumerate(city.communities.texts) if x.district == district)
-    here = city.people.district[home] == city.communities.district[d]
+    lives = city.people.district[city.people.household]
+    # The largest of the districts with rounds, so that the share means something.
+    number = max(
+        (i for i, d in enumerate(DISTRICTS) if d.name in rounds), key=lambda i: np.count_nonzero(lives == i)
+    )
+    opened, here = rounds[DISTRICTS[number].name], lives == number
     numbers = np.array(city.people.id_number.to_pylist())[here]
     share = np.mean([(n, opened[0]["opened_at"].date()) in sampled for n in numbers])
     assert 0.75 < share < 0.97
@@ -276,9 +280,8 @@ def test_children_have_guardians():
 
 def test_an_onset_after_confirmation_makes_an_asymptomatic_case_a_confirmed_one():
     both = defaultdict(list)
-    for seed_rows in (rows("cases"),):
-        for row in seed_rows:
-            both[row["document_id"]].append(row)
+    for row in rows("cases"):
+        both[row["document_id"]].append(row)
     revised = [v for v in both.values() if v[0]["kind"] == "asymptomatic" and v[-1]["kind"] == "confirmed"]
     assert revised
     assert all(v[-1]["onset_at"] is not None for v in revised)

@@ -68,7 +68,7 @@ def test_without_anybody_infected_there_is_no_epidemic():
 
 def test_without_contagion_nobody_else_falls_ill():
     city = make_city(1_000, 6, 1, contagion=0.0)
-    assert len(city.truth()) == 5
+    assert len(city.truth()) == 3
 
 
 def test_about_two_in_three_have_symptoms_and_they_come_after_infectiousness():

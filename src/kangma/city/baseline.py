@@ -20,8 +20,12 @@ from kangma.city.atlas import NEVER
 from kangma.city.run import City, make_city
 from kangma.city.write import plain
 
-RESIDENTS, DAYS, SEED = 2_000, 14, 20_220_415
+RESIDENTS, DAYS, SEED, INFECTED = 2_000, 14, 20_220_415, 8
 FILE = Path("tests/baseline/city-2000.json")
+
+
+def small_city() -> City:
+    return make_city(RESIDENTS, DAYS, SEED, infected=INFECTED)
 
 
 def digest(city: City) -> str:
@@ -67,7 +71,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--file", type=Path, default=FILE)
     options = parser.parse_args(arguments)
-    now = numbers(make_city(RESIDENTS, DAYS, SEED))
+    now = numbers(small_city())
     if options.write:
         options.file.parent.mkdir(parents=True, exist_ok=True)
         options.file.write_text(json.dumps(now, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from kangma.city import atlas
-from kangma.city.atlas import Ints, Stream, Words, chance, words, zipf_table
+from kangma.city.atlas import Ints, Stream, Words, between, chance, words, zipf_table
 from kangma.city.columns import serials
 from kangma.city.people import Population, Role
 
@@ -73,8 +73,9 @@ class Places:
 
 
 def found_communities(residents: int, seed: int, wanted: Sequence[Community]) -> Communities:
-    """About 2,500 people to a community, at least two to a district, plus the wanted ones inside the city.
+    """About 2,500 people to a community in a large city, 100 in a small one, plus the wanted ones inside the city.
 
+    In a city of few communities one case would be everybody's neighbour, and a risk area a tenth of the city.
     Five others stand beside each wanted one, so that a small city does not live in nothing but these.
     """
     rng = chance(seed, Stream.MAP)
@@ -90,7 +91,8 @@ def found_communities(residents: int, seed: int, wanted: Sequence[Community]) ->
     first = [0]
     for d, place in enumerate(atlas.DISTRICTS[: atlas.INSIDE]):
         named_here = inside.get(d, [])
-        for k in range(max(2, residents * place.people // total // 2_500, 5 * len(named_here))):
+        lives = residents * place.people // total
+        for k in range(max(3, lives // 2_500, min(24, lives // 100), 5 * len(named_here))):
             # Street and hamlet by counting: each pair once, then with a number.
             street = atlas.STREET[(k + d) % len(atlas.STREET)]
             turn = k // len(atlas.STREET)
@@ -118,16 +120,20 @@ def found_communities(residents: int, seed: int, wanted: Sequence[Community]) ->
     )
 
 
+def _ranges(district: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(n, 2) first row and column wholly inside the district's rectangle, and those after the last."""
+    box = np.array([(d.south, d.north, d.west, d.east) for d in atlas.DISTRICTS], dtype=np.int64)
+    low = -(
+        (np.array([atlas.CORNER_LAT, atlas.CORNER_LON]) - box[:, (0, 2)]) // (atlas.CELL_LAT, atlas.CELL_LON)
+    )
+    high = (box[:, (1, 3)] - (atlas.CORNER_LAT, atlas.CORNER_LON)) // (atlas.CELL_LAT, atlas.CELL_LON)
+    return low[district], high[district]
+
+
 def _cells(district: NDArray[np.uint8], u: Words, v: Words) -> NDArray[np.int64]:
-    """(n, 2) grid cells that lie wholly inside their district's rectangle."""
-    box = np.array([(d.south, d.north, d.west, d.east) for d in atlas.DISTRICTS], dtype=np.int64)[district]
-    south = -((atlas.CORNER_LAT - box[:, 0]) // atlas.CELL_LAT)
-    north = (box[:, 1] - atlas.CORNER_LAT) // atlas.CELL_LAT
-    west = -((atlas.CORNER_LON - box[:, 2]) // atlas.CELL_LON)
-    east = (box[:, 3] - atlas.CORNER_LON) // atlas.CELL_LON
-    rows = south + ((u.astype(np.int64) * (north - south)) >> 16)
-    columns = west + ((v.astype(np.int64) * (east - west)) >> 16)
-    return np.stack([rows, columns], axis=1)
+    """(n, 2) grid cells anywhere in the district."""
+    low, high = _ranges(district)
+    return low + (np.stack([u, v], axis=1).astype(np.int64) * (high - low) >> 16)
 
 
 def build(seed: int, people: Population, communities: Communities) -> tuple[Places, Ints]:
@@ -174,7 +180,7 @@ def build(seed: int, people: Population, communities: Communities) -> tuple[Plac
         "shop": np.maximum(np.maximum(3, population // 120), communities.count),
         "leisure": np.maximum(2, population // 300),
         "grid": communities.count,
-        "transit": np.maximum(2, population // 400),
+        "transit": np.maximum(2, population // 100),
         "hospital": np.maximum(1, population // 50_000),
         "hotel": np.maximum(1, population // 20_000),
     }
@@ -213,14 +219,14 @@ def build(seed: int, people: Population, communities: Communities) -> tuple[Plac
     where_all[over_the_border] = atlas.OUTSIDE
     community_all[over_the_border] = -1
 
+    # Homes, venues and the community's own telecom cell lie in its cell or the next; the rest anywhere in the district.
     cell = _cells(where_all, words(rng, at), words(rng, at))
-    cell[community_all >= 0] = communities.cell[community_all[community_all >= 0]]
-    lat = (
-        atlas.CORNER_LAT + cell[:, 0] * atlas.CELL_LAT + atlas.between(words(rng, at), 1, atlas.CELL_LAT - 1)
-    )
-    lon = (
-        atlas.CORNER_LON + cell[:, 1] * atlas.CELL_LON + atlas.between(words(rng, at), 1, atlas.CELL_LON - 1)
-    )
+    nearby = (community_all >= 0) & np.isin(kinds_all, (HOME, VENUE, GRID))
+    south_west, north_east = _ranges(where_all[nearby])
+    step = np.stack([between(words(rng, int(nearby.sum())), -1, 2) for _ in range(2)], axis=1)
+    cell[nearby] = (communities.cell[community_all[nearby]] + step).clip(south_west, north_east - 1)
+    lat = atlas.CORNER_LAT + cell[:, 0] * atlas.CELL_LAT + between(words(rng, at), 1, atlas.CELL_LAT - 1)
+    lon = atlas.CORNER_LON + cell[:, 1] * atlas.CELL_LON + between(words(rng, at), 1, atlas.CELL_LON - 1)
 
     ranks = {sort: [zipf_table(int(c)) for c in sections[sort].count] for sort in ("food", "shop", "leisure")}
     fixed_place = np.full(people.size, -1, dtype=np.int32)

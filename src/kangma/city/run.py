@@ -37,7 +37,7 @@ def make_city(
 
     `communities`: areas that must exist, as (area_id, name, district, county). Inside the city they have homes, shops
     and visitors; elsewhere travellers have stayed there. `infected`: how many bring the infection in (default one in
-    10,000, at least 5); 0 makes a city without an epidemic. `contagion` multiplies every chance of transmission.
+    10,000, at least 3); 0 makes a city without an epidemic. `contagion` multiplies every chance of transmission.
     """
     if residents < 100 or days < 1 or seed < 0:
         raise ValueError("a city has at least 100 residents, a day, and a seed of 0 or more")
@@ -75,7 +75,7 @@ class City:
         doses(seed, days, self.start_day, self.people, self.outbox)
         occupations(self.people, self.outbox)
         self.epidemic = Epidemic(residents, seed, contagion)
-        self._seed_infections(max(5, residents // 10_000) if infected is None else infected)
+        self._seed_infections(max(3, residents // 10_000) if infected is None else infected)
         self.response = Response(
             seed, days, people=self.people, places=self.places, communities=here, epidemic=self.epidemic,
             travel=self.travel, outbox=self.outbox,

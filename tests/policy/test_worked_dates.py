@@ -193,7 +193,7 @@ def _city_agrees(policy: Policy | Timeline, at_most: int | None) -> None:
 
 @pytest.mark.parametrize("policy", _policies(), ids=["A", "B", "A with its amendment"])
 def test_the_whole_city_turns_to_the_second_as_each_of_its_people_does(policy: Policy | Timeline) -> None:
-    _city_agrees(policy, at_most=3)
+    _city_agrees(policy, at_most=2)
 
 
 @pytest.mark.prove

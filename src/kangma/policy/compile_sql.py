@@ -271,14 +271,14 @@ def judged(rule: Rule, index: int, *, now: Moment) -> str:
             clears.append(add(clear.on, f"min(CASE WHEN {when} THEN {at} END)", f"c{j}"))
             continue
         found = (
-            f"SELECT b.rid, {at} AS at, {expression(clear.apart_on, names)} AS apart FROM {source} AS b "
+            f"SELECT b.rid, {at} AS cleared_at, {expression(clear.apart_on, names)} AS apart FROM {source} AS b "
             f"JOIN {relation('near', clear.on)} AS o ON o.person = b.person WHERE {when}"
         )
         # min over pairs of the later moment; both must be known
         joins.append(
-            f"LEFT JOIN (SELECT m.rid, min(greatest(m.at, n.at)) AS c{j} FROM ({found}) AS m JOIN ({found}) AS n "
-            f"ON n.rid = m.rid WHERE n.apart - m.apart >= {clear.apart_seconds} AND m.at IS NOT NULL "
-            f"AND n.at IS NOT NULL GROUP BY m.rid) AS pair{j} ON pair{j}.rid = b.rid"
+            f"LEFT JOIN (SELECT m.rid, min(greatest(m.cleared_at, n.cleared_at)) AS c{j} "
+            f"FROM ({found}) AS m JOIN ({found}) AS n ON n.rid = m.rid "
+            f"WHERE n.apart - m.apart >= {clear.apart_seconds} AND m.cleared_at IS NOT NULL AND n.cleared_at IS NOT NULL GROUP BY m.rid) AS pair{j} ON pair{j}.rid = b.rid"
         )
         clears.append(f"c{j}")
     done: list[str] = []

@@ -579,6 +579,10 @@ HOSTILE = {
     "entries that are none": (b'{"resourceType": "Bundle", "type": "batch", "entry": {}}', Code.BAD_VALUE),
     "nested 100,000 deep": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, Code.TOO_DEEP),
     "lists 100,000 deep": (b"[" * 100_000, Code.TOO_DEEP),
+    "two million empty entries": (
+        b'{"resourceType": "Bundle", "type": "batch", "entry": [' + b"{}," * 2_000_000 + b"{}]}",
+        Code.TOO_MANY_ROWS,
+    ),
     "many digits": (b'{"resourceType": ' + b"9" * 100_000 + b"}", Code.TOO_MANY_DIGITS),
     "a name twice": (b'{"resourceType": "Patient", "resourceType": "Observation"}', Code.UNREADABLE),
     "not UTF-8": ('{"resourceType": "病人"}'.encode("gb18030"), Code.NOT_UTF8),

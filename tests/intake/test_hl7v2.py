@@ -438,6 +438,14 @@ def test_line_ends_do_not_matter(end: str) -> None:
     assert len(read(BATCH)[0]) == 2
 
 
+def test_a_refusal_names_the_line_of_the_file_whatever_its_line_ends() -> None:
+    wrong = oru(obx(status="Q"))
+    for end in ("\r", "\n", "\r\n"):
+        source = (oru() + "\r\r" + wrong).replace("\r", end)
+        (found,) = read(source)[1]
+        assert (found.line, found.path) == (5 + 2 + 4, "message[2].OBX[1]-11")
+
+
 def test_frames_and_marks_around_messages_do_not_matter() -> None:
     plain = oru() + oru(order="F-2")
     framed = frame(oru().encode()) + frame(oru(order="F-2").encode())
@@ -474,7 +482,7 @@ def test_chinese_in_its_own_character_set_is_read() -> None:
 @pytest.mark.parametrize("trailer", ["BTS|3\rFTS|1\r", "BTS|1\rFTS|1\r", "BTS|2\rFTS|2\r"])
 def test_a_batch_that_counts_otherwise_than_its_trailer_is_refused_whole(trailer: str) -> None:
     with pytest.raises(Refused) as caught:
-        read(BATCH.replace("BTS|2\rFTS|1\r", trailer))
+        next(read_hl7v2(BATCH.replace("BTS|2\rFTS|1\r", trailer).encode(), keyer=KEYER, limits=DEFAULT))
     assert caught.value.code is Code.MANIFEST_MISMATCH
 
 

@@ -175,6 +175,26 @@ class Shelf:
     persons: dict[int, tuple[str, str] | Refused] = field(default_factory=dict)
     modifiers: dict[int, str] = field(default_factory=dict)  # path of one that is not understood, or empty
 
+    held: list[Item] = field(default_factory=list)  # Observations contained in a report or another resource
+
+    @classmethod
+    def of(cls, items: Iterable[Item]) -> Shelf:
+        shelf = cls()
+        for item in items:
+            node = item.node
+            names = [item.url] if item.url else []
+            if isinstance(node.value.get("id"), str):
+                names.append(f"{node.value['resourceType']}/{node.value['id']}")
+            if item.url.count("/") > 1:
+                names.append("/".join(item.url.split("/")[-2:]))
+            shelf.put(names, item)
+            inside = node.value.get("contained")
+            for i, each in enumerate(inside if isinstance(inside, list) else []):
+                if isinstance(each, dict) and each.get("resourceType") == "Observation":
+                    shelf.held.append(Item(Node(each, node.at(f"contained[{i}]")), item.row, holder=node))
+                    shelf.put((), shelf.held[-1])
+        return shelf
+
     def put(self, names: Iterable[str], item: Item) -> None:
         self.items[id(item.node.value)] = item
         for name in names:
@@ -240,57 +260,44 @@ def read_fhir(
     root = parse_json(source, limits)
     if not isinstance(root, dict) or not isinstance(root.get("resourceType"), str):
         raise Refused(Code.UNREADABLE, Where(path="resourceType"), "not a FHIR resource")
-    shelf, items, spoiled = _unpacked(Node(root, ""), limits)
     pile = Pile(keyer, limits)
-    for refusal in spoiled:
-        pile.refuse("tests", refusal)
-    reading = Reading(pile, shelf, default_zone, codes)
-    yield from reading.batches(items)
+    items: list[Item] = []
+    for item in _unpacked(Node(root, ""), limits):
+        if isinstance(item, Refusal):
+            pile.refuse("tests", item)
+            if pile.waiting >= _BATCH_ROWS:
+                yield from pile.batches()
+        else:
+            items.append(item)
+    reading = Reading(pile, Shelf.of(items), default_zone, codes)
+    yield from reading.batches([*items, *reading.shelf.held])
 
 
-def _unpacked(root: Node, limits: Limits) -> tuple[Shelf, list[Item], list[Refusal]]:
-    """The input's resources on a shelf, those that are documents as items, entries that hold none as refusals."""
-    shelf, items, spoiled = Shelf(), [], []
+def _unpacked(root: Node, limits: Limits) -> Iterator[Item | Refusal]:
+    """The input's resources, and refusals for the entries that hold none."""
     if root.kind != "Bundle":
         if root.kind not in ("Patient", "Observation", "DiagnosticReport", "Immunization"):
             raise Refused(
                 Code.UNSUPPORTED_MESSAGE, Where(path="resourceType"), "a resource that is not taken"
             )
-        items.append(Item(root, 1))
-    else:
-        if root.text("type") not in BUNDLES:
-            raise root.refused(Code.UNSUPPORTED_MESSAGE, "type", f"one of {', '.join(BUNDLES)}")
-        if root.text("implicitRules"):
-            raise root.refused(Code.UNSUPPORTED_MESSAGE, "implicitRules", "a modifier that is not understood")
-        entries = root.value.get("entry", [])
-        if not isinstance(entries, list):
-            raise root.refused(Code.BAD_VALUE, "entry", "a list of objects")
-        if len(entries) > limits.rows:
-            raise Refused(Code.TOO_MANY_ROWS, hint=f"at most {limits.rows} entries")
-        for row, value in enumerate(entries, 1):
-            path = f"entry[{row - 1}]"
-            try:
-                items.append(_entry(Node(value if isinstance(value, dict) else {}, path), row))
-            except Refused as problem:
-                where = problem.where.path or path
-                spoiled.append(Refusal(row, None, None, where, problem.code, problem.hint, _raw(value)))
-    held = []
-    for item in items:
-        node = item.node
-        names = [item.url] if item.url else []
-        if isinstance(node.value.get("id"), str):
-            names.append(f"{node.value['resourceType']}/{node.value['id']}")
-        if item.url.count("/") > 1:
-            names.append("/".join(item.url.split("/")[-2:]))
-        shelf.put(names, item)
-        inside = node.value.get("contained")
-        if isinstance(inside, list):
-            for i, each in enumerate(inside):
-                if isinstance(each, dict) and each.get("resourceType") == "Observation":
-                    inner = Item(Node(each, node.at(f"contained[{i}]")), item.row, holder=node)
-                    shelf.put((), inner)
-                    held.append(inner)
-    return shelf, [*items, *held], spoiled
+        yield Item(root, 1)
+        return
+    if root.text("type") not in BUNDLES:
+        raise root.refused(Code.UNSUPPORTED_MESSAGE, "type", f"one of {', '.join(BUNDLES)}")
+    if root.text("implicitRules"):
+        raise root.refused(Code.UNSUPPORTED_MESSAGE, "implicitRules", "a modifier that is not understood")
+    entries = root.value.get("entry", [])
+    if not isinstance(entries, list):
+        raise root.refused(Code.BAD_VALUE, "entry", "a list of objects")
+    if len(entries) > limits.rows:
+        raise Refused(Code.TOO_MANY_ROWS, hint=f"at most {limits.rows} entries")
+    for row, value in enumerate(entries, 1):
+        path = f"entry[{row - 1}]"
+        try:
+            yield _entry(Node(value if isinstance(value, dict) else {}, path), row)
+        except Refused as problem:
+            where = problem.where.path or path
+            yield Refusal(row, None, None, where, problem.code, problem.hint, _raw(value))
 
 
 def _entry(entry: Node, row: int) -> Item:

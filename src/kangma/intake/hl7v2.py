@@ -57,7 +57,7 @@ _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}(?=\W|_|\Z)")
 _TS = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.\d{1,6})?)?)?)?)?)?([+-]\d{4})?", re.ASCII
 )
-_LINES = re.compile(rb"\r\n?|\n")
+_LINE = re.compile(rb"[^\r\n]+")
 _BATCH_ROWS = 8_192
 
 # What a message may have of each, so that reading it costs no more than its bytes. Real ones have far fewer.
@@ -191,7 +191,8 @@ class _Pieces:
     """The messages of a file as its lines come, each held within limits."""
 
     limits: Limits
-    found: list[_Piece] = field(default_factory=list)
+    count: int = 0
+    _whole: list[_Piece] = field(default_factory=list)
     _lines: list[bytes] = field(default_factory=list)
     _numbers: list[int] = field(default_factory=list)
     _size: int = 0
@@ -220,21 +221,29 @@ class _Pieces:
             return
         if cut_off and self._fault is None:
             self._fault = Refused(Code.CUT_OFF, hint="the end of the MLLP frame is missing")
-        self.found.append(_Piece(b"\n".join(self._lines), self._numbers, self._fault))
-        if len(self.found) > self.limits.rows:
+        self._whole.append(_Piece(b"\n".join(self._lines), self._numbers, self._fault))
+        self.count += 1
+        if self.count > self.limits.rows:
             raise Refused(Code.TOO_MANY_ROWS, hint=f"at most {self.limits.rows} messages")
         self._lines, self._numbers, self._size, self._fault = [], [], 0, None
 
-
-def _lines_of(content: bytes) -> Iterator[bytes]:
-    at = 0
-    for end in _LINES.finditer(content):
-        yield content[at : end.start()]
-        at = end.end()
-    yield content[at:]
+    def done(self) -> list[_Piece]:
+        """The messages that have been closed since the last call."""
+        done, self._whole = self._whole, []
+        return done
 
 
-def _pieces(source: bytes, limits: Limits) -> list[_Piece]:
+def _lines_of(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """(number from 1, line) of each line that is not empty."""
+    number, at = 1, 0
+    for line in _LINE.finditer(content):
+        gap = content[at : line.start()]
+        number += gap.count(b"\r") + gap.count(b"\n") - gap.count(b"\r\n")
+        at = line.end()
+        yield number, line[0]
+
+
+def _pieces(source: bytes, limits: Limits) -> Iterator[_Piece]:
     """The messages of a file. Raises Refused for a file that is none, or not whole."""
     if len(source) > limits.file_bytes:
         raise Refused(Code.TOO_MANY_BYTES, hint=f"at most {limits.file_bytes} bytes")
@@ -242,7 +251,7 @@ def _pieces(source: bytes, limits: Limits) -> list[_Piece]:
     opened, closed, batches = 0, 0, 0
     begun: list[int] = []  # messages before each batch that is open
     in_file = False
-    for number, raw in enumerate(_lines_of(source.removeprefix(b"\xef\xbb\xbf")), 1):
+    for number, raw in _lines_of(source.removeprefix(b"\xef\xbb\xbf")):
         line = raw
         if b"\x0b" in line or b"\x1c" in line:
             if START in line:
@@ -259,13 +268,13 @@ def _pieces(source: bytes, limits: Limits) -> list[_Piece]:
             in_file |= head == b"FHS"
             if head == b"BHS":
                 batches += 1
-                begun.append(len(pieces.found))
+                begun.append(pieces.count)
         elif head in (b"BTS", b"FTS"):
             pieces.close(cut_off=opened > closed)
             # The sender's own count: a file that lost a message on the way says so here.
             told = line[4:].split(line[3:4] or b"|")[0].strip()
             if head == b"BTS":
-                counted = len(pieces.found) - (begun.pop() if begun else 0)
+                counted = pieces.count - (begun.pop() if begun else 0)
             else:
                 counted, in_file = batches, False
             if told.isdigit() and told.lstrip(b"0") != str(counted or "").encode():
@@ -275,12 +284,13 @@ def _pieces(source: bytes, limits: Limits) -> list[_Piece]:
             if not pieces.open:
                 raise Refused(Code.UNREADABLE, Where(line=number), "not HL7 v2: a message begins with MSH")
             pieces.add(line, number)
+        yield from pieces.done()
     pieces.close(cut_off=opened > closed)
-    if not pieces.found:
+    if not pieces.count:
         raise Refused(Code.UNREADABLE, hint="not HL7 v2: no message in it")
     if begun or in_file:
         raise Refused(Code.CUT_OFF, hint="a batch that its trailer (BTS, FTS) does not close")
-    return pieces.found
+    yield from pieces.done()
 
 
 def read_hl7v2(
@@ -298,9 +308,10 @@ def read_hl7v2(
     `processing` are the values of MSH-11 that are meant: by default production only, since a training message must
     not colour anybody. Raises Refused for a file that is no HL7 v2, is cut off, or holds other messages than it says.
     """
-    pieces = _pieces(source, limits)
+    for _ in _pieces(source, limits):
+        pass  # to its end once, so that nothing is taken from a file that turns out to be none, or not whole
     pile = Pile(keyer, limits)
-    for row, piece in enumerate(pieces, 1):
+    for row, piece in enumerate(_pieces(source, limits), 1):
         _take(pile, piece, row, default_zone=default_zone, codes=codes, processing=processing)
         if pile.waiting >= _BATCH_ROWS:
             yield from pile.batches()
@@ -688,11 +699,12 @@ def ack(message: bytes, code: Literal["AA", "AE", "AR"], text: str = "", *, now:
     Raises Refused(bad_message) for bytes that have no readable MSH.
     """
     content = message.removeprefix(START).removesuffix(END).removesuffix(b"\x1c")
+    first = next((line for _, line in _lines_of(content)), b"")
     try:
-        header = _decoded(_LINES.split(content, maxsplit=1)[0])
+        header = _decoded(first)
     except Refused:
-        header = _LINES.split(content, maxsplit=1)[0].decode("latin-1")
-    parsed = parse_message(header.split("\r")[0])
+        header = first.decode("latin-1")
+    parsed = parse_message(header)
     msh, mark = parsed.header, parsed.header.fields[1]
 
     def escaped(words: str) -> str:

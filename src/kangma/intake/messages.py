@@ -200,23 +200,28 @@ def version(at: Moment | None, *, settled: bool, corrected: bool = False) -> int
 # ------------------------------------------------------------------------------------------------------ JSON
 
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+CONTAINERS: Final = 1_000_000  # objects and lists in one JSON text: an empty one is 2 bytes and costs 60
 _LONG_NUMBER = "more digits than any quantity has"
 
 
 def parse_json(source: bytes, limits: Limits) -> Any:
     """The value of a JSON text (RFC 8259, UTF-8, a byte order mark tolerated).
 
-    Raises Refused: too_many_bytes, not_utf8, too_deep, too_many_digits, unreadable (also for NaN, a name twice in one
-    object, and whatever follows the value). Nesting is counted before the parser runs, whose own stack would end first.
+    Raises Refused: too_many_bytes, too_many_rows, not_utf8, too_deep, too_many_digits, unreadable (also for NaN, a
+    name twice in one object, and whatever follows the value). Nesting is counted before the parser runs, whose own
+    stack would end first.
     """
     if len(source) > limits.message_bytes:
         raise Refused(Code.TOO_MANY_BYTES, hint=f"at most {limits.message_bytes} bytes")
     text = source.removeprefix(b"\xef\xbb\xbf")
-    depth = 0
+    depth = opened = 0
     for token in _TOKENS.finditer(text):
         sign = text[token.start()]
         if sign in b"[{":
             depth += 1
+            opened += 1
+            if opened > CONTAINERS:
+                raise Refused(Code.TOO_MANY_ROWS, hint=f"at most {CONTAINERS} objects and lists")
             if depth > limits.depth:
                 raise Refused(Code.TOO_DEEP, hint=f"nested deeper than {limits.depth} levels")
         elif sign in b"]}":

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tracing_worlds import World, by_sql, columns, exposures, rows, worlds
+from tracing_worlds import World, by_sql, columns, companions, crowd, exposures, rows, worlds
 
 from kangma.terms import DAY
 from kangma.tracing.columns import Columns, Day
@@ -131,24 +131,34 @@ def test_a_meeting_of_no_length_is_refused_as_a_definition() -> None:
         trace(world.columns, world.traced, min_overlap=0)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(worlds(), st.sampled_from([1, 600, 1200]), st.sampled_from([0, 0, 1, 7200]))
 def test_oracle_sql_and_kernel_give_the_same_rows(world: World, min_overlap: int, linger: int) -> None:
     found(world, min_overlap=min_overlap, linger=linger)
 
 
+def test_the_worlds_of_chance_are_worth_asking() -> None:
+    """An agreement about nothing would prove nothing."""
+    found = [exposures(crowd(seed), min_overlap=TEN) for seed in range(100)]
+    assert sum(1 for rows in found if rows) > 60
+    assert sum(1 for rows in found if any(row[3] > 1 for row in rows)) > 40
+    near = [
+        companions(crowd(seed), min_shared=TEN, min_stay=7200, horizon=DAY, either=True)
+        for seed in range(100)
+    ]
+    assert sum(1 for rows in near if rows) > 40
+
+
 @pytest.mark.prove
 @settings(max_examples=10_000, deadline=None)
-@given(
-    worlds(persons=8, places=5, most=40), st.sampled_from([1, 599, 600, 1200]), st.sampled_from([0, 1, 7200])
-)
+@given(worlds(most=40), st.sampled_from([1, 599, 600, 1200]), st.sampled_from([0, 1, 7200]))
 def test_oracle_sql_and_kernel_give_the_same_rows_in_ten_thousand_worlds(
     world: World, min_overlap: int, linger: int
 ) -> None:
     found(world, min_overlap=min_overlap, linger=linger)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(worlds(), st.randoms(use_true_random=False))
 def test_the_order_in_which_visits_are_told_changes_nothing(world: World, chance: Random) -> None:
     before = found(world)
@@ -158,7 +168,7 @@ def test_the_order_in_which_visits_are_told_changes_nothing(world: World, chance
     assert found(shuffled) == before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(worlds())
 def test_how_visits_are_cut_into_days_changes_nothing(world: World) -> None:
     real = sorted({v[:4] for v in world.visits if v[4] != "scan_static"})
@@ -169,7 +179,7 @@ def test_how_visits_are_cut_into_days_changes_nothing(world: World) -> None:
     assert rows(trace(cut, world.traced, min_overlap=TEN).arrow()) == rows(whole.arrow())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(worlds())
 def test_single_meetings_sum_to_the_exposures(world: World) -> None:
     met = rows(meetings(world.columns, world.traced, min_overlap=TEN, coarse=world.coarse).arrow())

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
+from random import Random
 from typing import Any
 
 import duckdb
@@ -128,22 +129,24 @@ def companions(
 ) -> list[tuple[Any, ...]]:
     """The definition, second by second: a phone is in a cell in a second or it is not."""
     cells = {place: cell for place, _, cell in world.places}
-    inside: dict[tuple[int, int], set[int]] = defaultdict(set)  # (person, cell) → seconds
+    moments = [at for v in world.visits for at in v[2:4]] + [at for w in world.windows for at in w[2:4]]
+    dawn, dusk = min(moments, default=0), max(moments, default=0)
+    inside: dict[tuple[int, int], np.ndarray] = {}  # (person, cell) → one flag a second
     for person, place, entered_at, left_at, source in world.visits:
         if source != "scan_static" and place in cells:
-            inside[person, cells[place]].update(range(entered_at, left_at))
+            flags = inside.setdefault((person, cells[place]), np.zeros(dusk - dawn, bool))
+            flags[entered_at - dawn : left_at - dawn] = True
     found = defaultdict(list)
     for case_id, carrier, from_at, to_at in world.windows:
-        looked_at = range(to_at - horizon, to_at)
-        for (person, cell), seconds in inside.items():
-            if person == carrier:
+        looked_at, infectious = np.zeros(dusk - dawn, bool), np.zeros(dusk - dawn, bool)
+        looked_at[max(to_at - horizon - dawn, 0) : to_at - dawn] = True
+        infectious[from_at - dawn : to_at - dawn] = True
+        for (person, cell), flags in inside.items():
+            if person == carrier or (carrier, cell) not in inside:
                 continue
-            theirs = (
-                {s for s in inside[carrier, cell] if s in looked_at} if (carrier, cell) in inside else set()
-            )
-            mine = {s for s in seconds if s in looked_at}
-            stay = max(len(mine), len(theirs)) if either else len(mine)
-            together = [r for r in _runs(s for s in mine & theirs if s >= from_at) if len(r) > min_shared]
+            mine, theirs = flags & looked_at, inside[carrier, cell] & looked_at
+            stay = max(mine.sum(), theirs.sum()) if either else mine.sum()
+            together = [r for r in _runs(mine & theirs & infectious, dawn) if len(r) > min_shared]
             if together and stay > min_stay:
                 found[case_id, person].append((stay, together))
     return [
@@ -159,50 +162,86 @@ def companions(
     ]
 
 
-def _runs(seconds: Iterable[int]) -> list[range]:
-    """The seconds as unbroken stretches."""
-    runs: list[range] = []
-    for second in sorted(seconds):
-        if runs and runs[-1].stop == second:
-            runs[-1] = range(runs[-1].start, second + 1)
-        else:
-            runs.append(range(second, second + 1))
-    return runs
+def _runs(flags: np.ndarray, dawn: int) -> list[range]:
+    """The unbroken stretches of true flags."""
+    turns = np.flatnonzero(np.diff(np.r_[False, flags, False].astype(np.int8))) + dawn
+    return [range(start, stop) for start, stop in turns.reshape(-1, 2).tolist()]
 
 
-def worlds(*, persons: int = 5, places: int = 4, most: int = 14) -> st.SearchStrategy[World]:
-    """Worlds that are all edge: ten-minute marks, midnights, zero lengths, long stays, the same row told twice."""
+def edges(*, persons: int = 3, places: int = 2, least: int = 6, most: int = 14) -> st.SearchStrategy[World]:
+    """Worlds that are all edge: ten-minute marks, midnights, zero lengths, long stays, rows told twice.
+
+    Two places and a third, which may be a telecom cell.
+    """
     at = st.builds(
         lambda day, second: day * DAY + second,
-        st.integers(-1, 2),
-        st.sampled_from([0, 1, 599, 600, 601, 1200, 3600, 43200, 85799, 85800, 86399]),
+        st.integers(0, 1),
+        st.sampled_from([0, 1, 600, 601, 1200, 3600, 85800, 86399]),
     )
-    length = st.sampled_from([0, 1, 599, 600, 601, 1199, 1200, 7200, DAY, 2 * DAY + 5])
+    length = st.sampled_from([0, 599, 600, 601, 1200, 7200, 7200, DAY, DAY, 2 * DAY + 5])
     visit = st.builds(
         lambda who, where, start, stay, source: (who, where, start, start + stay, source),
         st.integers(0, persons - 1),
-        st.integers(0, places - 1),
+        st.integers(0, places),
         at,
         length,
-        st.sampled_from(["scan", "scan", "scan", "telecom", "scan_static"]),
+        st.sampled_from(["scan"] * 5 + ["telecom"] * 5 + ["scan_static"]),
     )
     window = st.builds(
-        lambda case_id, who, start, stay: (case_id, who, start, start + max(stay, 1)),
+        lambda case_id, who, start, stay: (case_id, who, start, start + stay),
         st.sampled_from(["C1", "C2", "案例三"]),
         st.integers(0, persons),
-        at,
-        length,
+        st.sampled_from([-DAY, -DAY, 0, 1, 600, 86399, DAY]),
+        st.sampled_from([1, 600, 7200, DAY, 2 * DAY, 3 * DAY, 3 * DAY]),
     )
-    kinds = st.lists(st.sampled_from(["venue", "home", "venue", "grid"]), min_size=places, max_size=places)
+    kinds = st.tuples(*[st.just("venue")] * places, st.sampled_from(["home", "grid"]))
+    cells = st.tuples(*[st.sampled_from([7, 7, 7, 8])] * (places + 1))
     return st.builds(
         lambda visits, twice, windows, kinds, cells: World(
             visits + visits[:twice],
             windows,
             [(place, kind, cell) for place, (kind, cell) in enumerate(zip(kinds, cells, strict=True))],
         ),
-        st.lists(visit, max_size=most),
+        st.lists(visit, min_size=least, max_size=most),
         st.integers(0, 2),
         st.lists(window, min_size=1, max_size=3, unique_by=lambda w: w[:2]),
         kinds,
-        st.lists(st.integers(7, 8), min_size=places, max_size=places),
+        cells,
     )
+
+
+def crowd(seed: int) -> World:
+    """A crowded world of chance: in most of them somebody met a case more than once."""
+    chance = Random(seed)
+    persons, places = chance.randint(2, 6), chance.randint(1, 4)
+    marks = [0, 1, 599, 600, 1200, 3600, 40_000, 85_800, 86_399]
+    lengths = [0, 599, 600, 601, 1199, 7200, 20_000, 50_000, DAY, 2 * DAY + 5]
+    visits = []
+    for _ in range(chance.randint(8, 40)):
+        start = chance.randint(-1, 2) * DAY + chance.choice(marks)
+        source = chance.choice(["scan"] * 5 + ["telecom"] * 4 + ["scan_static"])
+        visits.append(
+            (
+                chance.randrange(persons),
+                chance.randrange(places),
+                start,
+                start + chance.choice(lengths),
+                source,
+            )
+        )
+    windows = {}
+    for _ in range(chance.randint(1, 4)):
+        start = chance.randint(-1, 1) * DAY + chance.choice(marks)
+        key = chance.choice(["C1", "C2", "案例三"]), chance.randrange(persons)
+        windows[key] = (*key, start, start + chance.choice([1, 600, 7200, DAY, 2 * DAY, 3 * DAY]))
+    kinds = ["venue", "home", "venue", "grid"]
+    return World(
+        visits + visits[: chance.randint(0, 3)],
+        list(windows.values()),
+        [(place, kinds[place], chance.choice([7, 7, 8])) for place in range(places)],
+    )
+
+
+def worlds(*, most: int = 14) -> st.SearchStrategy[World]:
+    """Edges, which shrink to the smallest example, and crowds, which meet."""
+    return st.one_of(edges(most=most), st.integers(0, 2**32 - 1).map(crowd))

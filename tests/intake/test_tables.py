@@ -295,6 +295,14 @@ def test_a_mark_and_windows_line_ends_change_nothing() -> None:
     assert plain_[1]["place_id"] == 'a "b", c\r\nd'
 
 
+def test_a_mark_at_the_beginning_of_a_cell_is_part_of_it() -> None:
+    rows = [
+        {"document_id": "\ufeffD1"} | VISIT
+    ] * 3  # a bug once: the CSV reader took it off the first row of a block
+    for limits in (DEFAULT, Limits(batch_rows=1)):
+        assert [r["document_id"] for r in accepted(read(as_csv(rows), limits=limits))] == ["\ufeffD1"] * 3
+
+
 # --- NDJSON and Parquet in particular --------------------------------------------------------------------------------
 
 

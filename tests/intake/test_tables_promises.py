@@ -63,7 +63,13 @@ TEXTS = st.one_of(
 TIMES = st.one_of(
     st.sampled_from([MORNING, NOON, "2022-04-25T08:00Z", "2022-04-25 08:00:00+0800", " 2022-04-25T08:00:00Z ", ""]),
     st.sampled_from(["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "2022-04-25T08:00:00.123+08:00"]),
-    st.datetimes().map(lambda t: t.isoformat(timespec="seconds") + "+08:00"),
+    st.builds(
+        lambda t, sep, spec, offset: t.isoformat(sep=sep, timespec=spec) + offset,
+        st.datetimes(),
+        st.sampled_from("T "),
+        st.sampled_from(["minutes", "seconds", "milliseconds", "microseconds"]),
+        st.sampled_from(["Z", "+08:00", "-0930", "+24:00", "+08", ""]),
+    ),
     st.from_regex(
         r"20[0-9]{2}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](Z|[+-][0-2][0-9]:[0-5][0-9])",
         fullmatch=True,

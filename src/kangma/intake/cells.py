@@ -603,31 +603,46 @@ def _dates(texts: pa.StringArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]
     return values, ok
 
 
-_TIME_DIGITS = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18]
+# The layouts in which programs write a time: 0 stands for a digit, + for either sign, T for itself or a blank.
+_LAYOUTS = [
+    clock + offset
+    for clock in (
+        "0000-00-00T00:00",
+        "0000-00-00T00:00:00",
+        "0000-00-00T00:00:00.000",
+        "0000-00-00T00:00:00.000000",
+    )
+    for offset in ("Z", "+00:00", "+0000")
+]
+_EITHER = {"T": b"T ", "+": b"+-"}
 
 
 def _times(texts: pa.StringArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Seconds since 1970 of `YYYY-MM-DDTHH:MM:SS` followed by `Z` or `±HH:MM`."""
+    """Seconds since 1970 of times in one of `_LAYOUTS`; fractions of a second are cut off."""
     values, ok = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.bool_)
-    for width in (20, 25):
-        rows, text = matrix(texts, width)
-        if not len(rows):
+    present = set(np.unique(lengths(texts)).tolist())
+    for layout in _LAYOUTS:
+        if len(layout) not in present:
             continue
+        rows, text = matrix(texts, len(layout))
         digits = text - np.uint8(48)
-        places = _TIME_DIGITS if width == 20 else [*_TIME_DIGITS, 20, 21, 23, 24]
-        good = (digits[places] <= 9).all(axis=0)
-        good &= (text[4] == 45) & (text[7] == 45) & (text[13] == 58) & (text[16] == 58)
-        good &= (text[10] == 84) | (text[10] == 32)
+        good = (digits[[i for i, c in enumerate(layout) if c == "0"]] <= 9).all(axis=0)
+        for i, c in enumerate(layout):
+            if c in _EITHER:
+                good &= (text[i] == _EITHER[c][0]) | (text[i] == _EITHER[c][1])
+            elif c != "0":
+                good &= text[i] == ord(c)
         days, calendar = _days(digits)
-        hour, minute, second = _two(digits, 11), _two(digits, 14), _two(digits, 17)
+        hour, minute = _two(digits, 11), _two(digits, 14)
+        second = _two(digits, 17) if layout[16] == ":" else np.zeros(len(rows), np.int64)
         good &= calendar & (hour <= 23) & (minute <= 59) & (second <= 59)
         number = days * 86_400 + hour * 3_600 + minute * 60 + second
-        if width == 20:
-            good &= text[19] == 90
-        else:
-            east, past = _two(digits, 20), _two(digits, 23)
-            good &= ((text[19] == 43) | (text[19] == 45)) & (text[22] == 58) & (east <= 23) & (past <= 59)
+        sign = layout.find("+")
+        if sign > 0:
+            east, past = _two(digits, sign + 1), _two(digits, len(layout) - 2)
+            good &= (east <= 23) & (past <= 59)
             ahead = east * 3_600 + past * 60
-            number -= np.where(text[19] == 43, ahead, -ahead)
-        values[rows], ok[rows] = number, good
+            number -= np.where(text[sign] == ord("+"), ahead, -ahead)
+        values[rows[good]] = number[good]
+        ok[rows[good]] = True
     return values, ok

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
+from operator import mul
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,8 @@ _TAG = b"kangma.person.1"  # BLAKE2b personalisation: the same key file used els
 # GB 11643-1999: sum of digit times weight, modulo 11, picks the check character.
 _WEIGHTS = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2], dtype=np.uint16)
 _CHECKS = np.frombuffer(b"10X98765432", dtype=np.uint8)
+_WEIGHT = tuple(_WEIGHTS.tolist())
+_SMALL_X, _X = ord("x"), ord("X")
 
 _RESIDENT = re.compile(r"[0-9]{17}[0-9X]")
 _PERMIT = re.compile(r"[A-Z0-9]{5,20}")
@@ -66,7 +69,7 @@ def normalised(id_type: str, id_number: str) -> tuple[str, str]:
 
 def check_character(first17: str) -> str:
     """The 18th character of a resident identity number. Source: GB 11643-1999, ISO 7064 MOD 11-2."""
-    return chr(_CHECKS[sum(int(d) * int(w) for d, w in zip(first17, _WEIGHTS, strict=True)) % 11])
+    return "10X98765432"[sum(map(mul, map(int, first17), _WEIGHT)) % 11]
 
 
 class Keyer:
@@ -144,7 +147,7 @@ class Roster:
         self._others_sealed: set[bytes] = set()
 
     def name(self, types: pa.StringArray, numbers: pa.StringArray) -> Named:
-        """Who is named by these two columns (n,). Rows that need normalisation or are wrong are not ok."""
+        """Who is named by these two columns (n,). Rows that are wrong, or typed in an unusual way, are not ok."""
         n = len(types)
         which, ok = np.zeros(n, np.int64), np.zeros(n, np.bool_)
         resident = pc.equal(types, "10").to_numpy(zero_copy_only=False)
@@ -156,6 +159,7 @@ class Roster:
         texts = np.empty(0, "S18")
         if len(persons):
             _, chosen = matrix(numbers.take(pa.array(rows[first])), 18)
+            chosen[17][chosen[17] == _SMALL_X] = _X
             texts = np.ascontiguousarray(chosen.T).view("S18").ravel()
         keys = self._resident_keys(persons, texts)
         others: list[tuple[str, str]] = []
@@ -234,7 +238,7 @@ _DAYS_IN_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0,
 
 
 def resident_digits(numbers: pa.StringArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """(first 17 digits as a number, valid and normalised as it stands) of each; the vector form of `normalised`."""
+    """(first 17 digits as a number, valid but for a small x) of each; the vector form of `normalised`."""
     n = len(numbers)
     digits, ok = np.zeros(n, np.int64), np.zeros(n, np.bool_)
     rows, text = matrix(numbers, 18)  # (18, k)
@@ -243,7 +247,7 @@ def resident_digits(numbers: pa.StringArray) -> tuple[NDArray[np.int64], NDArray
     d = text[:17] - np.uint8(48)
     good = (d <= 9).all(axis=0)
     total = (d * _WEIGHTS[:, None]).sum(axis=0, dtype=np.uint16)
-    good &= _CHECKS[total % 11] == text[17]
+    good &= _CHECKS[total % 11] == np.where(text[17] == _SMALL_X, _X, text[17])
     year = d[6].astype(np.int16) * 1000 + d[7].astype(np.int16) * 100 + d[8] * np.uint8(10) + d[9]
     month, day = d[10] * np.uint8(10) + d[11], d[12] * np.uint8(10) + d[13]
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))

@@ -25,7 +25,7 @@ from kangma.intake.limits import Limits
 
 BLOCK = 2 << 20  # bytes read at a time
 _LF, _CR, _QUOTE, _COMMA = 10, 13, 34, 44
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 # What senders mistake for a text file. Nothing packed is opened here: a bomb stays a small, refused file.
 _MAGIC = {
@@ -98,7 +98,7 @@ def read_blocks(source: BinaryIO, limits: Limits, size: int) -> Iterator[tuple[b
             raise Refused(Code.UNREADABLE, hint=f"this is {what}; send the table itself, unpacked")
     if ahead.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise Refused(Code.NOT_UTF8, Where(line=1), "this is UTF-16; save it as UTF-8")
-    ahead = ahead.removeprefix(_BOM)
+    ahead = ahead.removeprefix(BOM)
     while True:
         taken += len(ahead)
         if taken > limits.file_bytes:

@@ -21,7 +21,7 @@ from kangma.intake.documents import MARK, OWN_PREFIX, Batch, Refusal, csv_line, 
 from kangma.intake.identity import KEY_BYTES, Keyer
 from kangma.intake.kinds import Kind, Type
 from kangma.intake.limits import Limits
-from kangma.intake.records import BLOCK, Block, Fault, Lines, Record, csv_pieces, line_pieces
+from kangma.intake.records import BLOCK, BOM, Block, Fault, Lines, Record, csv_pieces, line_pieces
 from kangma.intake.thrift import Claims, claims
 
 Form = Literal["csv", "ndjson", "parquet"]
@@ -159,6 +159,8 @@ class _CsvTable:
         kept = np.flatnonzero(right) + start
         if not len(kept):
             return self.reading.batch(self.sheet([], [], []), refused)
+        if block.text.startswith(BOM, int(block.starts[kept[0]])):
+            return None  # Arrow would take the mark off a cell that begins with it
         try:
             table = pa.csv.read_csv(
                 pa.BufferReader(_joined(block, kept)),

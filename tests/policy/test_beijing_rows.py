@@ -357,10 +357,14 @@ def test_a_phone_counts_as_a_stay_after_four_hours_only(level: str) -> None:
     assert [x.shows(now) == "green" for x in (short, long, scanned)] == [True, False, False]
 
 
-def test_a_phone_that_is_still_there_counts_from_the_fourth_hour_on() -> None:
-    someone = resident(A, _stay("high", source="telecom", left_at=None))
-    turns(someone, ("2022-04-24 14:00", "red"))
+@pytest.mark.parametrize(
+    ("level", "code"), [("high", "red"), ("medium", "yellow"), ("controlled", "popup:3")]
+)
+def test_a_phone_that_is_still_there_counts_from_the_fourth_hour_on(level: str, code: str) -> None:
+    someone = resident(A, _stay(level, source="telecom", left_at=None))
+    turns(someone, ("2022-04-24 14:00", code))
     assert someone.verdict("2022-04-24 13:59:59").next_change_at == at("2022-04-24 14:00")
+    assert resident(A, _stay(level, source="ticket", left_at=None)).shows("2022-04-24 10:00") == code
 
 
 def test_a_low_risk_area_colours_nobody() -> None:
@@ -405,12 +409,6 @@ def test_a_county_that_is_low_again_colours_nobody() -> None:
     )
 
 
-def test_a_county_of_the_city_itself_makes_nobody_yellow() -> None:
-    assert (
-        resident(A, _county(in_city=True, risk_from="2022-04-01 00:00")).shows("2022-04-11 00:00") == "green"
-    )
-
-
 def test_the_notice_of_an_infected_county_lasts_fourteen_days_from_the_leave() -> None:
     someone = resident(A, _county(left_at="2022-04-20 18:00", infected_from="2022-04-12 00:00"))
     turns(someone, ("2022-04-12 00:00", "popup:1"), ("2022-05-05 00:00", "green"))
@@ -449,6 +447,47 @@ def test_passing_an_infected_county_by_train_is_no_stay() -> None:
         ),
     )
     assert someone.shows("2022-04-11 00:00") == "green"
+
+
+COUNTY_CODES = [
+    ({"risk_from": "2022-04-01 00:00"}, "yellow"),
+    ({"infected_from": "2022-04-01 00:00"}, "popup:1"),
+    ({"land_border": True}, "popup:5"),
+]
+
+
+@pytest.mark.parametrize(("said", "code"), COUNTY_CODES)
+def test_a_phone_in_a_county_counts_from_the_fourth_hour_on(said: dict[str, object], code: str) -> None:
+    there = resident(A, _county(source="telecom", **said))
+    turns(there, ("2022-04-10 12:00", code))
+    assert resident(A, _county(source="declared", **said)).shows("2022-04-10 08:00") == code
+    short = resident(A, _county(source="telecom", left_at="2022-04-10 11:59:59", **said))
+    long = resident(A, _county(source="telecom", left_at="2022-04-10 12:00", **said))
+    now = "2022-04-10 12:00"
+    assert short.shows(now) == "green"
+    assert long.shows(now) == code.replace("yellow", "popup:1")
+
+
+@pytest.mark.parametrize(("said", "code"), COUNTY_CODES)
+def test_a_county_of_the_city_says_nothing_about_its_people(said: dict[str, object], code: str) -> None:
+    assert resident(A, _county(**said)).shows("2022-04-11 00:00") == code
+    assert resident(A, _county(in_city=True, **said)).shows("2022-04-11 00:00") == "green"
+
+
+def test_who_leaves_a_county_after_its_risk_ended_was_yellow_until_then_only() -> None:
+    someone = resident(
+        A, _county(left_at="2022-04-20 18:00", risk_from="2022-04-01 00:00", risk_to="2022-04-15 00:00")
+    )
+    turns(someone, ("2022-04-10 08:00", "yellow"), ("2022-04-15 00:00", "green"))
+    assert someone.shows("2022-04-20 18:00") == "green"
+
+
+def test_who_leaves_a_county_after_it_was_clear_had_the_notice_until_then_only() -> None:
+    someone = resident(
+        A,
+        _county(left_at="2022-04-20 18:00", infected_from="2022-04-01 00:00", infected_to="2022-04-15 00:00"),
+    )
+    turns(someone, ("2022-04-10 08:00", "popup:1"), ("2022-04-15 00:00", "green"))
 
 
 def test_the_notice_of_a_land_border_county_lasts_fourteen_days_from_the_leave() -> None:

@@ -234,11 +234,25 @@ def test_home_isolation_may_be_yellow_by_an_amendment() -> None:
     turns(resident(yellow, _stay("medium")), ("2022-07-01 12:00", "yellow"), ("2022-07-09 00:00", "green"))
 
 
-def test_a_phone_counts_as_a_stay_after_four_hours_only() -> None:
-    short = _stay("medium", source="telecom", left_at="2022-07-01 13:59:59")
-    long = _stay("medium", source="telecom", left_at="2022-07-01 14:00")
-    assert resident(B, short).shows("2022-07-01 14:00") == "green"
-    assert resident(B, long).shows("2022-07-01 14:00") == "red"
+@pytest.mark.parametrize("level", ["high", "medium"])
+def test_a_phone_counts_as_a_stay_after_four_hours_only(level: str) -> None:
+    now = "2022-07-01 14:00"
+    short = _stay(level, source="telecom", left_at="2022-07-01 13:59:59")
+    long = _stay(level, source="telecom", left_at=now)
+    assert resident(B, short).shows(now) == "green"
+    assert resident(B, long).shows(now) == "red"
+    short_until_the_end = _stay(
+        level, source="telecom", left_at="2022-07-01 13:59:59", level_to="2022-07-01 12:00"
+    )
+    long_until_the_end = _stay(level, source="telecom", left_at=now, level_to="2022-07-01 12:00")
+    assert resident(B, short_until_the_end).shows("2022-07-01 11:00") == "green"
+    assert resident(B, long_until_the_end).shows("2022-07-01 11:00") != "green"
+
+
+@pytest.mark.parametrize(("level", "colour"), [("high", "red"), ("medium", "yellow")])
+def test_a_phone_that_is_still_there_counts_from_the_fourth_hour_on(level: str, colour: str) -> None:
+    turns(resident(B, _stay(level, source="telecom", left_at=None)), ("2022-07-01 14:00", colour))
+    assert resident(B, _stay(level, source="ticket", left_at=None)).shows("2022-07-01 10:00") == colour
 
 
 def test_who_lives_in_a_risk_area_follows_its_level() -> None:
@@ -300,6 +314,39 @@ AWAY = fact("people", away=True)
 def test_who_is_outside_beijing_has_the_notice_of_an_infected_county_for_seven_days() -> None:
     someone = resident(B, AWAY, _county(infected_from="2022-07-02 00:00"))
     turns(someone, ("2022-07-02 00:00", "popup:time-space"), ("2022-07-13 00:00", "green"))
+
+
+def test_a_phone_in_a_county_counts_from_the_fourth_hour_on() -> None:
+    infected = {"source": "telecom", "infected_from": "2022-06-20 00:00"}
+    turns(resident(B, AWAY, _county(left_at=None, **infected)), ("2022-07-01 12:00", "popup:time-space"))
+    for left, shown in (("2022-07-01 11:59:59", "green"), ("2022-07-01 12:00", "popup:time-space")):
+        assert resident(B, AWAY, _county(left_at=left, **infected)).shows("2022-07-01 12:00") == shown
+    risky = {"source": "telecom", "risk_from": "2022-06-20 00:00"}
+    for left, shown in (("2022-07-01 11:59:59", "green"), ("2022-07-01 12:00", "remind:overdue")):
+        assert resident(B, _county(left_at=left, **risky)).shows("2022-07-01 12:00") == shown
+
+
+def test_a_county_of_the_city_says_nothing_about_its_people() -> None:
+    here = {"in_city": True, "infected_from": "2022-06-20 00:00", "risk_from": "2022-06-20 00:00"}
+    assert resident(B, AWAY, _county(**here)).shows("2022-07-06 00:00") == "green"
+    assert resident(B, _county(**here)).shows("2022-07-06 00:00") == "green"
+
+
+def test_a_person_of_whom_nothing_else_is_known_may_be_outside() -> None:
+    someone = resident(B, _county(infected_from="2022-07-02 00:00"))
+    someone.facts.pop("people")
+    assert someone.shows("2022-07-06 00:00") == "popup:time-space"
+
+
+def test_a_stay_that_goes_on_in_an_infected_county_keeps_its_notice_until_the_county_is_clear() -> None:
+    still = resident(B, AWAY, _county(left_at=None, infected_from="2022-07-02 00:00"))
+    assert still.shows("2022-09-01 00:00") == "popup:time-space"
+    cleared_county = _county(left_at=None, infected_from="2022-06-20 00:00", infected_to="2022-07-20 00:00")
+    turns(
+        resident(B, AWAY, cleared_county),
+        ("2022-07-01 08:00", "popup:time-space"),
+        ("2022-07-20 00:00", "green"),
+    )
 
 
 def test_the_notice_of_an_infected_county_ends_when_it_is_clear_or_reviewed_remotely() -> None:

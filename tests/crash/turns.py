@@ -21,6 +21,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from kangma.errors import KangmaError
 from kangma.intake.documents import SECRETS
 from kangma.intake.kinds import KINDS
 from kangma.store import inbox
@@ -160,11 +161,14 @@ def one_turn(path: str, file: int, say: Connection) -> None:
     """One acceptance, one absorb, each said once it is over; begins when told to."""
     say.send("ready")
     say.recv()
-    with open_state(Path(path)) as state:
-        accept(state, file)
-        say.send("accepted")
-        state.absorb()
-        say.send("absorbed")
+    try:
+        with open_state(Path(path)) as state:
+            accept(state, file)
+            say.send("accepted")
+            state.absorb()
+            say.send("absorbed")
+    except KangmaError as problem:
+        say.send(type(problem).__name__)
 
 
 class Victim:

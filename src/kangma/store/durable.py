@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kangma.errors import Conflict, Unavailable
+from kangma.errors import Conflict, Corrupt, Unavailable
 
 # Not now, but perhaps later: a full disk, too many open files, a disk that is just being remounted.
 Buffer = bytes | bytearray | memoryview | Any  # whatever has the buffer protocol: NumPy arrays, Arrow buffers
@@ -25,12 +25,15 @@ _LATER = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS, e
 
 @contextlib.contextmanager
 def unavailable_when_the_disk_is() -> Iterator[None]:
-    """A full or read-only disk becomes Unavailable; every other error of the system passes as it is."""
+    """A full or read-only disk becomes Unavailable, a failing one Corrupt: after an error of fsync nobody knows what it
+    holds, so we stop and the next opening believes only what it can read. Other errors pass as they are."""
     try:
         yield
     except OSError as problem:
         if problem.errno in _LATER:
             raise Unavailable(f"the state's disk refuses to write: {os.strerror(problem.errno)}") from problem
+        if problem.errno == errno.EIO:
+            raise Corrupt("the state's disk fails") from problem
         raise
 
 

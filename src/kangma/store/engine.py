@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,25 +15,54 @@ from kangma.errors import Unavailable
 MEMORY = "1200MB"
 
 
+class Engine:
+    """One DuckDB instance, opened when first needed; each piece of work has a connection and temporary tables of its
+    own. Opening an instance takes longer than taking in a small file, hence one for many."""
+
+    def __init__(self, spill: Path, *, memory: str = MEMORY) -> None:
+        """What does not fit `memory` spills into `spill`, which the engine empties itself and, after a crash, the
+        state's sweep."""
+        self._spill, self._memory = spill, memory
+        self._opening = threading.Lock()
+        self._instance: duckdb.DuckDBPyConnection | None = None
+
+    @contextlib.contextmanager
+    def work(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection for one piece of work. Too little memory for it is Unavailable."""
+        with self._opening:
+            if self._instance is None:
+                self._instance = duckdb.connect(
+                    ":memory:",
+                    config={
+                        "memory_limit": self._memory,
+                        "temp_directory": str(self._spill),
+                        "autoinstall_known_extensions": "false",
+                        "autoload_known_extensions": "false",
+                    },
+                )
+            con = self._instance.cursor()
+        try:
+            yield con
+        except duckdb.OutOfMemoryException as problem:
+            raise Unavailable("the columnar engine has no memory left for this") from problem
+        finally:
+            con.close()
+
+    def close(self) -> None:
+        if self._instance is not None:
+            self._instance.close()
+            self._instance = None
+
+
 @contextlib.contextmanager
 def engine(spill: Path, *, memory: str = MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection for one piece of work. What does not fit `memory` spills into `spill`, which is emptied by the
-    engine itself and, after a crash, by the state's sweep. A full disk or memory is Unavailable."""
-    con = duckdb.connect(
-        ":memory:",
-        config={
-            "memory_limit": memory,
-            "temp_directory": str(spill),
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-        },
-    )
+    """A connection of an instance of its own, gone with it: for a whole cycle, or a look from outside."""
+    instance = Engine(spill, memory=memory)
     try:
-        yield con
-    except duckdb.OutOfMemoryException as problem:
-        raise Unavailable("the columnar engine has no memory left for this") from problem
+        with instance.work() as con:
+            yield con
     finally:
-        con.close()
+        instance.close()
 
 
 def quoted(text: str) -> str:

@@ -26,7 +26,7 @@ from kangma.store import registry as r
 from kangma.store import segments
 from kangma.store.columns import drop_day
 from kangma.store.durable import unavailable_when_the_disk_is
-from kangma.store.engine import engine, parquet
+from kangma.store.engine import parquet
 from kangma.store.inbox import raise_alarm
 from kangma.store.numbers import segment_columns
 from kangma.store.segments import ENDS, Segment
@@ -115,7 +115,7 @@ def _mark(
     marks: dict[str, int] = {}
     counts: dict[str, dict[str, int]] = {}
     canaries: dict[str, list[tuple[int, str]]] = {}
-    with engine(state.path / "tmp") as con:
+    with state.engine.work() as con:
         for kind, end in ENDS.items():
             of_kind = [s for s in found if s.kind == kind]
             counts[kind] = {"rows": 0, "of": sum(s.rows for s in of_kind)}
@@ -198,7 +198,7 @@ def _shred(state: State, run: Any, now: Moment) -> dict[str, int]:
         raise Corrupt(f"deletion run {run.run} marked segments that are not there")
     entries: list[dict[str, Any]] = []
     gone: dict[str, int] = {}
-    with engine(state.path / "tmp") as con:
+    with state.engine.work() as con:
         for s in going:
             kept = s.rows - marks[s.segment]
             if kept:

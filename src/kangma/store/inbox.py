@@ -28,7 +28,7 @@ from kangma.errors import Code, Refused, Where
 from kangma.intake.kinds import KINDS, Kind, Type
 from kangma.store import registry as r
 from kangma.store.durable import Claim, file_digest, publish_file, unavailable_when_the_disk_is
-from kangma.store.engine import engine, parquet
+from kangma.store.engine import parquet
 from kangma.store.numbers import numbered, segment_columns
 from kangma.store.vault import Sealed
 from kangma.terms import Moment
@@ -224,7 +224,7 @@ class Staging:
         """The rows of a kind, without those already here, as a durable file of the inbox (not yet visible)."""
         state, what = self._state, KINDS[kind]
         spooled = self.folder / f"{kind}.parquet"
-        with engine(state.path / "tmp") as con:
+        with state.engine.work() as con:
             total = pq.read_metadata(spooled).num_rows
             bounds = _bounds(con, what, spooled)
             tally.duplicate = _find_duplicates(

@@ -208,7 +208,8 @@ def empty_journal(engine: sa.Engine) -> None:
 
 def open_engine(path: Path) -> sa.Engine:
     """An engine over one SQLite file, set up so that a commit that returned survives a power cut."""
-    engine = sa.create_engine(f"sqlite:///{path}")
+    # hide_parameters: what is stored must not travel in the text of an error.
+    engine = sa.create_engine(f"sqlite:///{path}", hide_parameters=True)
     sa.event.listen(engine, "connect", _set_up_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -222,8 +223,13 @@ class Registry:
         self.path = path
         self._engine = open_engine(path)
         self._reading = self._engine.execution_options(writes=False)
-        with self.write() as on:
-            migrations.upgrade(on)
+        with (
+            self.read() as on
+        ):  # a reader must not wait for a writer only to learn that nothing is to be done
+            current = migrations.is_current(on)
+        if not current:
+            with self.write() as on:
+                migrations.upgrade(on)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:

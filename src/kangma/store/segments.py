@@ -34,7 +34,7 @@ from kangma.store.durable import (
     remove_folder,
     unavailable_when_the_disk_is,
 )
-from kangma.store.engine import engine, parquet
+from kangma.store.engine import parquet
 from kangma.terms import DAY
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def absorb(state: State) -> Absorbed:
                     raise Corrupt(f"an accepted batch is gone: {file.name}")
         sources = [(KINDS[k], parquet(files)) for k, files in by_kind.items()]
         entries: list[dict[str, Any]] = []
-        with engine(state.path / "tmp") as con:
+        with state.engine.work() as con:
             state.numbers_on(con)
             new_keys = numbers.new_persons(con, sources)
             if len(new_keys):
@@ -280,7 +280,7 @@ def compact(state: State) -> int:
     for (kind, day), group in groups.items():
         if len(group) > MOST_SEGMENTS:
             small = _small(group)
-            with engine(state.path / "tmp") as con:
+            with state.engine.work() as con:
                 by = "place" if kind == PLACE_NUMBERS else KINDS[kind].at or "document_id"
                 order = ORDER.get(kind, f'"{by}"')
                 select = f"SELECT * FROM {parquet([s.path for s in small])}"

@@ -30,7 +30,7 @@ from kangma.store.durable import (
     require_empty,
     write_file,
 )
-from kangma.store.engine import parquet
+from kangma.store.engine import Engine, parquet
 from kangma.store.inbox import Inbox
 from kangma.store.logs import EventLog
 from kangma.store.registry import Registry
@@ -110,6 +110,7 @@ class State:
         self.writable = os.access(path, os.W_OK)
         self.lock = WriterLock(path / "lock")
         self.registry = Registry(path / "registry.sqlite")
+        self.engine = Engine(path / "tmp")
         self.inbox = Inbox(self)
         self.log = EventLog(path / "log" / "events.ndjson")
 
@@ -120,6 +121,7 @@ class State:
         self.close()
 
     def close(self) -> None:
+        self.engine.close()
         self.registry.close()
         self.log.close()
         if "vault" in self.__dict__:

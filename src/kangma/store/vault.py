@@ -74,8 +74,12 @@ class Vault:
         self._engine = open_engine(path)
         self._seal = AESGCM(_derive(key, b"kangma vault: seal"))
         self._row_key = _derive(key, b"kangma vault: row")
-        with self._engine.begin() as on:
-            _metadata.create_all(on)
+        self._reading = self._engine.execution_options(writes=False)
+        with self._reading.begin() as on:
+            made = sa.inspect(on).has_table(_identities.name)
+        if not made:
+            with self._engine.begin() as on:
+                _metadata.create_all(on)
 
     def row(self, person: PersonKey) -> bytes:
         """The name of a person's rows in the vault, 16 bytes; means nothing without the vault key."""
@@ -112,7 +116,7 @@ class Vault:
     def known(self, rows: Iterable[bytes]) -> set[bytes]:
         """Those of `rows` whose document is sealed already."""
         found: set[bytes] = set()
-        with self._engine.begin() as on:
+        with self._reading.begin() as on:
             for some in _chunks(list(rows), 500):
                 query = sa.select(_identities.c.row).where(
                     _identities.c.row.in_(some), _identities.c.part == DOCUMENT
@@ -143,7 +147,7 @@ class Vault:
         """
         row = self.row(person)
         query = sa.select(_identities.c.part, _identities.c.sealed).where(_identities.c.row == row)
-        with self._engine.begin() as on:
+        with self._reading.begin() as on:
             found = on.execute(query).all()
         content: dict[str, str | None] = {}
         for part, sealed in found:

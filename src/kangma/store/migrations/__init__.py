@@ -7,12 +7,17 @@ import sqlalchemy as sa
 HEAD = "0001"
 
 
+def is_current(on: sa.Connection) -> bool:
+    """Whether the database has the newest schema."""
+    if not sa.inspect(on).has_table("alembic_version"):
+        return False
+    return on.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+
+
 def upgrade(on: sa.Connection) -> None:
     """The database behind `on` has the newest schema; part of the caller's transaction."""
-    if sa.inspect(on).has_table("alembic_version"):
-        at = on.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-        if at == HEAD:
-            return
+    if is_current(on):
+        return
     # Alembic takes a quarter of a second to import: only when there is something to do.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415

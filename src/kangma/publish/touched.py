@@ -33,8 +33,9 @@ EVERYBODY = (
     "screening_rounds",
     "retractions",
 )
-#: Where most of the city is touched, judging the whole is cheaper than choosing.
+#: Where a larger part of the city is touched, judging the whole is cheaper than choosing; a few are always chosen.
 MOST = 0.2
+FEW = 1_000
 
 
 def touched(
@@ -62,7 +63,7 @@ def touched(
     persons = np.unique(np.concatenate(found))
     for _ in range(2):  # a contact of a contact hears of the contact's result
         persons = np.union1d(persons, _contacts_of(con, persons))
-    if len(persons) > MOST * max(1, state.person_count()):
+    if len(persons) > max(FEW, MOST * state.person_count()):
         return None
     return persons.astype(np.uint32)
 

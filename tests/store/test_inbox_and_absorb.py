@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -41,6 +42,37 @@ def test_the_same_file_sent_twice_changes_nothing_before_and_after_the_absorb(st
     assert counts == [(3, 0), (0, 3), (1, 3)]
     state.absorb()
     assert len(evidence(state, "visits")) == 4
+
+
+def test_four_senders_of_the_same_rows_at_once_leave_one_set(state: State) -> None:
+    batch = rows("visits", *[visit(i, "shop") for i in range(50)])
+    with ThreadPoolExecutor(4) as pool:
+        receipts = list(pool.map(lambda _: state.inbox.accept("f", "visits", [batch]), range(4)))
+    assert sum(x.tallies["visits"].accepted for x in receipts) == 50
+    assert sum(x.tallies["visits"].duplicate for x in receipts) == 150
+    assert len({x.number for x in receipts}) == 4
+
+
+def test_opening_a_state_leaves_a_living_programs_work_alone_and_sweeps_a_dead_ones(state: State) -> None:
+    with state.inbox.stage("f") as living:
+        living.add("tests", rows("tests", result(1, "s1")))
+        dead = state.path / "spool" / "dead"
+        dead.mkdir()
+        (dead / "owner").write_text("")
+        (dead / "tests.parquet").write_text("half a file")
+        (state.path / "inbox" / "tests-orphan.parquet").write_text("half a file")
+        open_state(state.path).close()
+        assert not dead.exists()
+        assert not list((state.path / "inbox").iterdir())
+        assert living.commit().tallies["tests"].accepted == 1
+    assert not list((state.path / "spool").iterdir())
+
+
+def test_a_file_that_was_not_committed_leaves_nothing(state: State) -> None:
+    with state.inbox.stage("f") as staging:
+        staging.add("tests", rows("tests", result(1, "s1")))
+    assert not list((state.path / "spool").iterdir())
+    assert state.absorb().batches == 0
 
 
 def test_a_row_twice_in_one_file_is_kept_once_and_counted_as_a_duplicate(state: State) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -315,6 +316,27 @@ def test_a_bomb_beyond_our_own_limits_dies_in_the_worker_and_not_here(state: Sta
     with sandbox_for(state, limits, Bounds(memory=48 << 20)) as sandbox:
         receipt = receive(state, file, limits=limits, sandbox=sandbox)
     assert (receipt.accepted, receipt.quarantined) == (2, 1)
+
+
+@pytest.mark.prove
+def test_a_line_of_a_gigabyte_and_a_table_of_a_million_rows_get_their_answers_in_bounded_memory(
+    state: State, tmp_path: Path
+) -> None:
+    long = tmp_path / "tests-long.csv"
+    with long.open("wb") as out:
+        out.write(HEADER.encode())
+        for _ in range(1024):
+            out.write(b"x" * (1 << 20))
+        out.write(b"\n" + line("s1", passport(1)).encode())
+    many = tmp_path / "tests-many.csv"
+    with many.open("w", newline="") as out:
+        out.write(HEADER)
+        out.writelines(line(f"m{i}", passport(i % 9_000_000)) for i in range(1_048_577))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    first, second = receive_all(state, [long, many])
+    assert (first.accepted, first.refused, first.quarantined) == (1, 1, 0)
+    assert (second.received, second.accepted) == (1_048_577, 1_048_577)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20  # KiB
 
 
 def test_the_order_of_files_is_that_of_their_names_and_manifests_are_no_files(tmp_path: Path) -> None:

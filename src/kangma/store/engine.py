@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from kangma.errors import Unavailable
+from kangma.errors import Corrupt, Unavailable
 
 #: What one absorb may take: 2 GB for the whole program (design, performance) less Python, Arrow and the sort's output.
 MEMORY = "1200MB"
@@ -45,6 +45,10 @@ class Engine:
             yield con
         except duckdb.OutOfMemoryException as problem:
             raise Unavailable("the columnar engine has no memory left for this") from problem
+        except duckdb.IOException as problem:
+            if "No space left" in str(problem):
+                raise Unavailable("the state's disk is full") from problem
+            raise Corrupt("the columnar engine cannot read or write a file of the state") from problem
         finally:
             con.close()
 

@@ -234,13 +234,13 @@ class Registry:
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """One transaction that may write: all of it is durable when the block ends, or none of it happened."""
-        with _as_ours(), self._engine.begin() as on:
+        with as_ours(), self._engine.begin() as on:
             yield on
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """One consistent view; writers are not held up."""
-        with _as_ours(), self._reading.begin() as on:
+        with as_ours(), self._reading.begin() as on:
             yield on
 
     def empty_journal(self) -> None:
@@ -251,15 +251,15 @@ class Registry:
 
 
 @contextlib.contextmanager
-def _as_ours() -> Iterator[None]:
+def as_ours() -> Iterator[None]:
     """The database's errors as ours: busy or full is Unavailable, a damaged file Corrupt."""
     try:
         yield
     except sa.exc.OperationalError as problem:
-        raise Unavailable(f"the registry cannot answer: {problem.orig}") from problem
+        raise Unavailable(f"the database cannot answer: {problem.orig}") from problem
     except sa.exc.DatabaseError as problem:
         if isinstance(problem.orig, sqlite3.DatabaseError) and "malformed" in str(problem.orig):
-            raise Corrupt("the registry is damaged") from problem
+            raise Corrupt("the database is damaged") from problem
         raise
 
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from kangma.errors import Corrupt
-from kangma.store.registry import empty_journal, open_engine
+from kangma.store.registry import as_ours, empty_journal, open_engine
 
 PersonKey = bytes  # 16 bytes
 _Row = TypeVar("_Row")
@@ -75,10 +75,10 @@ class Vault:
         self._seal = AESGCM(_derive(key, b"kangma vault: seal"))
         self._row_key = _derive(key, b"kangma vault: row")
         self._reading = self._engine.execution_options(writes=False)
-        with self._reading.begin() as on:
+        with as_ours(), self._reading.begin() as on:
             made = sa.inspect(on).has_table(_identities.name)
         if not made:
-            with self._engine.begin() as on:
+            with as_ours(), self._engine.begin() as on:
                 _metadata.create_all(on)
 
     def row(self, person: PersonKey) -> bytes:
@@ -116,7 +116,7 @@ class Vault:
     def known(self, rows: Iterable[bytes]) -> set[bytes]:
         """Those of `rows` whose document is sealed already."""
         found: set[bytes] = set()
-        with self._reading.begin() as on:
+        with as_ours(), self._reading.begin() as on:
             for some in _chunks(list(rows), 500):
                 query = sa.select(_identities.c.row).where(
                     _identities.c.row.in_(some), _identities.c.part == DOCUMENT
@@ -127,7 +127,7 @@ class Vault:
     def put(self, rows: Iterable[Sealed]) -> int:
         """Rows are in the vault, durable on return; a row that was there is replaced. How many there were."""
         count = 0
-        with self._engine.begin() as on:
+        with as_ours(), self._engine.begin() as on:
             for some in _chunks(list(rows), 5_000):
                 keys = [{"r": s.row, "p": s.part} for s in some]
                 here = sa.and_(
@@ -147,7 +147,7 @@ class Vault:
         """
         row = self.row(person)
         query = sa.select(_identities.c.part, _identities.c.sealed).where(_identities.c.row == row)
-        with self._reading.begin() as on:
+        with as_ours(), self._reading.begin() as on:
             found = on.execute(query).all()
         content: dict[str, str | None] = {}
         for part, sealed in found:
@@ -166,7 +166,7 @@ class Vault:
         """The identities of these persons are gone from the file and its journal; how many rows that were."""
         rows = [self.row(p) for p in persons]
         gone = 0
-        with self._engine.begin() as on:
+        with as_ours(), self._engine.begin() as on:
             for some in _chunks(rows, 500):
                 gone += on.execute(sa.delete(_identities).where(_identities.c.row.in_(some))).rowcount
         empty_journal(self._engine)

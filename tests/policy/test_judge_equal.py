@@ -11,6 +11,7 @@ import pytest
 from anything import ORIGINS, PERSONS, any_facts, any_moment, any_policy, facts_on, of_person
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_policy import CONTACT_AND_AFTER, policy_text
 
 from kangma.policy.document import Policy, Timeline, load
 from kangma.policy.judge import Verdict, judge_all, judge_one
@@ -64,7 +65,7 @@ def run_equal(con: Any, seed: int) -> None:
     both_agree(con, policy, any_facts(chance, origin), any_moment(chance, origin), PERSONS)
 
 
-@settings(max_examples=40, **BIG)
+@settings(max_examples=25, **BIG)
 @given(seed=SEEDS)
 def test_any_policy_on_any_facts_gives_one_answer_in_python_and_in_sql(con, seed):
     run_equal(con, seed)
@@ -105,3 +106,19 @@ def test_nothing_changes_before_next_change_at_without_new_evidence(seed):
 @given(seed=SEEDS)
 def test_nothing_changes_before_next_change_at_without_new_evidence_long(seed):
     run_steady(seed)
+
+
+def test_a_row_that_no_hour_can_make_true_schedules_nothing(con):
+    """What the clock cannot change in a condition is asked first: a second contact never wakes anybody up."""
+    rule = CONTACT_AND_AFTER.split("[[rule]]")[1].replace(
+        "degree = 1", "degree = 1 and now >= index_positive_at"
+    )
+    policy = load(policy_text("[[rule]]" + rule.replace('then = "A-Y4"\n', "")))
+    later = ORIGINS[0] + 5 * 86_400
+    rows = [
+        {"person": person, "degree": degree, "last_exposure_at": ORIGINS[0], "index_positive_at": later}
+        for person, degree in ((0, 1), (1, 2))
+    ]
+    both_agree(con, policy, {"contacts": rows}, ORIGINS[0] + 3_600, 2)
+    first, second = (judge_one(policy, {"contacts": [r]}, now=ORIGINS[0] + 3_600) for r in rows)
+    assert (first.next_change_at, second.next_change_at) == (later, None)

@@ -3,7 +3,8 @@
 The text is DuckDB's dialect and stays within what Spark has too (sqlglot carries it over; a test parses it there).
 Every moment is a BIGINT of seconds. The order of work is what makes a city affordable:
 
-1 `base` of each rule: its fact rows that satisfy the condition and can still be active, now or later. Few.
+0 `seen` of each fact that rules stand on: one scan, kept are the rows that some rule's condition may take.
+1 `base` of each rule: its rows of those that satisfy the condition and can still be active, now or later. Few.
 2 `near` of each other fact that clears or exempts: one scan, kept for persons who have a base row only.
 3 `judged` of each rule: base rows with their exemptions, tests and clears, one hash join a fact, then arithmetic.
 4 `holds` and `verdicts`: the union of all of them, and one aggregation by person.
@@ -27,6 +28,8 @@ from kangma.policy.language import (
     Special,
     Type,
     columns,
+    conjuncts,
+    split,
     thresholds,
     uses,
 )
@@ -151,6 +154,14 @@ def _changes(nodes: Iterable[Node], names: Names, now: Moment) -> str:
     return _least(*(f"CASE WHEN {p} > {now} THEN {p} END" for p in parts)) if parts else NULL
 
 
+def standing(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
+    """Per fact: the rules that stand on it."""
+    out: dict[str, list[Rule]] = {}
+    for rule in rules:
+        out.setdefault(rule.on, []).append(rule)
+    return out
+
+
 def needed(rules: Iterable[Rule]) -> dict[str, set[str]]:
     """Per fact that clears, exempts or counts as a test: the columns that are read of it."""
     out: dict[str, set[str]] = {}
@@ -177,31 +188,50 @@ def _nodes(rule: Rule) -> list[Node]:
     return nodes
 
 
-def base(rule: Rule, *, now: Moment, persons: str | None = None, row_id: str = "row_number() OVER ()") -> str:
+def seen(fact: str, rules: Iterable[Rule], *, persons: str | None = None) -> str:
+    """Step 0: the rows of a fact that some rule on it may take, by what the conditions say of the row alone.
+
+    `persons` names a relation with a column `person`: nobody else is looked at.
+    """
+    rules = list(rules)
+    own = sorted({c for rule in rules for n in _nodes(rule) for c in columns(n, "own")})
+    picked = ", ".join(["f.person", *(f"{_read(fact, c, 'f')} AS h_{c}" for c in own)])
+    only = f" WHERE f.person IN (SELECT person FROM {persons})" if persons else ""
+    ways = []
+    for rule in rules:
+        alone = [
+            part
+            for part in conjuncts(rule.when)
+            if not columns(part, "person") and not uses(part, "now") and not uses(part, "anchor")
+        ]
+        names = Names(clock(rule.zone))
+        ways.append(" AND ".join(expression(part, names) for part in alone) or "TRUE")
+    return f"SELECT * FROM (SELECT {picked} FROM fact_{fact} AS f{only}) AS q0 WHERE ({') OR ('.join(ways)})"
+
+
+def base(rule: Rule, *, now: Moment, row_id: str = "row_number() OVER ()") -> str:
     """Step 1: the rule's fact rows that can be active now or later, with their anchor, stages and cap.
 
-    Columns: rid, person, a, s<i>, u<i>, k, kr, w (the condition's truth), tw (its next change), and the columns of
-    the row (h_) and of the person (p_) that conditions read. `persons` names a relation with a column `person`.
+    Columns: rid, person, a, s<i>, u<i>, k, kr, w (the truth of what the clock can change
+    in the condition), tw (its next change), and the columns of
+    the row (h_) and of the person (p_) that conditions read.
     """
     names = Names(clock(rule.zone), specials={"anchor": "a", "since": "s0", "now": str(now)})
     nodes = _nodes(rule)
     own = sorted({c for n in nodes for c in columns(n, "own")})
     person = sorted({c for n in nodes for c in columns(n, "person")})
-    picked = ["f.person"]
-    picked += [f"{_read(rule.on, c, 'f')} AS h_{c}" for c in own]
+    picked = ["f.person", *(f"f.h_{c}" for c in own)]
     picked += [f"{_read('people', c, 'p')} AS p_{c}" for c in person]
     join = " LEFT JOIN fact_people AS p ON p.person = f.person" if person else ""
-    only = f" WHERE f.person IN (SELECT person FROM {persons})" if persons else ""
-    sql = f"SELECT {', '.join(picked)} FROM fact_{rule.on} AS f{join}{only}"
+    sql = f"SELECT {', '.join(picked)} FROM {relation('seen', rule.on)} AS f{join}"
     sql = f"SELECT *, {expression(rule.anchor, names)} AS a FROM ({sql}) AS q1"
 
     tests = ["a IS NOT NULL"]
     first, last = rule.anchors
     tests += [f"a >= {first}"] if first is not None else []
     tests += [f"a < {last}"] if last is not None else []
-    timeless = not uses(rule.when, "now")
-    if timeless:
-        tests.append(expression(rule.when, names))
+    still, moving = split(rule.when)
+    tests.append(expression(still, names))
     sql = (
         f"SELECT *, {expression(rule.main.since, names)} AS s0 FROM ({sql}) AS q2 WHERE {' AND '.join(tests)}"
     )
@@ -211,11 +241,11 @@ def base(rule: Rule, *, now: Moment, persons: str | None = None, row_id: str = "
         parts += [f"{expression(stage.since, names)} AS s{i}"] if i else []
         parts.append(f"{NULL if stage.until is None else expression(stage.until, names)} AS u{i}")
     parts.append(f"{NULL if rule.cap is None else expression(rule.cap, names)} AS k")
-    if timeless:
+    if moving is None:
         parts += ["TRUE AS w", f"{NULL} AS tw"]
     else:
-        parts.append(f"coalesce({expression(rule.when, names)}, FALSE) AS w")
-        parts.append(f"{_changes(thresholds(rule.when), names, now)} AS tw")
+        parts.append(f"coalesce({expression(moving, names)}, FALSE) AS w")
+        parts.append(f"{_changes(thresholds(moving), names, now)} AS tw")
     sql = f"SELECT {', '.join(parts)} FROM ({sql}) AS q3"
     sql = f"SELECT *, k + {rule.remind_seconds} AS kr FROM ({sql}) AS q4"
     # An end that waits for tests is open until the tests are known (step 3).
@@ -278,7 +308,8 @@ def judged(rule: Rule, index: int, *, now: Moment) -> str:
         joins.append(
             f"LEFT JOIN (SELECT m.rid, min(greatest(m.cleared_at, n.cleared_at)) AS c{j} "
             f"FROM ({found}) AS m JOIN ({found}) AS n ON n.rid = m.rid "
-            f"WHERE n.apart - m.apart >= {clear.apart_seconds} AND m.cleared_at IS NOT NULL AND n.cleared_at IS NOT NULL GROUP BY m.rid) AS pair{j} ON pair{j}.rid = b.rid"
+            f"WHERE n.apart - m.apart >= {clear.apart_seconds} AND m.cleared_at IS NOT NULL "
+            f"AND n.cleared_at IS NOT NULL GROUP BY m.rid) AS pair{j} ON pair{j}.rid = b.rid"
         )
         clears.append(f"c{j}")
     done: list[str] = []
@@ -396,10 +427,9 @@ def verdicts(rules: Mapping[int, Rule], switch: Moment | None = None) -> str:
 def script(policy: Policy, *, now: Moment, switch: Moment | None = None) -> list[tuple[str, str]]:
     """All relations of a whole-city run in order, (name, SELECT), for an engine that makes views of them (Spark)."""
     rules = dict(enumerate(policy.rules))
-    out = [
-        (relation("base", k), base(r, now=now, row_id="row_number() OVER (ORDER BY person)"))
-        for k, r in rules.items()
-    ]
+    row_id = "row_number() OVER (ORDER BY person)"
+    out = [(relation("seen", fact), seen(fact, on)) for fact, on in standing(rules.values()).items()]
+    out += [(relation("base", k), base(r, now=now, row_id=row_id)) for k, r in rules.items()]
     for fact, wanted in needed(rules.values()).items():
         bases = [k for k, r in rules.items() if fact in needed([r])]
         out.append((relation("near", fact), near(fact, wanted, bases)))

@@ -19,7 +19,7 @@ from kangma.policy.clock import Clock, clock
 from kangma.policy.compile_python import Function, function, whole
 from kangma.policy.document import Policy, Rule, Timeline
 from kangma.policy.expressions import bound
-from kangma.policy.language import Node, Type, thresholds, uses
+from kangma.policy.language import Node, Type, split, thresholds
 from kangma.terms import Moment, State
 
 Row = Mapping[str, Any]
@@ -98,8 +98,8 @@ class CompiledClear:
 class CompiledRule:
     index: int
     rule: Rule
-    when: Function
-    timeless: bool  # `when` does not speak of now
+    still: Function  # what the clock cannot change in `when`
+    moving: Function | None  # what it can
     changes: tuple[Function, ...]
     anchor: Function
     stages: tuple[_Stage, ...]
@@ -117,12 +117,13 @@ def _compile_rule(index: int, rule: Rule) -> CompiledRule:
     def changes(node: Node) -> tuple[Function, ...]:
         return tuple(f(n) for n in thresholds(node))
 
+    still, moving = split(rule.when)
     return CompiledRule(
         index,
         rule,
-        f(rule.when),
-        not uses(rule.when, "now"),
-        changes(rule.when),
+        f(still),
+        None if moving is None else f(moving),
+        () if moving is None else changes(moving),
         f(rule.anchor),
         tuple(
             _Stage(
@@ -218,14 +219,14 @@ def _holds_of_row(
 ) -> None:
     """The active holds of one fact row under one rule, and the moments at which they can change. The numbers are
     those of docs/formats/policy.md, "Meaning"."""
-    # 1 the anchor
+    # 1 the anchor, and what the clock cannot change in the condition
     anchor = c.anchor(r, None, p, None, None, now)
     if anchor is None:
         return
     first, last = c.rule.anchors
     if (first is not None and anchor < first) or (last is not None and anchor >= last):
         return
-    if c.timeless and c.when(r, None, p, anchor, None, now) is not True:
+    if c.still(r, None, p, anchor, None, now) is not True:
         return
     # 2 the stages and the cap
     since = c.stages[0].since(r, None, p, anchor, None, now)
@@ -249,10 +250,10 @@ def _holds_of_row(
         alive = alive or (start is not None and (bound is None or (start < bound and now < bound)))
     if not alive:
         return
-    # 4 the condition
+    # 4 what the clock can change in the condition
     for change in c.changes:
         _later(change(r, None, p, anchor, None, now), now, changes)
-    if not c.timeless and c.when(r, None, p, anchor, None, now) is not True:
+    if c.moving is not None and c.moving(r, None, p, anchor, None, now) is not True:
         return
     # 5 the exemptions
     exempt = False
@@ -419,12 +420,20 @@ def judge_all(
         made.append(table)
         return table
 
+    def some(table: str) -> bool:
+        return bool(con.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall())
+
     try:
-        rules: dict[int, Rule] = {}
-        for k, rule in enumerate(force.rules):
-            table = make("base", k, compile_sql.base(rule, now=now, persons=persons))
-            if con.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall():
-                rules[k] = rule
+        met = {
+            fact
+            for fact, on in compile_sql.standing(force.rules).items()
+            if some(make("seen", fact, compile_sql.seen(fact, on, persons=persons)))
+        }
+        rules = {
+            k: rule
+            for k, rule in enumerate(force.rules)
+            if rule.on in met and some(make("base", k, compile_sql.base(rule, now=now)))
+        }
         if not rules:
             return HOLDS.empty_table(), VERDICTS.empty_table()
         for fact, wanted in compile_sql.needed(rules.values()).items():

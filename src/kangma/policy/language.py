@@ -121,6 +121,27 @@ def substitute(node: Node, names: dict[str, Node]) -> Node:
     return node
 
 
+def conjuncts(node: Node) -> list[Node]:
+    """The conditions that must all be true for `node` to be true."""
+    if isinstance(node, Op) and node.op == "and":
+        return [part for arg in node.args for part in conjuncts(arg)]
+    return [node]
+
+
+def split(node: Node) -> tuple[Node, Node | None]:
+    """A condition as (what the clock cannot change, what it can or None): it is true when both are."""
+    still = [part for part in conjuncts(node) if not uses(part, "now")]
+    moving = [part for part in conjuncts(node) if uses(part, "now")]
+    return _all(still) or Const(True, Type.BOOL), _all(moving)
+
+
+def _all(parts: list[Node]) -> Node | None:
+    out: Node | None = None
+    for part in parts:
+        out = part if out is None else Op("and", (out, part), Type.BOOL)
+    return out
+
+
 # The truth of a comparison with `now` changes at the other side's moment, or one second after it.
 _CHANGES_AT = {"<": (0,), ">=": (0,), ">": (1,), "<=": (1,), "=": (0, 1), "<>": (0, 1)}  # `now OP x`
 _MIRROR = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}

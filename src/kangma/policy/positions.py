@@ -136,16 +136,18 @@ class _Scan:
         self.blank(newlines=False)
         self.i += 2 if many else 1
         path: Path = ()
+        place = Place(*self.where(start), self.where(start))
         for part in parts[:-1]:
             path = (*path, part)
+            self.places.setdefault(path, place)
             if path in self.counts:
                 path = (*path, self.counts[path] - 1)
         path = (*path, parts[-1])
+        self.places.setdefault(path, place)
         if many:
             self.counts[path] = self.counts.get(path, 0) + 1
             path = (*path, self.counts[path] - 1)
-        line, column = self.where(start)
-        self.places[path] = Place(line, column, (line, column))
+        self.places[path] = place
         return path
 
     def dotted(self) -> list[str]:
@@ -166,11 +168,13 @@ class _Scan:
 
     def pair(self, table: Path) -> None:
         start = self.i
-        path = (*table, *self.dotted())
+        parts = self.dotted()
         self.i += 1  # the equals sign
         self.blank(newlines=False)
         line, column = self.where(start)
-        self.value(path, line, column)
+        for i in range(1, len(parts)):
+            self.places.setdefault((*table, *parts[:i]), Place(line, column, (line, column)))
+        self.value((*table, *parts), line, column)
 
     def value(self, path: Path, line: int, column: int) -> None:
         start = self.i

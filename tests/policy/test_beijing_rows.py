@@ -579,6 +579,13 @@ def test_who_left_a_controlled_zone_before_it_ended_is_not_asked_to_wait_for_its
     assert someone.shows("2022-05-04 10:00") == "green"
 
 
+def test_a_phone_in_a_zone_counts_as_a_stay_after_four_hours_only() -> None:
+    now = "2022-04-24 13:00"
+    short = _stay("controlled", source="telecom", left_at="2022-04-24 13:59:59")
+    long = _stay("controlled", source="telecom", left_at="2022-04-24 14:00")
+    assert (resident(A, short).shows(now), resident(A, long).shows(now)) == ("green", "popup:3")
+
+
 def test_a_zone_elsewhere_says_nothing_here() -> None:
     assert resident(A, _stay("controlled", in_city=False)).shows("2022-04-24 10:00") == "green"
 

@@ -14,6 +14,7 @@ from kangma.policy.document import Policy
 from kangma.policy.explain import explain
 from kangma.policy.judge import judge_all, judge_one
 from kangma.policy.way import way_to_green
+from kangma.terms import HOUR
 
 A, A2, B = frozen(), amended(), protocol_9()
 FINDINGS = KINDS["clearances"].column("finding").choices
@@ -375,6 +376,105 @@ def test_an_appeal_about_a_county_counts_from_the_beginning_of_the_stay(rule: st
         early = resident(A, stay, cleared(rule, finding, "2022-04-11 23:59:59"))
         assert rule not in first.holds("2022-04-22 00:00")
         assert rule in early.holds("2022-04-22 00:00")
+
+
+TESTED = [e for e in EXAMPLES if any(c.on == "tests" for c in e.policy.rule(e.rule).clears)]
+
+
+def _two_tests(example: Example, **said: Any) -> Resident:
+    """The example, and two tests of that kind a day apart before its moment."""
+    tests = [
+        fact(
+            "tests",
+            specimen_id=f"n{k}",
+            sampled_at=at(example.when) - k * HOUR,
+            reported_at=at(example.when),
+            **said,
+        )
+        for k in (1, 26)
+    ]
+    return resident(example.policy, *example.facts, *tests)
+
+
+@pytest.mark.parametrize("example", TESTED, ids=str)
+def test_only_a_negative_nucleic_acid_test_lifts_what_a_test_can_lift(example: Example) -> None:
+    assert example.rule not in _two_tests(example).holds(example.when)
+    for other in (
+        {"method": "antigen"},
+        {"result": "positive"},
+        {"result": "pending"},
+        {"result": "invalid"},
+    ):
+        assert example.rule in _two_tests(example, **other).holds(example.when), other
+
+
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e not in TESTED], ids=str)
+def test_no_test_lifts_what_a_test_cannot_lift(example: Example) -> None:
+    assert example.rule in _two_tests(example).holds(example.when)
+
+
+@pytest.mark.parametrize(
+    ("policy", "day", "first", "second"),
+    [(A, "04-26", "A-R4", "A-R5"), (A2, "05-09", "A-R4", "A-R5"), (B, "07-04", "B-R4", "B-R5")],
+    ids=["A", "A2", "B"],
+)
+def test_a_contact_of_a_contact_changes_rules_in_the_second_in_which_the_one_between_turns_positive(
+    policy: Policy, day: str, first: str, second: str
+) -> None:
+    month, number = day.split("-")
+    someone = resident(
+        policy,
+        fact(
+            "contacts",
+            degree=1,
+            declared_degree=2,
+            last_exposure_at=f"2022-{month}-{int(number) - 3:02} 17:00",
+            index_positive_at=f"2022-{day} 10:00",
+        ),
+    )
+    assert someone.holds(f"2022-{day} 09:59:59") == {second}
+    assert someone.holds(f"2022-{day} 10:00") == {first}
+
+
+@pytest.mark.parametrize(
+    ("policy", "met", "positive", "rule"),
+    [
+        (A, "2022-04-22 17:00", "2022-05-09 10:00", "A-Y4"),
+        (A2, "2022-05-06 17:00", "2022-05-19 10:00", "A-Y4"),
+        (B, "2022-07-01 17:00", "2022-07-09 10:00", "B-Y4"),
+    ],
+    ids=["A", "A2", "B"],
+)
+def test_when_the_one_between_turns_positive_late_the_second_chain_begins_then(
+    policy: Policy, met: str, positive: str, rule: str
+) -> None:
+    someone = resident(
+        policy,
+        fact("contacts", degree=1, declared_degree=2, last_exposure_at=met, index_positive_at=positive),
+    )
+    before = judge_one(policy, someone.facts, now=at(positive) - 1)
+    assert rule not in {h.rule_id for h in before.holds}
+    assert before.next_change_at == at(positive)
+    assert someone.holds(positive) == {rule}
+
+
+@pytest.mark.parametrize(
+    ("policy", "when"), [(A, "2022-04-27 00:00"), (B, "2022-07-07 00:00")], ids=["A", "B"]
+)
+def test_a_commuter_is_one_from_the_first_second_to_the_last(policy: Policy, when: str) -> None:
+    entered = "2022-04-23 10:00" if policy is A else "2022-07-03 10:00"
+    arrival = fact("city_entries", at=entered)
+    rule = "A-P4a" if policy is A else "B-P4a"
+
+    def commuting(begin: int, end: int | None) -> Resident:
+        work = fact("occupations", occupation="commuter", from_at=begin, to_at=end, due_at="2022-12-01")
+        return resident(policy, arrival, work)
+
+    moment = at(entered)
+    assert rule not in commuting(moment, None).holds(when)
+    assert rule in commuting(moment + 1, None).holds(when)
+    assert rule not in commuting(moment - 1, moment + 1).holds(when)
+    assert rule in commuting(moment - 1, moment).holds(when)
 
 
 def test_a_paper_for_an_entry_counts_when_the_test_would() -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import duckdb
 import pytest
+from anyone import anyone
 from anything import ORIGINS, PERSONS, any_facts, any_moment, any_policy, facts_on, of_person
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from resident import BEIJING, PROTOCOL_9, at, published
 from small_policy import CONTACT_AND_AFTER, policy_text
 
 from kangma.policy.document import Policy, Timeline, load
@@ -76,6 +78,19 @@ def test_any_policy_on_any_facts_gives_one_answer_in_python_and_in_sql(con, seed
 @given(seed=SEEDS)
 def test_any_policy_on_any_facts_gives_one_answer_in_python_and_in_sql_long(con, seed):
     run_equal(con, seed)
+
+
+@pytest.mark.parametrize(
+    ("series", "now"), [(BEIJING, at("2022-05-03 12:00")), (PROTOCOL_9, at("2022-07-10 10:00"))]
+)
+def test_the_published_policies_give_one_answer_in_python_and_in_sql(con, series, now):
+    persons = 150
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for person in range(persons):
+        for fact, listed in anyone(Random(person), now).items():
+            rows.setdefault(fact, []).extend({**r, "person": person} for r in listed)
+    for moment in (now, now + 12 * 3_600, now + 3 * 86_400):  # 4 May 00:00 is a switch
+        both_agree(con, published(series), rows, moment, persons)
 
 
 def what_is_shown(verdict: Verdict) -> tuple[Any, ...]:

@@ -29,9 +29,13 @@ class Clock:
         """The one offset, where the zone has only one."""
         return self.offsets[0] if len(self.offsets) == 1 else None
 
+    def local(self, at: Moment) -> int:
+        """Seconds of the local calendar and clock since 1970-01-01 00:00 there."""
+        return at + self.offsets[max(0, bisect_right(self.starts, at) - 1)]
+
     def day(self, at: Moment) -> Day:
         """The local calendar day of a moment."""
-        return (at + self.offsets[max(0, bisect_right(self.starts, at) - 1)]) // DAY
+        return self.local(at) // DAY
 
     def midnight(self, day: Day) -> Moment:
         """The first moment of a local day."""

@@ -350,9 +350,7 @@ def _day(at: Moment, policy: Policy) -> Text:
 
 def local_time(at: Moment, policy: Policy) -> Text:
     """The local day and minute: "4月21日（周四）10:00", "Thu 21 Apr 10:00"."""
-    where = clock(policy.zone)
-    seconds = at + where.offsets[0] if where.fixed is not None else at - where.midnight(where.day(at))
-    minute = seconds % DAY // 60
+    minute = clock(policy.zone).local(at) % DAY // 60
     shown = f"{minute // 60:02}:{minute % 60:02}"
     day = _day(at, policy)
     return Text(f"{day.zh}{shown}", f"{day.en} {shown}")

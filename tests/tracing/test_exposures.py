@@ -78,6 +78,19 @@ def test_a_night_together_over_midnight_is_one_meeting() -> None:
     assert found(world) == [("C1", GUEST, 480.0, 1, (evening + 60) * MINUTE, morning * MINUTE)]
 
 
+def test_ten_minutes_across_midnight_are_enough_on_either_side() -> None:
+    """The days' and the blocks' earliest and latest moments must not cut off what just reaches."""
+    midnight = 24 * 60
+    early = World(
+        [scan(GUEST, midnight - 60, midnight + 10), scan(CASE, midnight, midnight + 60)], [WIDE], PLACES
+    )
+    assert found(early) == [("C1", GUEST, 10.0, 1, midnight * MINUTE, (midnight + 10) * MINUTE)]
+    late = World(
+        [scan(CASE, midnight - 60, midnight + 10), scan(GUEST, midnight, midnight + 60)], [WIDE], PLACES
+    )
+    assert found(late) == [("C1", GUEST, 10.0, 1, midnight * MINUTE, (midnight + 10) * MINUTE)]
+
+
 def test_a_patient_of_nine_days_meets_the_visitor_of_the_eighth() -> None:
     eighth = 8 * 24 * 60
     world = World([scan(CASE, 30, 9 * 24 * 60), scan(GUEST, eighth, eighth + 20)], [WIDE], PLACES)

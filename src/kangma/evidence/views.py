@@ -31,7 +31,7 @@ from kangma.evidence.facts import FACTS, FactType
 from kangma.intake.kinds import KINDS, Column, Kind, Type
 from kangma.terms import DAY, HOUR
 
-__all__ = ["City", "derived_id", "prepare", "raw_columns", "row_text", "statements"]
+__all__ = ["City", "derived_id", "documents", "prepare", "raw_columns", "row_text", "statements"]
 
 _DUCK = {
     Type.TEXT: "VARCHAR",
@@ -177,17 +177,9 @@ def prepare(con: duckdb.DuckDBPyConnection, *, city: City, persons: str | None =
     Tables `exposures` and `companions` (tracing's) are made empty when missing; the facts made of them follow when
     tracing replaces them (create or replace table).
     """
-    _macros(con)
     live, facts = statements("live.sql"), statements("facts.sql")
     rows = {name: f"raw_{name}" for name in KINDS}
-
-    # What was taken back, and who is who.
-    _table(con, "retracted_documents", live["retracted_documents"])
-    _table(con, "retracted_spans", live["retracted_spans"])
-    _view(con, "live_retractions", "select * from raw_retractions")
-    taken = _Taken.of(con)
-    _live(con, "identities", rows, taken, merged=False)
-    merged = _canonical(con)
+    taken, merged = _what_and_who(con, rows)
 
     # What concerns areas, counties and cases concerns everybody; it is little.
     for name in ("cases", "areas", "area_lists", "counties", "screening_rounds"):
@@ -241,6 +233,33 @@ def prepare(con: duckdb.DuckDBPyConnection, *, city: City, persons: str | None =
             body = Template(statement).substitute(lengths)
             select = f"select person::uinteger as person, {typed}\nfrom (\n{body}\n){wanted}"
         (_table if name in _SMALL else _view)(con, f"fact_{name}", select)
+
+
+def documents(con: duckdb.DuckDBPyConnection) -> None:
+    """`canonical` and `live_<kind>` of everybody on `con`, without the facts: what tracing needs, at a part of the
+    cost. `prepare` afterwards replaces them."""
+    live = statements("live.sql")
+    rows = {name: f"raw_{name}" for name in KINDS}
+    taken, merged = _what_and_who(con, rows)
+    for name in KINDS:
+        if name not in ("identities", "retractions"):
+            _live(con, name, rows, taken, merged=merged)
+    _fold(con, "described", KINDS["places"])
+    _fold(con, "registered", KINDS["people"])
+    for name in ("live_cases", "live_places", "live_people"):
+        _view(con, name, live[name])
+
+
+def _what_and_who(con: duckdb.DuckDBPyConnection, rows: Mapping[str, str]) -> tuple[_Taken, bool]:
+    """What was taken back, and `canonical`: who is who, and whether any two numbers are one person."""
+    live = statements("live.sql")
+    _macros(con)
+    _table(con, "retracted_documents", live["retracted_documents"])
+    _table(con, "retracted_spans", live["retracted_spans"])
+    _view(con, "live_retractions", "select * from raw_retractions")
+    taken = _Taken.of(con)
+    _live(con, "identities", rows, taken, merged=False)
+    return taken, _canonical(con)
 
 
 @dataclass(frozen=True)

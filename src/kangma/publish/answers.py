@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from kangma.evidence.facts import FACTS
-from kangma.evidence.views import prepare
+from kangma.evidence.views import documents, prepare
 from kangma.policy.explain import explain
 from kangma.policy.rules import Policy
 from kangma.policy.simulate import simulate
@@ -77,7 +77,9 @@ class Traced:
 def trace_of(state: State, case: str, *, now: Moment) -> Traced | None:
     """The exposures of a live case, None where it has no window: not absorbed, excluded, or isolated in time."""
     policy = policies(state).in_force(now)
-    with _evidence(state, policy, None) as con:
+    with engine(state.path / "tmp", memory=MEMORY) as con:
+        state.raw(con)
+        documents(con)
         table = infectious_windows(con, policy)
         mine = table.filter(pa.compute.equal(table["case_id"], case))
         if mine.num_rows == 0:
@@ -119,12 +121,7 @@ def _evidence(state: State, policy: Policy, persons: list[int] | None) -> Iterat
             prepare(con, city=city_of(policy))
         else:
             con.register("numbers_wanted", pa.table({"person": pa.array(persons, pa.uint32())}))
-            prepare(con, city=city_of(policy))
-            con.execute(
-                "CREATE TEMP TABLE persons_wanted AS SELECT coalesce(c.canonical, n.person)::UINTEGER AS person "
-                "FROM numbers_wanted n LEFT JOIN canonical c ON n.person = c.person"
-            )
-            prepare(con, city=city_of(policy), persons="persons_wanted")
+            prepare(con, city=city_of(policy), persons="numbers_wanted")
         yield con
 
 

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
 from kangma.codes.turns import Persons, by_state, digest, turn
 from kangma.errors import Code, Refused, Where
-from kangma.evidence.views import prepare
+from kangma.evidence.views import documents, prepare
 from kangma.policy.judge import judge_all
 from kangma.policy.rules import Policy
 from kangma.publish.exposures import trace_city
@@ -25,10 +24,11 @@ from kangma.publish.policies import city_of, policies
 from kangma.publish.release import commit, read_table, stage
 from kangma.publish.touched import last_deletion, touched
 from kangma.store.engine import engine
+from kangma.store.forget import DAYS, Forgotten, forget
 from kangma.store.releases import Lease, Release, acquire, last_release, release
 from kangma.store.segments import Absorbed
 from kangma.store.state import State
-from kangma.terms import Moment
+from kangma.terms import Moment, zone
 from kangma.terms import State as Colour
 
 STEPS = ("absorb", "trace", "judge", "turn", "publish")
@@ -51,12 +51,15 @@ class Cycled:
     turns: pa.Table
     by_state: Mapping[Colour, int]
     by_rule: Mapping[str, int]
+    forgotten: Forgotten
 
 
 def cycle(
     state: State, *, now: Moment, everybody: bool = False, step: Callable[[str], None] = lambda _: None
 ) -> Cycled:
-    """absorb → trace → judge → turn → publish, as at `now`. `everybody` judges all, not only who is touched.
+    """absorb → trace → judge → turn → publish → forget, as at `now`. `everybody` judges all, not only who is touched.
+
+    Visits and stays are kept for the policy's `retention_days` (default 14) after the day they happened.
 
     Refused when `now` lies before the last release: nothing rolls back. Conflict when another cycle is at work.
     A crash at any point loses nothing; the next cycle comes to the same verdicts.
@@ -73,7 +76,8 @@ def cycle(
         step("absorb")
         absorbed = state.absorb()
         with engine(state.path / "tmp", memory=MEMORY) as con:
-            generation = view(con, state, policy)
+            generation = state.raw(con)
+            documents(con)
 
             step("trace")
             traced = trace_city(con, state, policy, last)
@@ -125,6 +129,10 @@ def cycle(
             },
         )
         commit(state, lease, made)
+
+        # Last: what has come of age is marked, and what waited long enough is gone. The release stands already.
+        kept_days = int(policy.parameters.get("retention_days", DAYS))
+        forgotten = forget(state, now, zone=zone(policy.zone), days=kept_days)
     return Cycled(
         made,
         policy,
@@ -137,6 +145,7 @@ def cycle(
         turned.turns,
         states,
         _by_rule(holds, force),
+        forgotten,
     )
 
 
@@ -149,13 +158,6 @@ def _lease(state: State, now: Moment) -> Iterator[Lease]:
         yield lease
     finally:
         release(state.registry, lease)
-
-
-def view(con: duckdb.DuckDBPyConnection, state: State, policy: Policy, persons: str | None = None) -> int:
-    """Raw rows, live documents and facts as relations on `con`; returns the generation that they show."""
-    generation = state.raw(con)
-    prepare(con, city=city_of(policy), persons=persons)
-    return generation
 
 
 def _kept(before: pa.Table, judged: Persons, holds: pa.Table) -> pa.Table:

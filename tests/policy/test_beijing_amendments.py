@@ -106,6 +106,8 @@ def test_an_arrival_elsewhere_who_comes_sooner_is_yellow_at_home_until_day_fourt
 
 
 def test_an_arrival_elsewhere_who_is_not_here_is_not_yellow() -> None:
+    at_once = resident(A2, ELSEWHERE, fact("people", in_city_since="2022-05-06 00:00"))
+    assert at_once.shows("2022-05-08 00:00") == "yellow popup:2"
     away = resident(A2, ELSEWHERE, fact("people", away=True, in_city_since="2022-05-07 00:00"))
     before = resident(A2, ELSEWHERE, fact("people", in_city_since="2022-05-05 23:59:59"))
     assert away.shows("2022-05-08 00:00") == before.shows("2022-05-08 00:00") == "popup:2"
@@ -129,6 +131,24 @@ def test_a_stay_in_a_risk_area_is_ten_days_yellow_and_seven_days_of_care(level: 
         ("2022-05-17 00:00", "remind:monitoring"),
         ("2022-05-24 00:00", "green"),
     )
+
+
+@pytest.mark.parametrize("level", ["high", "medium"])
+def test_a_phone_counts_as_a_stay_after_four_hours_only(level: str) -> None:
+    def stay(left: str | None) -> tuple[str, dict[str, object]]:
+        return fact(
+            "risk_stays",
+            level=level,
+            source="telecom",
+            entered_at="2022-05-06 10:00",
+            left_at=left,
+            level_from="2022-05-01 16:00",
+        )
+
+    now = "2022-05-06 14:00"
+    shown = [resident(A2, stay(left)).shows(now) for left in ("2022-05-06 13:59:59", now, None)]
+    assert shown == ["green", "yellow", "yellow"]
+    assert resident(A2, stay(None)).shows("2022-05-06 13:59:59") == "green"
 
 
 @pytest.mark.parametrize("level", ["high", "medium"])

@@ -26,6 +26,19 @@ def test_a_case_that_is_ruled_out_is_red_no_longer() -> None:
     turns(someone, ("2022-07-03 09:00", "red"), ("2022-07-04 18:00", "green"))
 
 
+def test_a_case_ruled_out_after_discharge_is_monitored_no_longer() -> None:
+    someone = resident(
+        B,
+        fact(
+            "cases",
+            confirmed_at="2022-07-03 09:00",
+            discharged_at="2022-07-12 15:00",
+            excluded_at="2022-07-13 08:00",
+        ),
+    )
+    turns(someone, ("2022-07-03 09:00", "red"), ("2022-07-12 15:00", "yellow"), ("2022-07-13 08:00", "green"))
+
+
 def test_a_case_still_in_hospital_stays_red_however_long() -> None:
     assert resident(B, fact("cases", confirmed_at="2022-07-03 09:00")).shows("2022-12-01 00:00") == "red"
 
@@ -65,6 +78,48 @@ def test_everybody_of_a_positive_tube_rechecks_alone() -> None:
         ("2022-07-07 13:00", "remind"),
         ("2022-07-14 13:00", "green"),
     )
+
+
+TUBE = negative("2022-07-04 18:00", "2022-07-05 12:00", pooled=True, pool_positive_at="2022-07-05 13:00")
+
+
+@pytest.mark.parametrize(("known", "rule"), [(_positive(), "B-R2"), (TUBE, "B-P0")], ids=["positive", "tube"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        negative("2022-07-05 15:00", "2022-07-06 03:00", pooled=True),
+        negative("2022-07-04 18:00", "2022-07-06 03:00"),
+        fact("tests", reported_at="2022-07-06 03:00"),
+    ],
+    ids=["pooled", "not sampled later", "no sampling time"],
+)
+def test_what_is_not_a_later_single_negative_rechecks_nothing(
+    known: tuple[str, dict[str, object]], rule: str, other: tuple[str, dict[str, object]]
+) -> None:
+    assert rule in resident(B, known, other).holds("2022-07-06 03:00")
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_an_antigen_test_colours_nobody(pooled: bool) -> None:
+    said = {
+        "method": "antigen",
+        "result": "positive",
+        "pooled": pooled,
+        "pool_positive_at": "2022-07-05 13:00",
+    }
+    someone = resident(
+        B, fact("tests", sampled_at="2022-07-05 11:00", reported_at="2022-07-05 12:00", **said)
+    )
+    assert someone.shows("2022-07-06 00:00") == "green"
+
+
+def test_a_positive_pooled_sample_alone_is_not_red_and_a_negative_tube_says_nothing() -> None:
+    positive = fact(
+        "tests", result="positive", pooled=True, sampled_at="2022-07-05 11:00", reported_at="2022-07-05 12:00"
+    )
+    assert resident(B, positive).shows("2022-07-05 12:00") == "popup:time-space"
+    clean = negative("2022-07-05 11:00", "2022-07-05 12:00", pooled=True)
+    assert resident(B, clean).shows("2022-07-05 12:00") == "green"
 
 
 # --- B-R4, B-Y4, B-R5: contacts ----------------------------------------------------------------------------------------
@@ -521,6 +576,8 @@ def test_the_test_after_entering_counts_when_sampled_after_the_first_24_hours() 
 
 def test_small_children_commuters_and_short_visitors_need_not_test_after_entering() -> None:
     child = resident(B, DUE[0][1], fact("people", birth_date="2018-07-04"))
+    four = resident(B, DUE[0][1], fact("people", birth_date="2018-07-03"))
+    assert four.shows("2022-07-06 10:00") == "popup:overdue"
     commuter = resident(
         B,
         DUE[0][1],

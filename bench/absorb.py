@@ -8,6 +8,7 @@ without an fsync and without numbering.
 
 from __future__ import annotations
 
+import argparse
 import json
 import resource
 import statistics
@@ -133,7 +134,14 @@ def run(full: bool) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
+    if len(sys.argv) == 3 and sys.argv[1] in ("ours", "theirs"):
         once(sys.argv[1], sys.argv[2])
     else:
-        print(json.dumps(run("--full" in sys.argv), indent=2))
+        wishes = argparse.ArgumentParser(description="How fast a day's visits are absorbed.")
+        wishes.add_argument("--full", action="store_true", help="8 million visits")
+        wishes.add_argument("--out", type=Path, help="write the figures here as JSON")
+        wish = wishes.parse_args()
+        found = run(wish.full)
+        print(json.dumps(found, indent=2))
+        if wish.out:
+            wish.out.write_text(json.dumps(found))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_policy import CONTACT_AND_AFTER, policy_text
 
 from kangma.errors import Code, Refused
-from kangma.policy.check import check
+from kangma.policy.check import check, check_values
 from kangma.policy.document import BadPolicy, load
 from kangma.policy.positions import read
 
@@ -107,6 +109,17 @@ pass = "colour = 'green'"
 text = { zh = "店", en = "shop" }
 """
 GOOD = policy_text(RULE, CLEAR, DOOR)
+AMENDING = f"""
+format = 1
+id = "small"
+version = "2"
+amends = "2022-04-22"
+effective_from = 2023-01-01T00:00:00Z
+remove_doors = ["shop"]
+[parameters]
+window_days = 7
+{RULE}{CLEAR}
+"""
 
 
 def test_the_policy_that_the_mistakes_are_made_in_is_good():
@@ -284,3 +297,47 @@ def test_a_mistake_in_any_string_is_shown_at_its_character(prefix):
     line, column = place.of_char(value.index("needle"))
     assert line == 1
     assert text[column - 1 :].startswith("needle")
+
+
+JUNK = (
+    0,
+    -1,
+    True,
+    "",
+    "x",
+    "now",
+    3.5,
+    [],
+    [1],
+    ["a", 2],
+    {},
+    {"zh": 1},
+    [{}],
+    [{"id": 3}],
+    [{"id": []}],
+    10**30,
+)
+
+
+def spots(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [p for k, v in inner for p in [(*path, k), *spots(v, (*path, k))]]
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**40))
+def test_whatever_stands_at_whatever_place_the_check_answers(seed):
+    """Values of every wrong kind at random places of a good policy and of a good amendment: problems, never a crash."""
+    chance = Random(seed)
+    for text, base in ((GOOD, None), (AMENDING, load(GOOD))):
+        values = tomllib.loads(text)
+        for path in chance.sample(spots(values), 2):
+            place = values
+            try:
+                for step in path[:-1]:
+                    place = place[step]
+                place[path[-1]] = chance.choice(JUNK)
+            except (KeyError, IndexError, TypeError):
+                continue  # the place before took this one away
+        policy, problems = check_values(values, base)
+        assert (policy is None) == bool(problems)

@@ -139,6 +139,17 @@ def check(text: str, base: Policy | None = None) -> tuple[Policy | None, tuple[P
         place = marked.place(("amends",))
         named = str(marked.values["amends"])
         return None, (Problem(*place.value, named, "this file amends a version that was not given with it"),)
+    return check_marked(marked, base)
+
+
+def check_values(
+    values: dict[str, Any], base: Policy | None = None
+) -> tuple[Policy | None, tuple[Problem, ...]]:
+    """The same for values that are already read, and have no places: every problem is told at 1:1."""
+    return check_marked(Marked(values, {}), base)
+
+
+def check_marked(marked: Marked, base: Policy | None) -> tuple[Policy | None, tuple[Problem, ...]]:
     found = [Problem(f.line, f.column, "TOML", f.message) for f in marked.faults]
     checker = _Checker(*_merged(marked, base), base)
     checker.problems += found
@@ -168,7 +179,8 @@ def _merged(marked: Marked, base: Policy | None) -> tuple[dict[str, Any], Marked
         # A rule is replaced where it stood. A door may have several entries (one per period): all of them are.
         by_id: dict[Any, list[int]] = {}
         for i, entry in enumerate(mine):
-            by_id.setdefault(entry.get("id") if isinstance(entry, dict) else None, []).append(i)
+            name = entry.get("id") if isinstance(entry, dict) else None
+            by_id.setdefault(name if isinstance(name, str) else None, []).append(i)
         out: list[tuple[Any, int | None]] = []
         used: set[Any] = set()
         for entry in values.get(key, []):

@@ -332,10 +332,11 @@ def test_who_is_still_in_a_risk_area_has_its_colour_until_it_ends() -> None:
     assert resident(B, _stay("medium", left_at=None)).holds("2022-09-01 00:00") == {"B-Y9"}
 
 
-def test_who_left_one_second_before_the_level_ended_counts_days() -> None:
-    left = _stay("medium", left_at="2022-07-04 09:59:59", level_to="2022-07-04 10:00")
-    assert resident(B, left).holds("2022-07-04 10:00") == {"B-R8"}
-    stayed = _stay("medium", left_at="2022-07-04 10:00", level_to="2022-07-04 10:00")
+@pytest.mark.parametrize(("level", "rule"), [("high", "B-R7"), ("medium", "B-R8")])
+def test_who_left_one_second_before_the_level_ended_counts_days(level: str, rule: str) -> None:
+    left = _stay(level, left_at="2022-07-04 09:59:59", level_to="2022-07-04 10:00")
+    assert resident(B, left).holds("2022-07-04 10:00") == {rule}
+    stayed = _stay(level, left_at="2022-07-04 10:00", level_to="2022-07-04 10:00")
     assert resident(B, stayed).holds("2022-07-04 10:00") == set()
 
 

@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
 from kangma.codes.turns import Persons, by_state, digest, turn
 from kangma.errors import Code, Refused, Where
 from kangma.evidence.views import documents, prepare
-from kangma.policy.judge import judge_all
+from kangma.policy.document import Timeline
+from kangma.policy.judge import HOLDS, VERDICTS, judge_all
 from kangma.policy.rules import Policy
 from kangma.publish.exposures import trace_city
 from kangma.publish.policies import city_of, policies
@@ -88,12 +90,7 @@ def cycle(
             whom = None
             if not everybody and last is not None and last.policy_digest == force.digest:
                 whom = touched(con, state, last, traced.changed, now=now)
-            if whom is not None:
-                con.register("persons_wanted", pa.table({"person": pa.array(whom, pa.uint32())}))
-            prepare(con, city=city_of(policy), persons=None if whom is None else "persons_wanted")
-            holds, verdicts = judge_all(
-                con, times, now=now, persons=None if whom is None else "persons_wanted"
-            )
+            holds, verdicts = _judged(con, times, whom, now=now)
 
         step("turn")
         turned = turn(read_table(state, last, "out"), verdicts, whom)
@@ -147,6 +144,20 @@ def cycle(
         _by_rule(holds, force),
         forgotten,
     )
+
+
+def _judged(
+    con: duckdb.DuckDBPyConnection, times: Timeline, whom: Persons | None, *, now: Moment
+) -> tuple[pa.Table, pa.Table]:
+    """Holds and verdicts of these persons, None everybody."""
+    if whom is not None and not len(whom):
+        return HOLDS.empty_table(), VERDICTS.empty_table()
+    only = None
+    if whom is not None:
+        only = "persons_wanted"
+        con.register(only, pa.table({"person": pa.array(whom, pa.uint32())}))
+    prepare(con, city=city_of(times.in_force(now)), persons=only)
+    return judge_all(con, times, now=now, persons=only)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import duckdb
 import numpy as np
@@ -105,18 +106,28 @@ def city_columns(con: duckdb.DuckDBPyConnection, state: State) -> Columns:
         keys.add(key)
         days.append(_mapped(state, key) or _built(con, state, number, key))
     keep_columns(state, keys)
+    opened = _OPEN.setdefault(state, {})
+    for gone in opened.keys() - keys:
+        del opened[gone]
     return Columns.of(days)
 
 
+#: Days that this program has opened and checked, by state: they are read without checks afterwards.
+_OPEN: WeakKeyDictionary[State, dict[str, Day]] = WeakKeyDictionary()
+
+
 def _mapped(state: State, key: str) -> Day | None:
-    buffers = read_columns(state, key)
-    if buffers is None:
-        return None
-    try:
-        return Day.from_buffers(buffers)
-    except Corrupt:  # a power cut while they were written; they are derived
-        drop_columns(state, key)
-        return None
+    opened = _OPEN.setdefault(state, {})
+    if key not in opened:
+        buffers = read_columns(state, key)
+        if buffers is None:
+            return None
+        try:
+            opened[key] = Day.from_buffers(buffers, whole=True)
+        except Corrupt:  # they are derived: drop what is damaged and build it again
+            drop_columns(state, key)
+            return None
+    return opened[key]
 
 
 def _built(con: duckdb.DuckDBPyConnection, state: State, number: int, key: str) -> Day:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from kangma.errors import Code, Conflict, Refused, Where
@@ -52,7 +53,13 @@ def checked(texts: Iterable[str]) -> list[Policy]:
 
 def policies(state: State) -> Timeline:
     """The versions published in this state."""
-    return timeline(checked(text.document for text in state.policies()))
+    return _timeline(tuple(text.document for text in state.policies()))
+
+
+@lru_cache(maxsize=8)
+def _timeline(texts: tuple[str, ...]) -> Timeline:
+    """Checking a policy takes longer than judging by it, and a published text never changes."""
+    return timeline(checked(texts))
 
 
 def city_of(policy: Policy) -> City:

@@ -338,6 +338,7 @@ def test_who_left_one_second_before_the_level_ended_counts_days(level: str, rule
     assert resident(B, left).holds("2022-07-04 10:00") == {rule}
     stayed = _stay(level, left_at="2022-07-04 10:00", level_to="2022-07-04 10:00")
     assert resident(B, stayed).holds("2022-07-04 10:00") == set()
+    assert resident(B, stayed).holds("2022-07-04 09:59:59") == {"B-R9" if level == "high" else "B-Y9"}
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,7 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
         "synchronous=FULL",
         "foreign_keys=ON",
         "secure_delete=ON",
+        "cache_size=-65536",  # 64 MiB: a large transaction that outgrows it writes its pages many times over
     ):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -7,10 +7,26 @@ from typing import Annotated
 
 import typer
 
-from kangma.cli.terminal import Exit, Json, Now, StateDir, err, out, print_json, progress, table, wall_clock
+from kangma.cli.terminal import (
+    Exit,
+    Json,
+    Now,
+    StateDir,
+    err,
+    out,
+    plain,
+    print_json,
+    progress,
+    table,
+    wall_clock,
+)
 from kangma.intake.kinds import KINDS
 from kangma.store.receive import FileReceipt, files_in, receive, sandbox_for
 from kangma.store.state import open_state
+
+COUNTS = ("received", "accepted", "duplicate", "refused", "quarantined")
+#: Beyond so many files the table counts by kind, and the lists are cut.
+MOST_LINES = 30
 
 
 def ingest(
@@ -21,16 +37,23 @@ def ingest(
     kind: Annotated[
         str | None,
         typer.Option(
-            "--kind", help=f"What the tables hold, where the file name does not say: {', '.join(KINDS)}."
+            "--kind",
+            metavar="KIND",
+            help=f"What the tables hold, where the file name does not say: {', '.join(KINDS)}.",
         ),
     ] = None,
     source: Annotated[
-        str, typer.Option("--source", help="Who sends this. Evidence and retractions go by it.")
+        str,
+        typer.Option(
+            "--source", metavar="NAME", help="Who sends this. Versions and retractions of documents go by it."
+        ),
     ] = "local",
     zone: Annotated[
         str | None,
         typer.Option(
-            "--zone", help="Time zone of HL7 times that carry no offset. Without it they are refused."
+            "--zone",
+            metavar="ZONE",
+            help="Time zone of HL7 and FHIR times that carry no offset. Without it they are refused.",
         ),
     ] = None,
     inside: Annotated[
@@ -42,9 +65,11 @@ def ingest(
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """Take files in. What is counted as accepted is on the disk when its line appears.
+    """Take files in. What is counted as accepted is on the disk.
 
-    Refused rows go to a rejects file that can be mended and sent again. Exit code 2 if a whole file is unreadable.
+    Tables (CSV, NDJSON, Parquet; named after their kind, as tests-2022-04-25.csv), FHIR R4, HL7 v2 and the official
+    risk-area lists. Sending the same again changes nothing. Refused rows go to a rejects file that can be mended and
+    sent again. Exit code 2 if a whole file is unreadable; the other files are taken in.
     """
     moment = wall_clock() if now is None else now
     files = files_in(paths)
@@ -68,23 +93,45 @@ def ingest(
 
 
 def _show(receipts: list[FileReceipt]) -> None:
-    rows = table("file", "kind", "received", "accepted", "duplicate", "refused", "quarantined")
-    for r in receipts:
-        mark = "[bold red]✗[/] " if r.code else ""
-        counts = (r.received, r.accepted, r.duplicate, r.refused, r.quarantined)
-        rows.add_row(mark + Path(r.path).name, r.kind, *(f"{n:,}" if n else "·" for n in counts))
+    if not receipts:
+        out.print("There was no file to take in.")
+        return
+    if len(receipts) <= MOST_LINES:
+        rows = table("file", "kind", *COUNTS, texts=["kind"])
+        for r in receipts:
+            mark = "[bold red]✗[/] " if r.code else ""
+            rows.add_row(mark + plain(Path(r.path).name), plain(r.kind), *_cells([r]))
+    else:
+        rows = table("kind", "files", *COUNTS)
+        for kind in sorted({r.kind for r in receipts}):
+            those = [r for r in receipts if r.kind == kind]
+            rows.add_row(plain(kind) or "unknown", f"{len(those):,}", *_cells(those))
     if len(receipts) > 1:
-        totals = (
-            sum(getattr(r, n) for r in receipts)
-            for n in ("received", "accepted", "duplicate", "refused", "quarantined")
-        )
         rows.add_section()
-        rows.add_row("[bold]all[/]", "", *(f"[bold]{n:,}[/]" for n in totals))
+        label = "" if len(receipts) <= MOST_LINES else f"{len(receipts):,}"
+        rows.add_row("[bold]all[/]", label, *(f"[bold]{cell}[/]" for cell in _cells(receipts)))
     out.print(rows)
-    for r in receipts:
-        if r.code is not None:
-            place = f" ({r.where})" if r.where else ""
-            err.print(f"[bold red]refused whole:[/] {Path(r.path).name}: {r.code}{place} {r.hint}".rstrip())
-        if r.rejects_file:
-            codes = ", ".join(f"{code} {n:,}" for code, n in sorted(r.as_json()["codes"].items()))
-            err.print(f"[yellow]refused rows:[/] {Path(r.path).name}: {codes} → {r.rejects_file}")
+    _list("refused whole", "bold red", [(r, _why(r)) for r in receipts if r.code is not None])
+    _list("refused rows", "yellow", [(r, _codes(r)) for r in receipts if r.rejects_file])
+
+
+def _cells(receipts: list[FileReceipt]) -> list[str]:
+    sums = (sum(getattr(r, name) for r in receipts) for name in COUNTS)
+    return [f"{n:,}" if n else "·" for n in sums]
+
+
+def _list(title: str, style: str, lines: list[tuple[FileReceipt, str]]) -> None:
+    for receipt, why in lines[:MOST_LINES]:
+        err.print(f"[{style}]{title}:[/] {plain(Path(receipt.path).name)}: {plain(why)}")
+    if len(lines) > MOST_LINES:
+        err.print(f"[{style}]{title}:[/] and {len(lines) - MOST_LINES:,} files more; --json lists them all.")
+
+
+def _why(receipt: FileReceipt) -> str:
+    place = f" ({receipt.where})" if receipt.where else ""
+    return f"{receipt.code}{place}{f': {receipt.hint}' if receipt.hint else ''}"
+
+
+def _codes(receipt: FileReceipt) -> str:
+    codes = ", ".join(f"{code} {n:,}" for code, n in sorted(receipt.as_json()["codes"].items()))
+    return f"{codes} → {receipt.rejects_file}"

@@ -82,7 +82,7 @@ def read(source: BinaryIO, request: dict[str, Any], keyer: Keyer, limits: Limits
             processing=frozenset(request["processing"]),
         )
     elif _RESOURCE.search(content):
-        yield from read_fhir(content, keyer=keyer, limits=limits)
+        yield from read_fhir(content, keyer=keyer, limits=limits, default_zone=request["zone"])
     else:
         yield from read_risk_areas(content, limits=limits)
 

@@ -31,7 +31,7 @@ class Type(Enum):
     ANY = "anything"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class Mistake(Exception):
     """Something wrong in one expression. `at` is the offset of `name` in its text."""
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from kangma.city import make_city, write_city
-from kangma.cli.terminal import Json, fail, out, print_json, progress
+from kangma.cli.terminal import Json, fail, out, plain, print_json, progress
 
 
 class Form(StrEnum):
@@ -32,8 +32,8 @@ def city(
     as_json: Json = False,
 ) -> None:
     """Write a seeded, invented city as the tables that `kangma ingest` takes."""
-    if directory.exists() and any(directory.iterdir()):
-        fail(f"{directory} is not empty")
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        fail(f"{directory} is not an empty folder")
     made = make_city(residents, days, seed, start=date(start.year, start.month, start.day))
     with progress() as bars:
         bar = bars.add_task("days", total=days)
@@ -43,6 +43,6 @@ def city(
         print_json({"directory": str(directory), "files": [str(f) for f in files], "bytes": size})
         return
     out.print(
-        f"[bold]{residents:,}[/] residents, {days} days: {len(files)} files, {size / 1e6:,.1f} MB in {directory}"
+        f"[bold]{residents:,}[/] residents, {days} days: {len(files)} files, {size / 1e6:,.1f} MB in {plain(directory)}"
     )
     out.print("  truth/ holds who infected whom; it is for checking, not for ingest.")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kangma.cli.terminal import Json, Now, StateDir, out, print_json, shown_state, sign, wall_clock
+from kangma.cli.terminal import Json, Now, StateDir, out, paragraph, print_json, shown_state, sign, wall_clock
 from kangma.publish.answers import code_of
 from kangma.store.state import open_state
 
@@ -15,13 +15,24 @@ def code(
     directory: StateDir,
     id_type: Annotated[
         str,
-        typer.Option("--id-type", help="10 identity card, 20 passport; 14 15 16 34 99."),
+        typer.Option(
+            "--id-type",
+            metavar="TYPE",
+            help="10 resident identity card, 14 Hong Kong/Macao permit, 15 Taiwan permit, 16 one-time Taiwan permit, "
+            "20 passport, 34 foreign permanent-resident card, 99 other.",
+        ),
     ],
-    id_number: Annotated[str, typer.Option("--id-number", help="The number of the document.")],
+    id_number: Annotated[
+        str, typer.Option("--id-number", metavar="NUMBER", help="The number of the document.")
+    ],
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """One person's code: every hold with its reason in Chinese and English, the ways out and the expected end."""
+    """One person's code: every hold with its reason, the ways out and the expected end.
+
+    Sentences are in Chinese and English. The answer goes by what `kangma cycle` has absorbed. Of a person of whom
+    nothing is known, the colour is "unknown": neither green nor red.
+    """
     with open_state(directory) as state:
         answer = code_of(state, id_type, id_number, now=wall_clock() if now is None else now)
     if as_json:
@@ -43,18 +54,26 @@ def show(answer: dict[str, Any]) -> None:
         ends = f"until {_minute(hold['until'])}" if hold["until"] else "no end is known yet"
         more = f", and {len(holds) - 1} more of the same" if len(holds) > 1 else ""
         out.print(f"\n  [bold]{rule}[/] {hold['outcome']}, since {_minute(hold['since'])}, {ends}{more}")
-        out.print(f"    {hold['reason']['zh']}\n    {hold['reason']['en']}")
-        out.print(f"    [dim]{hold['authority_name']['zh']} {hold['authority_name']['en']}[/]")
+        _told(hold["reason"])
+        paragraph(f"{hold['authority_name']['zh']} {hold['authority_name']['en']}", style="dim")
         for text in (hold["way_out"], *hold["clears"]):
-            out.print(f"    → {text['zh']}\n      {text['en']}")
+            _told(text, mark="→ ")
     way = answer["way_to_green"]
     if way and answer["holds"]:
-        out.print(f"\n  [bold]怎样变绿 The way to green[/]\n    {way['zh']}\n    {way['en']}")
+        out.print("\n  [bold]怎样变绿 The way to green[/]")
+        _told(way)
+    if answer["colour"] == "unknown" and not answer["holds"]:
+        _told({"zh": "系统中没有此人的任何记录。", "en": "Nothing that was absorbed speaks of this person."})
     nat = answer["nat"]
     if nat:
         out.print(f"  核酸 last test: {nat['result']}, {nat['days']} days")
     policy = answer["policy"]
-    out.print(f"  [dim]{policy['id']} {policy['version']}, digest {policy['digest'][:16]}…[/]")
+    paragraph(f"{policy['id']} {policy['version']}, digest {policy['digest'][:16]}…", indent=2, style="dim")
+
+
+def _told(text: dict[str, str], mark: str = "") -> None:
+    paragraph(text["zh"], mark=mark)
+    paragraph(text["en"], indent=4 + len(mark))
 
 
 def _minute(iso: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kangma.cli.terminal import Json, Now, StateDir, out, print_json, progress, sign, table, wall_clock
+from kangma.cli.terminal import Json, Now, StateDir, out, plain, print_json, progress, sign, table, wall_clock
 from kangma.publish.cycle import STEPS, Cycled
 from kangma.publish.cycle import cycle as turn_the_wheel
 from kangma.store.state import open_state
@@ -21,7 +21,10 @@ def cycle(
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """One turn: absorb what was accepted, trace, judge, and publish whose code changed."""
+    """One turn: absorb what was accepted, trace, judge, and publish whose code changed.
+
+    Safe to call at any time and as often as wanted; nothing rolls back, so --now may not lie before the last release.
+    """
     with open_state(directory) as state, progress() as bars:
         bar = bars.add_task("", total=len(STEPS))
 
@@ -46,10 +49,9 @@ def cycle(
             rows.add_row(sign(state_), f"{n:,}")
     out.print(rows)
     if done.by_rule:
-        rules = table("rule", "persons", "")
+        rules = table("rule", "persons", "reason", texts=["reason"])
         for rule, n in done.by_rule.items():
-            rules.add_row(rule, f"{n:,}", done.policy.rule(rule).reason.en)
-        rules.columns[2].justify = "left"
+            rules.add_row(plain(rule), f"{n:,}", plain(done.policy.rule(rule).reason.en))
         out.print(rules)
 
 

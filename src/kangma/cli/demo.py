@@ -14,7 +14,7 @@ import typer
 from kangma.city import City, make_city
 from kangma.cli.code import show
 from kangma.cli.report import DayCount, Report, render
-from kangma.cli.terminal import SIGNS, Json, fail, out, print_json, progress, table
+from kangma.cli.terminal import SIGNS, Json, fail, out, plain, print_json, progress, table
 from kangma.policy.rules import Policy
 from kangma.publish.answers import code_of_person
 from kangma.publish.cycle import Cycled, cycle
@@ -73,12 +73,15 @@ def demo(
         return
     _tell(counts, done.policy, people)
     out.print(
-        f"\nReport: [bold]{report}[/]. State: [bold]{directory / 'state'}[/], tables: {directory / 'tables'}."
+        f"\nReport: [bold]{plain(report)}[/]\nState:  {plain(directory / 'state')} (try `kangma cycle`, `kangma trace`)\n"
+        f"Tables: {plain(directory / 'tables')}"
     )
 
 
 def _fresh(directory: Path) -> None:
     """An empty folder of the demo's own; only what an earlier demo made is replaced."""
+    if directory.exists() and not directory.is_dir():
+        fail(f"{directory} is not a folder")
     if directory.exists() and any(directory.iterdir()):
         if not (directory / MARK).exists():
             fail(f"{directory} is not empty and is not a demo's")
@@ -157,17 +160,23 @@ def _as_json(count: DayCount) -> dict[str, Any]:
 
 
 def _tell(counts: list[DayCount], policy: Policy, people: list[dict[str, Any]]) -> None:
+    seen = [s for s in SHOWN if s is not Colour.UNKNOWN or any(c.states.get(s) for c in counts)]
     rows = table(
-        "day", *(f"{SIGNS[s][0]} {SIGNS[s][1]}" for s in SHOWN), "turned", "cases", title="Codes at midnight"
+        "day", *(f"{SIGNS[s][0]} {SIGNS[s][1]}" for s in seen), "turned", "cases", title="Codes at midnight"
     )
     for c in counts:
-        cells = [f"[{SIGNS[s][2]}]{c.states.get(s, 0):,}[/]" if c.states.get(s, 0) else "·" for s in SHOWN]
+        cells = [f"[{SIGNS[s][2]}]{c.states.get(s, 0):,}[/]" if c.states.get(s, 0) else "·" for s in seen]
         rows.add_row(f"{c.day:%a %-d %b}", *cells, f"{c.turns:,}", f"{c.cases_known:,}")
+    rows.columns[0].no_wrap = True
     out.print(rows)
-    rules = table("rule", *(f"{c.day:%-d/%-m}" for c in counts), title="\nPeople held by each rule")
     most = {rule: max(c.rules.get(rule, 0) for c in counts) for c in counts for rule in c.rules}
+    wide = 2 + max(5, *(len(f"{n:,}") for n in most.values())) if most else 7
+    fit = counts[-max(1, (out.width - 8) // wide) :]
+    left_out = "" if len(fit) == len(counts) else f", the last {len(fit)} days (all are in the report)"
+    rules = table("rule", *(f"{c.day:%-d/%-m}" for c in fit), title=f"\nPeople held by each rule{left_out}")
     for rule in sorted(most, key=lambda r: (-most[r], r)):
-        rules.add_row(rule, *(f"{c.rules[rule]:,}" if rule in c.rules else "·" for c in counts))
+        rules.add_row(plain(rule), *(f"{c.rules[rule]:,}" if rule in c.rules else "·" for c in fit))
+    rules.columns[0].no_wrap = True
     out.print(rules)
     for person in people:
         out.print()

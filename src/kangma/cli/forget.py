@@ -18,7 +18,9 @@ def forget(
     directory: StateDir,
     days: Annotated[
         int,
-        typer.Option("--days", min=1, max=MOST_DAYS, help="Keep this many days after the day they happened."),
+        typer.Option(
+            "--days", min=1, max=MOST_DAYS, help="Keep this many days after the day on which they were over."
+        ),
     ] = DAYS,
     wait_hours: Annotated[
         int, typer.Option("--wait-hours", min=0, help="Hours between mark and shred.")

@@ -97,10 +97,12 @@ def _show(receipts: list[FileReceipt]) -> None:
         out.print("There was no file to take in.")
         return
     if len(receipts) <= MOST_LINES:
-        rows = table("file", "kind", *COUNTS, texts=["kind"])
+        rows = table("file", *COUNTS)
         for r in receipts:
+            name = plain(Path(r.path).name)
             mark = "[bold red]✗[/] " if r.code else ""
-            rows.add_row(mark + plain(Path(r.path).name), plain(r.kind), *_cells([r]))
+            kind = "" if not r.kind or name.startswith(r.kind) else f" [dim]{plain(r.kind)}[/]"
+            rows.add_row(mark + name + kind, *_cells([r]))
     else:
         rows = table("kind", "files", *COUNTS)
         for kind in sorted({r.kind for r in receipts}):
@@ -108,8 +110,8 @@ def _show(receipts: list[FileReceipt]) -> None:
             rows.add_row(plain(kind) or "unknown", f"{len(those):,}", *_cells(those))
     if len(receipts) > 1:
         rows.add_section()
-        label = "" if len(receipts) <= MOST_LINES else f"{len(receipts):,}"
-        rows.add_row("[bold]all[/]", label, *(f"[bold]{cell}[/]" for cell in _cells(receipts)))
+        files = [] if len(receipts) <= MOST_LINES else [f"{len(receipts):,}"]
+        rows.add_row(*(f"[bold]{cell}[/]" for cell in ("all", *files, *_cells(receipts))))
     out.print(rows)
     _list("refused whole", "bold red", [(r, _why(r)) for r in receipts if r.code is not None])
     _list("refused rows", "yellow", [(r, _codes(r)) for r in receipts if r.rejects_file])

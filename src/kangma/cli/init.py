@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from kangma.cli.terminal import Json, Now, out, print_json, wall_clock
+from kangma.cli.terminal import Json, Now, fail, out, paragraph, plain, print_json, wall_clock
+from kangma.errors import Conflict
 from kangma.publish.policies import checked, texts_of
 from kangma.store.state import create
 
@@ -18,8 +19,9 @@ def init(
         list[str],
         typer.Option(
             "--policy",
-            help="A shipped policy (NAME, or NAME@VERSION to pin one dated version) or a TOML file; several make one "
-            "timeline.",
+            metavar="NAME-OR-FILE",
+            help="A shipped policy (beijing-2022-04-22, protocol-9-2022-06-28; NAME@VERSION pins one dated version) or a "
+            "TOML file. Given again, the policies make one timeline, each in force from its own date.",
         ),
     ],
     now: Now = None,
@@ -27,13 +29,20 @@ def init(
 ) -> None:
     """Make a new state directory: keys, registry, vault and the policies."""
     texts = [text for name in policy for text in texts_of(name)]
-    made = checked(texts)  # all of it, before anything is written
-    create(directory, policy=[t.encode() for t in texts], now=wall_clock() if now is None else now).close()
+    try:
+        made = checked(texts)  # all of it, before anything is written
+        create(
+            directory, policy=[t.encode() for t in texts], now=wall_clock() if now is None else now
+        ).close()
+    except Conflict as problem:  # nobody was first here: another directory or another policy must be named
+        fail(str(problem))
     if as_json:
         versions = [{"id": p.id, "version": p.version, "digest": p.digest} for p in made]
         print_json({"directory": str(directory), "policies": versions})
         return
-    out.print(f"[bold]{directory}[/] is ready.")
+    out.print(f"[bold]{plain(directory)}[/] is ready.")
     for found in made:
-        out.print(f"  policy {found.id}, version {found.version}: {found.title.en}")
-    out.print(f"  Keep a copy of {directory / 'keys'} in a safe place; nobody can add evidence without it.")
+        paragraph(f"policy {found.id}, version {found.version}: {found.title.en}", indent=2)
+    paragraph(
+        f"Keep a copy of {directory / 'keys'} in a safe place; nobody can add evidence without it.", indent=2
+    )

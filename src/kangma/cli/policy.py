@@ -6,9 +6,26 @@ from typing import Annotated
 
 import typer
 
-from kangma.cli.terminal import Exit, Json, Now, StateDir, out, print_json, table, wall_clock
-from kangma.policy.document import BadPolicy
+from kangma.cli.terminal import (
+    Exit,
+    Json,
+    Now,
+    StateDir,
+    fail,
+    out,
+    plain,
+    print_json,
+    sign,
+    table,
+    wall_clock,
+)
+from kangma.errors import Conflict
+from kangma.policy.document import BadPolicy, Policy
 from kangma.publish.policies import checked, texts_of
+from kangma.terms import State
+
+#: Lines of a table; --json has them all.
+MOST_LINES = 30
 
 app = typer.Typer(help="Check a policy, or see whom a draft would turn.", no_args_is_help=True)
 
@@ -18,16 +35,19 @@ File = Annotated[
 ]
 Base = Annotated[
     str | None,
-    typer.Option("--base", help="The policy that FILE amends: a TOML file or a shipped NAME@VERSION."),
+    typer.Option(
+        "--base",
+        metavar="NAME-OR-FILE",
+        help="The policy that FILE amends: a TOML file or a shipped NAME@VERSION.",
+    ),
 ]
 
 
 @app.command()
 def check(file: File, base: Base = None, as_json: Json = False) -> None:
     """Report every mistake of a policy file at once, with line, column and name. Exit code 1 if there is one."""
-    below = texts_of(base) if base else []
     try:
-        made = checked([*below, *texts_of(file)])
+        made = _read(file, base)
     except BadPolicy as problem:
         if as_json:
             listed = [
@@ -37,12 +57,9 @@ def check(file: File, base: Base = None, as_json: Json = False) -> None:
             print_json({"file": file, "problems": listed})
         else:
             for p in problem.problems:
-                out.print(f"{file}:{p.line}:{p.column}: [bold]{p.name}[/]: {p.message}", markup=True)
-            out.print(
-                f"[bold red]{len(problem.problems)} mistakes[/]"
-                if len(problem.problems) > 1
-                else "[bold red]1 mistake[/]"
-            )
+                out.print(f"{plain(file)}:{p.line}:{p.column}: [bold]{plain(p.name)}[/]: {plain(p.message)}")
+            several = "" if len(problem.problems) == 1 else "s"
+            out.print(f"[bold red]{len(problem.problems)} mistake{several}[/]")
         raise typer.Exit(int(Exit.WRONG)) from None
     if as_json:
         versions = [
@@ -53,7 +70,7 @@ def check(file: File, base: Base = None, as_json: Json = False) -> None:
     for found in made:
         out.print(
             f"[bold green]✓[/] {found.id} {found.version}: {len(found.rules)} rules, {len(found.doors)} door profiles. "
-            f"{found.title.en}"
+            f"{plain(found.title.en)}"
         )
         out.print(f"  digest {found.digest}")
 
@@ -67,7 +84,7 @@ def simulate(
     from kangma.store.state import open_state  # noqa: PLC0415
 
     with open_state(directory) as state:
-        draft = checked([*(texts_of(base) if base else []), *texts_of(file)])[-1]
+        draft = _read(file, base)[-1]
         found = simulate_draft(state, draft, now=wall_clock() if now is None else now)
     if as_json:
         print_json(found)
@@ -75,8 +92,27 @@ def simulate(
     people, turns = found["people"], found["turns"]
     share = f" ({turns / people:.2%})" if people else ""
     out.print(f"[bold]{turns:,}[/] of {people:,} people would turn{share}. Nothing was written.")
-    colours = table("from", "to", "people")
-    for before, after in found["by_colour"].items():
+    if not turns:
+        return
+    states = table("from", "to", "people", title="\nBy colour", texts=["to"])
+    for before, after in found["by_state"].items():
         for to, n in after.items():
-            colours.add_row(before, to, f"{n:,}")
-    out.print(colours)
+            other = "another notice" if to == before else sign(State[to.upper()])
+            states.add_row(sign(State[before.upper()]), other, f"{n:,}")
+    out.print(states)
+    rules = table("rule", "today", "draft", "newly held", "no longer", title="\nBy rule")
+    for r in [r for r in found["by_rule"] if r["gains"] or r["losses"]][:MOST_LINES]:
+        rules.add_row(plain(r["rule"]), *(f"{r[n]:,}" for n in ("today", "draft", "gains", "losses")))
+    out.print(rules)
+    districts = table("district", "people", "would turn", title="\nBy district")
+    for d in [d for d in found["by_district"] if d["turns"]][:MOST_LINES]:
+        districts.add_row(plain(d["district"] or "unknown"), f"{d['people']:,}", f"{d['turns']:,}")
+    out.print(districts)
+
+
+def _read(file: str, base: str | None) -> list[Policy]:
+    """The policies of `base` and `file`. An amendment without its base is a matter of arguments, not of time."""
+    try:
+        return checked([*(texts_of(base) if base else []), *texts_of(file)])
+    except Conflict as problem:
+        fail(f"{problem}; name it with --base")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text as Line
 
 from kangma.terms import Moment, State, moment, zone
 
@@ -28,8 +30,20 @@ class Exit(IntEnum):
     UNAVAILABLE = 3
 
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+def enough() -> NoReturn:
+    """`kangma … | head`: the reader has what it wanted, and that is no failure."""
+    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  nothing may be written at the exit either
+    sys.exit(int(Exit.DONE))
+
+
+class _Voice(Console):
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        enough()
+
+
+out = _Voice(highlight=False, soft_wrap=True, emoji=False)
+err = _Voice(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 SIGNS = {  # a shape, a word and a colour: any one of them is enough
     State.GREEN: ("●", "green", "bold green"),
@@ -59,12 +73,33 @@ def shown_state(answer: Mapping[str, Any]) -> State:
 def print_json(value: Any) -> None:
     """One JSON document on standard output, Chinese readable."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.flush()  # a closed pipe is noticed here, not at the exit
+
+
+def plain(text: object) -> str:
+    """Somebody else's text (a path, an id, a policy's sentence) for use within markup: shown, never obeyed."""
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)))
+
+
+def complain(reason: str) -> None:
+    """One line on standard error."""
+    err.print(f"[bold red]kangma:[/] {plain(reason)}")
 
 
 def fail(reason: str, code: Exit = Exit.UNUSABLE) -> NoReturn:
     """One line on standard error, then the exit code."""
-    err.print(f"[bold red]kangma:[/] {reason}", markup=True)
+    complain(reason)
     raise typer.Exit(int(code))
+
+
+def paragraph(text: str, *, indent: int = 4, mark: str = "", style: str = "") -> None:
+    """A sentence for people, wrapped to the terminal, further lines under the first; Chinese may break anywhere."""
+    lead = indent + len(mark)
+    lines = Line(text, style=style).wrap(out, max(20, out.width - lead))
+    for i, line in enumerate(lines):
+        line.rstrip()
+        first = Line(" " * indent + mark) if i == 0 else Line(" " * lead)
+        out.print(first.append_text(line))
 
 
 def parse_now(text: str) -> Moment:
@@ -97,11 +132,17 @@ StateDir = Annotated[
 ]
 
 
-def table(*columns: str, title: str | None = None) -> Table:
-    """An empty table in the house style: the first column left, all others right-aligned."""
+def table(*columns: str, title: str | None = None, texts: Sequence[str] = ()) -> Table:
+    """An empty table in the house style: the first column and the `texts` left and folded, all others right-aligned."""
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
     for i, name in enumerate(columns):
-        made.add_column(name, justify="left" if i == 0 else "right")
+        left = i == 0 or name in texts
+        made.add_column(
+            name,
+            justify="left" if left else "right",
+            no_wrap=not left,
+            overflow="fold" if left else "ellipsis",
+        )
     return made
 
 

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from kangma.cli.terminal import Json, Now, StateDir, fail, out, print_json, table, wall_clock, when
+from kangma.cli.terminal import Json, Now, StateDir, fail, out, plain, print_json, table, wall_clock, when
 from kangma.publish.answers import trace_of
 from kangma.store.state import open_state
 
 
 def trace(
     directory: StateDir,
-    case: Annotated[str, typer.Option("--case", help="The id of the case.")],
+    case: Annotated[str, typer.Option("--case", metavar="ID", help="The case_id of the case.")],
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -29,14 +29,19 @@ def trace(
         return
     first, last = (when(at, found.zone) for at in found.window)
     out.print(
-        f"Case [bold]{case}[/] could infect others from {first} to {last} and met {len(found.rows):,} people."
+        f"Case [bold]{plain(case)}[/] could infect others from {first} to {last} and met {len(found.rows):,} people."
     )
-    rows = table("person", "minutes", "meetings", "first", "last", "places")
+    rows = table("person", "minutes", "meetings", "first", "last", "places", texts=["places"])
     for row in found.rows[:50]:
         places = ", ".join(row["places"][:3]) + (" …" if len(row["places"]) > 3 else "")
         first, last = when(row["first_at"], found.zone), when(row["last_at"], found.zone)
         rows.add_row(
-            row["person"][:8] + "…", f"{row['minutes']:,.0f}", str(row["meetings"]), first, last, places
+            row["person"][:8] + "…",
+            f"{row['minutes']:,.0f}",
+            str(row["meetings"]),
+            first,
+            last,
+            plain(places),
         )
     out.print(rows)
     if len(found.rows) > 50:

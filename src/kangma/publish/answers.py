@@ -16,17 +16,13 @@ from kangma.evidence.views import documents, prepare
 from kangma.policy.explain import explain
 from kangma.policy.rules import Policy
 from kangma.policy.simulate import simulate
-from kangma.publish.cycle import MEMORY
-from kangma.publish.exposures import city_columns, infectious_windows
+from kangma.publish import MEMORY
 from kangma.publish.policies import city_of, policies
 from kangma.publish.release import read_table
 from kangma.store.engine import engine
 from kangma.store.releases import last_release
 from kangma.store.state import State
 from kangma.terms import Moment, zone
-from kangma.tracing.derive import places
-from kangma.tracing.kernel import meetings
-from kangma.tracing.tables import Windows
 
 
 def code_of(state: State, id_type: str, id_number: str, *, now: Moment) -> dict[str, Any]:
@@ -76,6 +72,12 @@ class Traced:
 
 def trace_of(state: State, case: str, *, now: Moment) -> Traced | None:
     """The exposures of a live case, None where it has no window: not absorbed, excluded, or isolated in time."""
+    # Here and not above: the kernel takes a second to load, and a person's code does not need it.
+    from kangma.publish.exposures import city_columns, infectious_windows  # noqa: PLC0415
+    from kangma.tracing.derive import places  # noqa: PLC0415
+    from kangma.tracing.kernel import meetings  # noqa: PLC0415
+    from kangma.tracing.tables import Windows  # noqa: PLC0415
+
     policy = policies(state).in_force(now)
     with engine(state.path / "tmp", memory=MEMORY) as con:
         state.raw(con)

@@ -21,6 +21,7 @@ from kangma.evidence.views import documents, prepare
 from kangma.policy.document import Timeline
 from kangma.policy.judge import HOLDS, VERDICTS, judge_all
 from kangma.policy.rules import Policy
+from kangma.publish import MEMORY
 from kangma.publish.exposures import trace_city
 from kangma.publish.policies import city_of, policies
 from kangma.publish.release import commit, read_table, stage
@@ -34,8 +35,6 @@ from kangma.terms import Moment, zone
 from kangma.terms import State as Colour
 
 STEPS = ("absorb", "trace", "judge", "turn", "publish")
-#: What the engine may use for a whole city; the rest of the machine belongs to the gateway.
-MEMORY = "6GB"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from kangma.cli.terminal import Exit, complain, enough
+from kangma.cli.terminal import Exit, complain
 from kangma.errors import Conflict, Corrupt, Refused, Unavailable
 
 #: The verbs in the order in which a city meets them, and what `kangma --help` says of each: the first sentence of its
@@ -93,8 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Corrupt as problem:
         complain(f"damaged: {problem}")
         done = Exit.WRONG
-    except BrokenPipeError:
-        enough()
     except OSError as problem:
         where = f" ({problem.filename})" if problem.filename else ""
         complain(f"{problem.strerror or problem}{where}")

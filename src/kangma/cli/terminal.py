@@ -72,8 +72,11 @@ def shown_state(answer: Mapping[str, Any]) -> State:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output, Chinese readable."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
-    sys.stdout.flush()  # a closed pipe is noticed here, not at the exit
+    try:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+        sys.stdout.flush()  # a closed pipe is noticed here, not at the exit
+    except BrokenPipeError:
+        enough()
 
 
 def plain(text: object) -> str:

@@ -28,9 +28,11 @@ def trace(
         print_json(found.as_json())
         return
     first, last = (when(at, found.zone) for at in found.window)
-    out.print(
-        f"Case [bold]{plain(case)}[/] could infect others from {first} to {last} and met {len(found.rows):,} people."
-    )
+    n = len(found.rows)
+    out.print(f"Case [bold]{plain(case)}[/] met {n:,} {'person' if n == 1 else 'people'}.")
+    out.print(f"It could infect others from {first} to {last}.")
+    if not found.rows:
+        return
     rows = table("person", "minutes", "meetings", "first", "last", "places", texts=["places"])
     for row in found.rows[:50]:
         places = ", ".join(row["places"][:3]) + (" …" if len(row["places"]) > 3 else "")

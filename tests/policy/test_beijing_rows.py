@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from resident import Resident, at, cleared, fact, frozen, negative, resident, turns
 
+from kangma.tracing.rule import CompanionRule, TracingRule
+
 A = frozen()
 
 
@@ -909,11 +911,7 @@ def test_these_are_all_the_doors() -> None:
 
 
 def test_the_parameters_of_the_table() -> None:
-    assert A.tracing == {
-        "min_overlap_minutes": 10,
-        "look_back_days": 2,
-        "companion": {"cell_metres": 800, "min_minutes": 10, "min_hours": 30, "days": 14},
-    }
+    assert A.tracing == TracingRule(10, 0, 2, CompanionRule(800, 10, 30, 14, either=True))
     areas = {k: v for k, v in A.parameters.items() if k.startswith("area_")}
     assert areas == {"area_window_days": 14, "area_high_from_cases": 6, "area_medium_from_cases": 2}
     assert (A.nat.day_mode, A.nat.grace_days) == ("hours_from_report", 0)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from small_policy import CONTACT_AND_AFTER, policy_text
 
 from kangma.errors import Code, Refused
+from kangma.policy import published
 from kangma.policy.check import check, check_values
 from kangma.policy.document import BadPolicy, load
 from kangma.policy.positions import read
@@ -341,3 +342,21 @@ def test_whatever_stands_at_whatever_place_the_check_answers(seed):
                 continue  # the place before took this one away
         policy, problems = check_values(values, base)
         assert (policy is None) == bool(problems)
+
+
+def test_stays_are_never_kept_longer_than_28_days() -> None:
+    text = published.read("beijing-2022-04-22@2022-04-22")[0]
+    _, problems = check(text.replace("retention_days = 14", "retention_days = 29"))
+    assert [(p.name, p.message) for p in problems] == [
+        ("retention_days", "visits and stays are kept 1 to 28 days")
+    ]
+    assert text.splitlines()[problems[0].line - 1].startswith("retention_days")
+
+
+def test_tracing_says_how_long_the_air_of_a_place_stays_infectious_and_nothing_impossible() -> None:
+    text = published.read("beijing-2022-04-22@2022-04-22")[0]
+    policy, _ = check(text.replace("look_back_days = 2", "look_back_days = 4\nlinger_minutes = 120"))
+    assert policy is not None
+    assert (policy.tracing.look_back_days, policy.tracing.linger_minutes) == (4, 120)
+    _, problems = check(text.replace("min_overlap_minutes = 10", "min_overlap_minutes = 0"))
+    assert [p.name for p in problems] == ["min_overlap_minutes"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from resident import cleared, fact, load_amended, negative, protocol_9, resident, turns
 
+from kangma.tracing.rule import CompanionRule, TracingRule
+
 B = protocol_9()
 
 
@@ -654,11 +656,7 @@ def test_these_are_all_the_doors() -> None:
 
 
 def test_the_parameters_of_the_table() -> None:
-    assert B.tracing == {
-        "min_overlap_minutes": 10,
-        "look_back_days": 2,
-        "companion": {"cell_metres": 800, "min_minutes": 10, "min_hours": 30, "days": 7},
-    }
+    assert B.tracing == TracingRule(10, 0, 2, CompanionRule(800, 10, 30, 7, either=True))
     assert (B.nat.day_mode, B.nat.grace_days) == ("calendar_days_from_sample", 3)
 
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 from kangma.evidence.facts import FACTS
-from kangma.policy.expressions import INT_BOUND, Scope, nearest, parameter_type, typed
+from kangma.policy.expressions import Scope, nearest, parameter_type, typed
 from kangma.policy.language import Const, Mistake, Node, Op, Special, Type, parse, substitute
 from kangma.policy.positions import Marked, Path, Place, read
 from kangma.policy.rules import (
@@ -32,9 +32,11 @@ from kangma.policy.rules import (
     Vaccination,
 )
 from kangma.terms import DAY, HOUR, Moment, State, Text, zone
+from kangma.tracing.rule import CompanionRule, TracingRule
 
 FORMAT = 1
 MAX_NOTICES = 32
+MAX_RETENTION = 28  # of visits and stays, whatever a policy says
 MAX_RULES = 1_000
 MAX_DAYS = 3_660
 MAX_CHARACTERS = 2_000_000
@@ -77,10 +79,12 @@ COLOURS = {"red": State.RED, "yellow": State.YELLOW, "unknown": State.UNKNOWN}
 NOTICES = {"popup": State.POPUP, "remind": State.REMIND}
 ACTIONS = ("test", "report", "officer", "wait", "register", "paper")
 DAY_MODES = ("hours_from_report", "calendar_days_from_sample")
+# Key → its least value, or what else it is. What is not said has the value of kangma.tracing.rule.
 TRACING = {
-    "min_overlap_minutes": int,
-    "look_back_days": int,
-    "companion": {"cell_metres": int, "min_minutes": int, "min_hours": int, "days": int},
+    "min_overlap_minutes": 1,
+    "linger_minutes": 0,
+    "look_back_days": 0,
+    "companion": {"cell_metres": 1, "min_minutes": 0, "min_hours": 0, "days": 1, "either": bool},
 }
 
 # When a clearing row counts from, where the rule does not say.
@@ -124,6 +128,13 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _RESERVED = ("now", "anchor", "since", "person", "hold")
+
+
+def tracing_rule(values: Mapping[str, Any]) -> TracingRule:
+    """The [tracing] table; without a `companion` in it nobody is a companion."""
+    named = {k: v for k, v in values.items() if k != "companion"}
+    asked = values.get("companion")
+    return TracingRule(**named, companion=None if asked is None else CompanionRule(**asked))
 
 
 def check(text: str, base: Policy | None = None) -> tuple[Policy | None, tuple[Problem, ...]]:
@@ -419,6 +430,10 @@ class _Checker:
         districts = self.names_in(city, ("city",), "districts")
 
         self.read_parameters()
+        kept = self.parameters.get("retention_days", 1)
+        if isinstance(kept, bool) or not isinstance(kept, int) or not 1 <= kept <= MAX_RETENTION:
+            message = f"visits and stays are kept 1 to {MAX_RETENTION} days"
+            self.wrong(("parameters", "retention_days"), "retention_days", message, value=True)
         tracing = self.get(values, (), "tracing", dict) or {}
         self.shape(tracing, ("tracing",), TRACING)
         notices = self.texts("notices")
@@ -470,7 +485,7 @@ class _Checker:
             city=city_name,
             districts=districts,
             parameters=self.parameters,
-            tracing=tracing,
+            tracing=tracing_rule(tracing),
             notices=notices,
             authorities=authorities,
             nat=nat,
@@ -529,8 +544,10 @@ class _Checker:
                 inner = self.get(table, path, key, dict)
                 if inner is not None:
                     self.shape(inner, (*path, key), want)
+            elif want is bool:
+                self.get(table, path, key, bool)
             else:
-                self.number(table, path, key, 0, INT_BOUND)
+                self.number(table, path, key, want, 100_000)
 
     def nat(self) -> Nat:
         table = self.get(self.values, (), "nat", dict) or {}

@@ -11,6 +11,7 @@ from typing import Any
 
 from kangma.policy.language import Node
 from kangma.terms import Moment, State, Text
+from kangma.tracing.rule import TracingRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class Policy:
     city: str
     districts: tuple[str, ...]
     parameters: Mapping[str, Any]
-    tracing: Mapping[str, Any]
+    tracing: TracingRule
     notices: Mapping[str, Text]  # in bit order
     authorities: Mapping[str, Text]
     nat: Nat

@@ -86,11 +86,14 @@ def trace_of(state: State, case: str, *, now: Moment) -> Traced | None:
         mine = table.filter(pa.compute.equal(table["case_id"], case))
         if mine.num_rows == 0:
             return None
-        overlap = int(policy.tracing["min_overlap_minutes"]) * 60
-        asked = policy.tracing.get("companion")
-        known = places(con, cell_metres=int(asked["cell_metres"]) if asked else 1)
+        rule = policy.tracing
+        known = places(con, cell_metres=rule.companion.cell_metres if rule.companion else 1)
         met = meetings(
-            city_columns(con, state), Windows.from_arrow(mine), min_overlap=overlap, coarse=known.coarse
+            city_columns(con, state),
+            Windows.from_arrow(mine),
+            min_overlap=rule.min_overlap_minutes * 60,
+            linger=rule.linger_minutes * 60,
+            coarse=known.coarse,
         )
         con.register("met", met.arrow())
         rows = con.sql(

@@ -65,7 +65,7 @@ def trace_city(con: duckdb.DuckDBPyConnection, state: State, policy: Policy, las
 
 def infectious_windows(con: duckdb.DuckDBPyConnection, policy: Policy) -> pa.Table:
     """Rows of WINDOWS for every live case that has one."""
-    found = windows(con, look_back_days=int(policy.tracing["look_back_days"]))
+    found = windows(con, look_back_days=policy.tracing.look_back_days)
     cases = pa.array(found.case_ids, pa.string()).take(pa.array(found.case))
     return pa.Table.from_arrays(
         [cases, *map(pa.array, (found.person, found.from_at, found.to_at))], schema=WINDOWS
@@ -76,20 +76,26 @@ def _trace(
     con: duckdb.DuckDBPyConnection, policy: Policy, columns: Columns, cases: Windows
 ) -> tuple[pa.Table, pa.Table]:
     """Rows of EXPOSURES and of COMPANIONS for these cases; no companions where the policy does not ask for them."""
-    asked = policy.tracing.get("companion")
-    known = places(con, cell_metres=int(asked["cell_metres"]) if asked else 1)
-    overlap = int(policy.tracing["min_overlap_minutes"]) * 60
-    found = trace(columns, cases, min_overlap=overlap, coarse=known.coarse).arrow()
-    if not asked:
+    rule = policy.tracing
+    near = rule.companion
+    known = places(con, cell_metres=near.cell_metres if near else 1)
+    found = trace(
+        columns,
+        cases,
+        min_overlap=rule.min_overlap_minutes * 60,
+        linger=rule.linger_minutes * 60,
+        coarse=known.coarse,
+    ).arrow()
+    if near is None:
         return found, COMPANIONS.empty_table()
     beside = companions(
         columns,
         cases,
         known,
-        min_shared=int(asked["min_minutes"]) * 60,
-        min_stay=int(asked["min_hours"]) * HOUR,
-        horizon=int(asked["days"]) * DAY,
-        either=True,
+        min_shared=near.min_minutes * 60,
+        min_stay=near.min_hours * HOUR,
+        horizon=near.days * DAY,
+        either=near.either,
     )
     return found, beside.arrow()
 
@@ -145,7 +151,7 @@ def _built(con: duckdb.DuckDBPyConnection, state: State, number: int, key: str) 
 
 def _key(state: State, policy: Policy) -> str:
     evidence = state.evidence_digest(["visits", "places", "identities", "retractions"])
-    return hashlib.sha256(f"{evidence} {sorted(policy.tracing.items())}".encode()).hexdigest()
+    return hashlib.sha256(f"{evidence} {policy.tracing}".encode()).hexdigest()
 
 
 def _cases(con: duckdb.DuckDBPyConnection, new: pa.Table, old: pa.Table) -> list[str]:

@@ -115,18 +115,17 @@ def _with_truth(count: DayCount, infected: int) -> DayCount:
 
 
 def _telling(state: State, policy: Policy) -> list[int]:
-    """Three persons, each held by another rule, the most telling rules first; fewer where there are not three."""
-    holds = read_table(state, last_release(state.registry), "holds")
-    first: dict[str, int] = {}
+    """A person with a red code, one with a yellow one and one with a notice, each held by the most telling rule there
+    is; fewer where the city has no such person."""
+    last = last_release(state.registry)
+    holds, out = read_table(state, last, "holds"), read_table(state, last, "out")
+    shown = dict(zip(out["person"].to_pylist(), out["state"].to_pylist(), strict=True))
+    rank = {rule: i for i, rule in enumerate(TELLING)}
+    best: dict[int, tuple[int, int]] = {}
     for rule, person in zip(holds["rule"].to_pylist(), holds["person"].to_pylist(), strict=True):
-        first.setdefault(policy.rules[rule].id, person)
-    chosen: list[int] = []
-    colours: set[str] = set()
-    for rule in (*TELLING, *first):
-        if rule in first and first[rule] not in chosen and rule[2] not in colours:
-            chosen.append(first[rule])
-            colours.add(rule[2])  # A-R… red, A-Y… yellow, A-P… notice
-    return chosen[:3]
+        found = (rank.get(policy.rules[rule].id, len(rank)), person)
+        best[shown[person]] = min(best.get(shown[person], found), found)
+    return [best[colour][1] for colour in (Colour.RED, Colour.YELLOW, Colour.POPUP) if colour in best]
 
 
 def _report(

@@ -58,7 +58,7 @@ def demo(
             for day in range(days):
                 bars.update(bar, description=f"{calendar(city.start_day + day):%-d %b}")
                 done = _live(city, state, day, directory / "tables")
-                counts.append(_count(city, state, day, done))
+                counts.append(_count(city, day, done))
                 bars.advance(bar)
         people = [
             code_of_person(state, person, now=done.release.now) for person in _telling(state, done.policy)
@@ -103,9 +103,9 @@ def _live(city: City, state: State, day: int, tables: Path) -> Cycled:
     return cycle(state, now=evening)
 
 
-def _count(city: City, state: State, day: int, done: Cycled) -> DayCount:
-    cases = read_table(state, last_release(state.registry), "windows")
-    known = len(set(cases["case_id"].to_pylist()))
+def _count(city: City, day: int, done: Cycled) -> DayCount:
+    about_cases = {rule.id for rule in done.policy.rules if rule.on == "cases"}
+    known = sum(n for rule, n in done.by_rule.items() if rule in about_cases)
     when = calendar(city.start_day + day)
     return DayCount(when, done.by_state, done.by_rule, done.turns.num_rows, cases_known=known)
 

@@ -26,9 +26,11 @@ def city(
     days: Annotated[int, typer.Option("--days", min=1, help="How many days.")] = 14,
     seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same city.")] = 1,
     start: Annotated[
-        datetime, typer.Option("--start", formats=["%Y-%m-%d"], help="The first day.")
+        datetime, typer.Option("--start", metavar="DAY", formats=["%Y-%m-%d"], help="The first day.")
     ] = datetime(2022, 4, 15),
-    form: Annotated[Form, typer.Option("--form", help="How to write the tables.")] = Form.parquet,
+    form: Annotated[
+        Form, typer.Option("--form", metavar="FORM", help="How to write the tables: parquet or csv.")
+    ] = Form.parquet,
     as_json: Json = False,
 ) -> None:
     """Write a seeded, invented city as the tables that `kangma ingest` takes."""

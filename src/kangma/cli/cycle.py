@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from kangma.cli.terminal import Json, Now, StateDir, out, plain, print_json, progress, sign, table, wall_clock
+from kangma.cli.terminal import (
+    Json,
+    Now,
+    StateDir,
+    counted,
+    out,
+    plain,
+    print_json,
+    progress,
+    sign,
+    table,
+    wall_clock,
+)
 from kangma.publish.cycle import STEPS, Cycled
 from kangma.publish.cycle import cycle as turn_the_wheel
 from kangma.store.state import open_state
@@ -36,12 +48,13 @@ def cycle(
     if as_json:
         print_json(as_document(done))
         return
-    judged = "everybody" if done.judged is None else f"{done.judged:,} of {done.persons:,} persons"
+    judged = "everybody" if done.judged is None else f"{done.judged:,} of {counted(done.persons, 'person')}"
     when = zone(done.policy.zone).iso(done.release.now)
     out.print(
         f"[bold]Release {done.release.number}[/] as at {when}, by {done.policy.id} {done.policy.version}\n"
-        f"  absorbed {sum(done.absorbed.rows.values()):,} documents in {done.absorbed.batches} batches; "
-        f"traced {done.retraced} cases; judged {judged}; [bold]{done.turns.num_rows:,}[/] codes turned"
+        f"  absorbed {counted(sum(done.absorbed.rows.values()), 'document')} in "
+        f"{counted(done.absorbed.batches, 'batch', 'batches')}; traced {counted(done.retraced, 'case')}; "
+        f"judged {judged};\n  [bold]{counted(done.turns.num_rows, 'code')}[/] turned"
     )
     rows = table("", "persons")
     for state_, n in done.by_state.items():

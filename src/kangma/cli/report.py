@@ -239,17 +239,20 @@ def _rules(report: Report) -> str:
         )
         reason = report.reasons.get(rule, Text("", ""))
         rows.append(f"<tr><th><code>{escape(rule)}</code> <small>{_both(reason)}</small></th>{cells}</tr>")
-    return f'<div class="wide"><table class="heat"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
+    return f'<div class="wide late"><table class="heat"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
 
 
 def _person(person: Mapping[str, Any]) -> str:
     state = shown_state(person)
+    once: dict[str, Mapping[str, Any]] = {}  # several holds of one rule: the one that ends last
+    for h in sorted(person["holds"], key=lambda h: h["until"] or "9"):
+        once[h["rule"]] = h
     holds = "".join(
         f"<li><p><b>{_text(h['reason'])}</b> <code>{escape(h['rule'])}</code></p>"
         + f"<p class='soft'>{_both(Text('起', 'since'))} {_when(h['since'])}"
         + (f" · {_both(Text('预计至', 'expected end'))} {_when(h['until'])}" if h["until"] else "")
         + "</p></li>"
-        for h in person["holds"]
+        for h in (once[rule] for rule in dict.fromkeys(h["rule"] for h in person["holds"]))
     )
     way = person.get("way_to_green") or {}
     out = (
@@ -277,8 +280,8 @@ def _any(days: Sequence[DayCount], state: State) -> bool:
 
 
 def _round_up(value: int) -> int:
-    """The next of 1, 2, 4, 5, 6, 8, 10 × a power of ten: an axis that halves well."""
-    if value <= 2:
-        return 2
+    """The next round number that halves well, so that the tallest bar fills most of its axis."""
+    if value <= 10:
+        return value + value % 2 or 2
     power = 10 ** (len(str(value)) - 1)
-    return next(int(m * power) for m in (1, 2, 4, 6, 8, 10) if m * power >= value)
+    return next(int(m * power) for m in (1, 1.2, 1.6, 2, 3, 4, 6, 8, 10) if m * power >= value)

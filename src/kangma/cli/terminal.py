@@ -84,6 +84,11 @@ def plain(text: object) -> str:
     return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)))
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """`1 document`, `2,000 documents`."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def complain(reason: str) -> None:
     """One line on standard error."""
     err.print(f"[bold red]kangma:[/] {plain(reason)}")

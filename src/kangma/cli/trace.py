@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from kangma.cli.terminal import Json, Now, StateDir, fail, out, plain, print_json, table, wall_clock, when
+from kangma.cli.terminal import (
+    Json,
+    Now,
+    StateDir,
+    counted,
+    fail,
+    out,
+    plain,
+    print_json,
+    table,
+    wall_clock,
+    when,
+)
 from kangma.publish.answers import trace_of
 from kangma.store.state import open_state
 
@@ -28,8 +40,7 @@ def trace(
         print_json(found.as_json())
         return
     first, last = (when(at, found.zone) for at in found.window)
-    n = len(found.rows)
-    out.print(f"Case [bold]{plain(case)}[/] met {n:,} {'person' if n == 1 else 'people'}.")
+    out.print(f"Case [bold]{plain(case)}[/] met {counted(len(found.rows), 'person', 'people')}.")
     out.print(f"It could infect others from {first} to {last}.")
     if not found.rows:
         return

@@ -17,11 +17,10 @@ from kangma.publish.release import WINDOWS, read_table
 from kangma.store.columns import drop_columns, keep_columns, read_columns, write_columns
 from kangma.store.releases import Release
 from kangma.store.state import State
-from kangma.terms import DAY, HOUR
+from kangma.terms import DAY
 from kangma.tracing.columns import Columns, Day
-from kangma.tracing.derive import places, windows
-from kangma.tracing.kernel import companions, trace
-from kangma.tracing.tables import COMPANIONS, Windows
+from kangma.tracing.derive import met, windows
+from kangma.tracing.tables import Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +56,9 @@ def trace_city(con: duckdb.DuckDBPyConnection, state: State, policy: Policy, las
         open_now.filter(pa.compute.is_in(open_now["case_id"], pa.array(stale, pa.string())))
     )
     columns = city_columns(con, state) if again.case_ids else Columns()
-    found, beside = _trace(con, policy, columns, again)
-    exposures, moved = _merge(con, old_exposures, found, stale)
-    near, moved_too = _merge(con, old_companions, beside, stale)
+    exposed, companions = met(con, columns, again, policy.tracing)
+    exposures, moved = _merge(con, old_exposures, exposed.arrow(), stale)
+    near, moved_too = _merge(con, old_companions, companions.arrow(), stale)
     return Traced(open_now, exposures, near, np.union1d(moved, moved_too).astype(np.uint32), len(stale), key)
 
 
@@ -72,42 +71,17 @@ def infectious_windows(con: duckdb.DuckDBPyConnection, policy: Policy) -> pa.Tab
     )
 
 
-def _trace(
-    con: duckdb.DuckDBPyConnection, policy: Policy, columns: Columns, cases: Windows
-) -> tuple[pa.Table, pa.Table]:
-    """Rows of EXPOSURES and of COMPANIONS for these cases; no companions where the policy does not ask for them."""
-    rule = policy.tracing
-    near = rule.companion
-    known = places(con, cell_metres=near.cell_metres if near else 1)
-    found = trace(
-        columns,
-        cases,
-        min_overlap=rule.min_overlap_minutes * 60,
-        linger=rule.linger_minutes * 60,
-        coarse=known.coarse,
-    ).arrow()
-    if near is None:
-        return found, COMPANIONS.empty_table()
-    beside = companions(
-        columns,
-        cases,
-        known,
-        min_shared=near.min_minutes * 60,
-        min_stay=near.min_hours * HOUR,
-        horizon=near.days * DAY,
-        either=near.either,
-    )
-    return found, beside.arrow()
-
-
 def city_columns(con: duckdb.DuckDBPyConnection, state: State) -> Columns:
     """The live visits as sorted columns; days that did not change are mapped from disk, the others are built."""
     about = state.evidence_digest(["identities", "retractions"])
     segments = state.live_segments(["visits"])
     strays = sorted(s.digest for s in segments if s.day is None)
+    # A newer version on another day takes the older one off a day whose own files stay as they are.
+    corrected, visits = _corrected_days(con), state.evidence_digest(["visits"])
     days, keys = [], set()
     for number in state.visit_days():
         named = sorted(s.digest for s in segments if s.day == number) + strays + [about]
+        named += [visits] if number in corrected else []
         key = f"{number}-{hashlib.sha256(' '.join(named).encode()).hexdigest()[:32]}"
         keys.add(key)
         days.append(_mapped(state, key) or _built(con, state, number, key))
@@ -116,6 +90,17 @@ def city_columns(con: duckdb.DuckDBPyConnection, state: State) -> Columns:
     for gone in opened.keys() - keys:
         del opened[gone]
     return Columns.of(days)
+
+
+def _corrected_days(con: duckdb.DuckDBPyConnection) -> set[int]:
+    """UTC days that hold a version of a visit of which another version is of another day."""
+    day = f"floor(entered_at / {DAY})::BIGINT"
+    rows = con.execute(
+        f"SELECT DISTINCT {day} FROM raw_visits SEMI JOIN ("
+        "SELECT feed, document_id FROM raw_visits WHERE document_id IS NOT NULL GROUP BY feed, document_id "
+        f"HAVING min({day}) < max({day})) USING (feed, document_id)"
+    ).fetchall()
+    return {number for (number,) in rows}
 
 
 #: Days that this program has opened and checked, by state: they are read without checks afterwards.

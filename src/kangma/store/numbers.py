@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from kangma.errors import Corrupt
+from kangma.evidence.views import raw_columns
 from kangma.intake.kinds import Kind, Type
 
 KEY = 16
@@ -89,25 +90,8 @@ def new_places(con: duckdb.DuckDBPyConnection, sources: list[tuple[Kind, str]]) 
 
 
 def segment_columns(kind: Kind) -> list[tuple[str, str]]:
-    """Name and DuckDB type of each column of a kind's segments, in order. Visits name their place by number only,
-    places by number and id."""
-    out = [("feed", "VARCHAR"), ("document_id", "VARCHAR"), ("document_version", "BIGINT")]
-    sql = {
-        Type.TEXT: "VARCHAR",
-        Type.TIME: "BIGINT",
-        Type.DATE: "INTEGER",
-        Type.INT: "BIGINT",
-        Type.REAL: "DOUBLE",
-        Type.BOOL: "BOOLEAN",
-        Type.PERSON: "UINTEGER",
-    }
-    for c in kind.stored:
-        if c.name == "place_id":
-            out.append(("place", "UINTEGER"))
-            if kind.name == "visits":
-                continue
-        out.append((c.name, sql[c.type]))
-    return out
+    """Name and DuckDB type of each column of a kind's segments, in order: those of the raw relations."""
+    return list(raw_columns(kind).items())
 
 
 def numbered(kind: Kind, relation: str, *, extra: str = "") -> str:

@@ -14,7 +14,7 @@ from kangma.tracing.rule import CompanionRule, TracingRule
 from kangma.tracing.sql import sql
 from kangma.tracing.tables import CompanionTable, ExposureTable, Places, Windows
 
-__all__ = ["CompanionRule", "Traced", "TracingRule", "derive", "places", "secondary", "windows"]
+__all__ = ["CompanionRule", "Traced", "TracingRule", "derive", "met", "places", "secondary", "windows"]
 
 EPISODE = 28 * DAY  # a positive sample older than this, at confirmation, was another infection
 ISOLATION_WAIT = 7 * DAY  # an isolation that begins later than this after confirmation had another reason
@@ -43,9 +43,16 @@ def places(con: duckdb.DuckDBPyConnection, *, cell_metres: int) -> Places:
 def derive(con: duckdb.DuckDBPyConnection, columns: Columns, rule: TracingRule) -> Traced:
     """Exposures and companions of all live cases, from `live_cases`, `live_tests`, `live_isolations` and
     `live_places` on the connection, and from the columns of all live visits but those of static scans."""
-    near = rule.companion
-    known = places(con, cell_metres=(near or CompanionRule()).cell_metres)
     infectious = windows(con, look_back_days=rule.look_back_days)
+    return Traced(infectious, *met(con, columns, infectious, rule))
+
+
+def met(
+    con: duckdb.DuckDBPyConnection, columns: Columns, infectious: Windows, rule: TracingRule
+) -> tuple[ExposureTable, CompanionTable]:
+    """The same of these windows alone."""
+    near = rule.companion or CompanionRule()
+    known = places(con, cell_metres=near.cell_metres)
     exposed = trace(
         columns,
         infectious,
@@ -55,14 +62,14 @@ def derive(con: duckdb.DuckDBPyConnection, columns: Columns, rule: TracingRule) 
     )
     beside = companions(
         columns,
-        infectious if near else Windows.of([]),
+        infectious if rule.companion else Windows.of([]),
         known,
-        min_shared=(near or CompanionRule()).min_minutes * 60,
-        min_stay=(near or CompanionRule()).min_hours * HOUR,
-        horizon=(near or CompanionRule()).days * DAY,
-        either=(near or CompanionRule()).either,
+        min_shared=near.min_minutes * 60,
+        min_stay=near.min_hours * HOUR,
+        horizon=near.days * DAY,
+        either=near.either,
     )
-    return Traced(infectious, exposed, beside)
+    return exposed, beside
 
 
 def secondary(

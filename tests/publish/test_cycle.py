@@ -123,6 +123,34 @@ def test_a_case_that_is_taken_back_exposes_nobody(state: State, sandbox: Sandbox
     assert after.release.verdict_digest == before.release.verdict_digest
 
 
+def test_a_visit_that_is_moved_to_another_day_exposes_nobody_on_the_day_it_was_taken_from(
+    state: State, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    def visit(person: tuple[str, str], document: str, version: int, day: int) -> dict[str, object]:
+        return {
+            **who(person),
+            "document_id": document,
+            "document_version": version,
+            "place_id": "V2",
+            "entered_at": f"2022-04-{day}T12:00:00+08:00",
+            "left_at": f"2022-04-{day}T13:00:00+08:00",
+            "source": "scan",
+        }
+
+    def exposed() -> set[int]:
+        return set(read_table(state, last_release(state.registry), "exposures")["person"].to_pylist())
+
+    visits = (visit(CASE, "v1", 1, 24), visit(NURSE, "v2", 1, 24), visit(TEACHER, "v3", 1, 22))
+    tell(state, sandbox, tmp_path, "visits", *visits)
+    tell(state, sandbox, tmp_path, "cases", CASE_ROW | {"infectious_from": "2022-04-20T00:00:00+08:00"})
+    cycle(state, now=at("04-25T18:05:00"))
+    nurse, teacher = (state.person_number(state.keyer().key(*p)) for p in (NURSE, TEACHER))
+    assert exposed() == {nurse}
+    tell(state, sandbox, tmp_path, "visits", visit(CASE, "v1", 2, 22))
+    cycle(state, now=at("04-25T18:06:00"))
+    assert exposed() == {teacher}
+
+
 def test_midnight_turns_who_is_due_and_judges_nobody_else(
     state: State, sandbox: Sandbox, tmp_path: Path
 ) -> None:

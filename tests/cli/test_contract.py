@@ -165,6 +165,15 @@ def test_numbers_that_cannot_be_are_told_without_repeating_them(town: Path) -> N
         assert "11999919660606" not in said.err
 
 
+def test_ingest_says_once_what_is_wrong_with_its_options(town: Path, tmp_path: Path) -> None:
+    for option, value, reason in (
+        ("--kind", "shoes", "no kind 'shoes'"),
+        ("--source", "a/b", "a feed's name"),
+        ("--zone", "Mars/One", "unknown time zone"),
+    ):
+        refused(kangma("ingest", town, tmp_path, option, value), 2, reason)
+
+
 def test_a_case_that_nobody_knows_is_said_so_whatever_it_is_called(town: Path) -> None:
     refused(kangma("trace", town, "--case", "C-2", *NIGHT), 2, "C-2")
     refused(kangma("trace", town, "--case", "[/red]", *NIGHT), 2, "[/red]")

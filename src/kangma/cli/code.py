@@ -6,7 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from kangma.cli.terminal import Json, Now, StateDir, out, paragraph, print_json, shown_state, sign, wall_clock
+from kangma.cli.terminal import (
+    Json,
+    Now,
+    StateDir,
+    counted,
+    out,
+    paragraph,
+    print_json,
+    shown_state,
+    sign,
+    wall_clock,
+)
 from kangma.publish.answers import code_of
 from kangma.store.state import open_state
 
@@ -66,7 +77,8 @@ def show(answer: dict[str, Any]) -> None:
         _told({"zh": "系统中没有此人的任何记录。", "en": "Nothing that was absorbed speaks of this person."})
     nat = answer["nat"]
     if nat:
-        out.print(f"  核酸 last test: {nat['result']}, {nat['days']} days")
+        days = "" if nat["days"] is None else f", {nat['days']} 天 {counted(nat['days'], 'day')}"
+        out.print(f"  核酸 last test: {nat['result']}{days}")
     policy = answer["policy"]
     paragraph(f"{policy['id']} {policy['version']}, digest {policy['digest'][:16]}…", indent=2, style="dim")
 

@@ -63,8 +63,9 @@ def forget(
         if done.shredded_run is None and done.marked_run is None:
             out.print("Nothing is old enough.")
     if done.stopped:
+        why = f"more than {most:.0%} of a kind would go" if done.stopped == "cap" else done.stopped
         fail(
-            f"run {done.marked_run} was stopped ({done.stopped}): it would take too large a part; nothing is gone",
+            f"run {done.marked_run} was stopped, and nothing of it is gone: {why}; --most permits more",
             Exit.WRONG,
         )
 

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from kangma import terms
 from kangma.cli.terminal import (
     Exit,
     Json,
     Now,
     StateDir,
     err,
+    fail,
     out,
     plain,
     print_json,
@@ -21,6 +23,7 @@ from kangma.cli.terminal import (
     wall_clock,
 )
 from kangma.intake.kinds import KINDS
+from kangma.store.inbox import check_feed
 from kangma.store.receive import FileReceipt, files_in, receive, sandbox_for
 from kangma.store.state import open_state
 
@@ -71,6 +74,14 @@ def ingest(
     risk-area lists. Sending the same again changes nothing. Refused rows go to a rejects file that can be mended and
     sent again. Exit code 2 if a whole file is unreadable; the other files are taken in.
     """
+    if kind is not None and kind not in KINDS:
+        fail(f"no kind {kind!r}; there are {', '.join(KINDS)}")
+    check_feed(source)
+    if zone is not None:
+        try:
+            terms.zone(zone)
+        except ValueError as problem:
+            fail(str(problem))
     moment = wall_clock() if now is None else now
     files = files_in(paths)
     receipts: list[FileReceipt] = []

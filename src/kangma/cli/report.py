@@ -234,12 +234,16 @@ def _rules(report: Report) -> str:
     rows = []
     for rule in sorted(totals, key=lambda r: (-totals[r], r)):
         cells = "".join(
-            f'<td style="--w:{(d.rules.get(rule, 0) / most) ** 0.5:.2f}">{d.rules.get(rule, 0) or "·":}</td>'
+            f'<td style="--w:{(d.rules.get(rule, 0) / most) ** 0.5:.2f}">{_count(d.rules.get(rule, 0))}</td>'
             for d in days
         )
         reason = report.reasons.get(rule, Text("", ""))
         rows.append(f"<tr><th><code>{escape(rule)}</code> <small>{_both(reason)}</small></th>{cells}</tr>")
     return f'<div class="wide late"><table class="heat"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
+
+
+def _count(n: int) -> str:
+    return f"{n:,}" if n else "·"
 
 
 def _person(person: Mapping[str, Any]) -> str:

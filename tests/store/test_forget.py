@@ -181,3 +181,41 @@ def test_exactly_the_old_ones_go(
         before = cutoff(NOW, days, BEIJING)
         assert ends(state) == {NOW - h * HOUR for h in hours if NOW - h * HOUR >= before}
         assert not list((Path(state.path) / "segments").rglob("*.tmp"))
+
+
+def corrected(end: int, version: int) -> dict[str, object]:
+    return visit(1, "x", end - HOUR, 60) | {"document_id": "d1", "document_version": version}
+
+
+def test_a_corrected_visit_does_not_come_back_when_its_correction_is_old(state: State) -> None:
+    """The correction ended earlier than the visit it corrects: forgotten by itself, it would leave the mistake."""
+    limit = cutoff(NOW, 14, BEIJING)
+    fill(state, [limit + DAY + i for i in range(9)])
+    state.inbox.accept(
+        "f", "visits", [rows("visits", corrected(limit + HOUR, 0), corrected(limit - HOUR, 1))]
+    )
+    state.absorb()
+    before = ends(state)
+    forget(state, NOW, zone=BEIJING)
+    forget(state, NOW + DAY, zone=BEIJING)
+    assert ends(state) == before
+    both_old = NOW + 2 * DAY
+    forget(state, both_old, zone=BEIJING, cap=1.0)
+    forget(state, both_old + DAY, zone=BEIJING, cap=1.0)
+    assert limit + HOUR not in ends(state)
+    assert limit - HOUR not in ends(state)
+
+
+def test_a_version_that_comes_in_after_the_mark_stops_the_run(state: State) -> None:
+    limit = cutoff(NOW, 14, BEIJING)
+    fill(state, [limit + DAY + i for i in range(9)])
+    state.inbox.accept("f", "visits", [rows("visits", corrected(limit - HOUR, 1))])
+    state.absorb()
+    assert forget(state, NOW, zone=BEIJING).marked == {"visits": 1}
+    state.inbox.accept("f", "visits", [rows("visits", corrected(limit + 20 * HOUR, 0))])
+    state.absorb()
+    later = forget(state, NOW + DAY - HOUR - 60, zone=BEIJING, wait=DAY)
+    assert later.shredded_run is None
+    again = forget(state, NOW + DAY, zone=BEIJING)
+    assert again.shredded == {}
+    assert limit - HOUR in ends(state)

@@ -76,8 +76,9 @@ def forget(
 ) -> Forgotten:
     """Shreds the run that has waited long enough, then marks what has come of age since.
 
-    A visit or stay goes by the moment it was over; a stay that goes on stays. `cap` is the largest part of a kind's
-    rows that one run may take (1.0: an operator has said so). Calling it often is harmless: a marked run waits.
+    A visit or stay goes by the moment it was over, all versions of a document together; a stay that goes on stays.
+    `cap` is the largest part of a kind's rows that one run may take (1.0: an operator has said so). Calling it often is
+    harmless: a marked run waits.
     """
     before = cutoff(now, days, zone)
     state.require_writable()
@@ -91,7 +92,11 @@ def forget(
             if open_run.ready_at > now:
                 counts = {k: v["rows"] for k, v in json.loads(open_run.counts).items()}
                 return Forgotten(None, {}, open_run.run, counts, open_run.ready_at, None)
-            shredded_run, shredded = open_run.run, _shred(state, open_run, now)
+            gone = _shred(state, open_run, now)
+            if gone is None:
+                stop(state, open_run.run)
+            else:
+                shredded_run, shredded = open_run.run, gone
         marked_run, marked, stopped = _mark(state, now, before=before, days=days, ready=now + wait, cap=cap)
         ready = now + wait if marked_run is not None and stopped is None else None
     return Forgotten(shredded_run, shredded, marked_run, marked, ready, stopped)
@@ -119,12 +124,12 @@ def _mark(
         for kind, end in ENDS.items():
             of_kind = [s for s in found if s.kind == kind]
             counts[kind] = {"rows": 0, "of": sum(s.rows for s in of_kind)}
+            _hold(con, of_kind, end, before)
             for s in of_kind:
                 if s.first_end is not None and s.first_end < before:
-                    (n,) = con.execute(
-                        f"SELECT count(*) FROM {parquet([s.path])} WHERE {end} < {before}"
-                    ).fetchall()[0]
-                    marks[s.segment] = n
+                    n = _count(con, s, end, before)
+                    if n:
+                        marks[s.segment] = n
                     counts[kind]["rows"] += n
             canaries[kind] = _canaries(con, kind, [s.path for s in of_kind], now - days * DAY)
     going = {k: c["rows"] for k, c in counts.items() if c["rows"]}
@@ -173,6 +178,36 @@ def _canaries(
     return sorted(set(found))
 
 
+def _hold(con: duckdb.DuckDBPyConnection, of_kind: Sequence[Segment], end: str, before: Moment) -> None:
+    """The table `held(feed, document_id)`: documents with a version over before that moment and another that is not.
+
+    All versions of a document go together. An older one that stayed behind would count again, as if nobody had
+    corrected it; so the newer waits until both are over.
+    """
+    con.execute("CREATE OR REPLACE TEMP TABLE held (feed VARCHAR, document_id VARCHAR)")
+    near = [s.path for s in of_kind if s.first_end is not None and s.first_end < before]
+    if near:
+        con.execute(
+            f"INSERT INTO held SELECT DISTINCT feed, document_id FROM {parquet([s.path for s in of_kind])} "
+            f"SEMI JOIN (SELECT DISTINCT feed, document_id FROM {parquet(near)} WHERE {end} < {before} "
+            f"AND document_id IS NOT NULL) USING (feed, document_id) WHERE {end} IS NULL OR {end} >= {before}"
+        )
+
+
+def _goes(end: str, before: Moment) -> str:
+    """The condition on a row of the relation `v` under which it goes; needs `held`."""
+    return (
+        f"coalesce(v.{end} < {before}, false) AND NOT EXISTS (SELECT 1 FROM held AS h "
+        "WHERE h.feed = v.feed AND h.document_id = v.document_id)"
+    )
+
+
+def _count(con: duckdb.DuckDBPyConnection, s: Segment, end: str, before: Moment) -> int:
+    """How many rows of a segment go."""
+    query = f"SELECT count(*) FROM {parquet([s.path])} AS v WHERE {_goes(end, before)}"
+    return int(con.execute(query).fetchall()[0][0])
+
+
 def _columns(kind: str) -> str:
     return ", ".join(n for n, _ in segment_columns(KINDS[kind]))
 
@@ -181,7 +216,8 @@ def _digest(kind: str, row: tuple[object, ...]) -> str:
     return hashlib.sha256(repr((kind, row)).encode()).hexdigest()[:32]
 
 
-def _shred(state: State, run: Any, now: Moment) -> dict[str, int]:
+def _shred(state: State, run: Any, now: Moment) -> dict[str, int] | None:
+    """Kind → rows that are gone; None when a version came in meanwhile that holds back what was marked."""
     with state.registry.read() as on:
         marks = dict(
             on.execute(
@@ -199,11 +235,20 @@ def _shred(state: State, run: Any, now: Moment) -> dict[str, int]:
     entries: list[dict[str, Any]] = []
     gone: dict[str, int] = {}
     with state.engine.work() as con:
+        for kind, end in ENDS.items():
+            _hold(con, [s for s in found if s.kind == kind], end, run.before)
+            for s in (s for s in going if s.kind == kind):
+                over = f"SELECT count(*) FROM {parquet([s.path])} WHERE {end} < {run.before}"
+                if con.execute(over).fetchall()[0][0] < marks[s.segment]:
+                    raise Corrupt(f"deletion run {run.run} would take other rows than it marked")
+                if _count(con, s, end, run.before) < marks[s.segment]:
+                    return None
         for s in going:
             kept = s.rows - marks[s.segment]
             if kept:
                 end = ENDS[s.kind]
-                select = f"SELECT * FROM {parquet([s.path])} WHERE {end} IS NULL OR {end} >= {run.before}"
+                _hold(con, [o for o in found if o.kind == s.kind], end, run.before)
+                select = f"SELECT * FROM {parquet([s.path])} AS v WHERE NOT ({_goes(end, run.before)})"
                 entry = segments.write_segment(
                     con, state, s.kind, s.day, select=select, order=segments.ORDER.get(s.kind, end)
                 )

@@ -26,7 +26,6 @@ from kangma.terms import Moment
 #: Kinds that speak of places, of everybody, or of which documents count: a new row may change anybody's verdict.
 EVERYBODY = (
     "identities",
-    "places",
     "areas",
     "area_lists",
     "counties",
@@ -52,6 +51,8 @@ def touched(
     """
     fresh = _fresh(state, last)
     if fresh is None or any(kind in fresh for kind in EVERYBODY):
+        return None
+    if "places" in fresh and _in_an_area(con, fresh.pop("places")):
         return None
     found: list[Persons] = [exposed, due(read_table(state, last, "out"), now)]
     for kind, files in fresh.items():
@@ -117,6 +118,18 @@ def _named(con: duckdb.DuckDBPyConnection, kind: str, files: Iterable[Path]) -> 
         if kind != "visits" or _has_ids(con, source)
     ]
     return _canonical(con, " UNION ALL ".join(queries))
+
+
+def _in_an_area(con: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> bool:
+    """Whether one of these places lies in an area, or did by another description of it: its visits are stays there.
+
+    What else places matter for, exposures, tells itself by the exposures that moved.
+    """
+    source = parquet(list(files))
+    ((count,),) = con.sql(
+        f"SELECT count(area_id) FROM raw_places WHERE place IN (SELECT place FROM {source})"
+    ).fetchall()
+    return bool(count)
 
 
 def _has_ids(con: duckdb.DuckDBPyConnection, source: str) -> bool:

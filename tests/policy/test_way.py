@@ -122,6 +122,19 @@ def test_a_hold_that_ends_with_its_tests_asks_for_the_days_that_are_missing():
     way = way_to_green(policy, facts, now=at("2022-05-17 09:00"))
     assert way.words.en.startswith("One negative test sampled from Tue 17 May on, or 6 more days")
     assert way.reached == at("2022-05-17 09:00")
+    # All four are negative and known, the fourteenth day is not over yet: nothing is left but to wait.
+    facts["tests"] = [
+        {
+            "method": "nat",
+            "result": "negative",
+            "pooled": False,
+            "sampled_at": at(f"2022-05-{1 + day:02d} 08:00"),
+            "reported_at": at(f"2022-05-{1 + day:02d} 20:00"),
+        }
+        for day in (1, 4, 7, 14)
+    ]
+    way = way_to_green(policy, facts, now=at("2022-05-15 21:00"))
+    assert (way.earliest, way.rounds[0][0].kind) == (at("2022-05-16"), "wait")
 
 
 def test_who_is_green_is_told_so():

@@ -274,6 +274,8 @@ def _tests_to_come(verdict: Verdict, hold: Hold, facts: Facts, now: Moment) -> l
     if any(day > last for day in done):
         return []
     missing = [k for k in rule.test_days if not done & {k, k + 1}]
+    if not missing:
+        return []
     today = where.day(now) - origin
     # Too late for one of the days: a sample after the last scheduled day stands for all.
     days = [last + 1] if any(today > k + 1 for k in missing) else missing

@@ -19,6 +19,11 @@ Day = int
 HOUR = 3_600
 DAY = 86_400
 EPOCH_DAY = date(1970, 1, 1)
+#: Evidence speaks of these years only: a far date is a slip of the hand or a way to say "no end", and day arithmetic on
+#: it would leave the calendar. An open end is said by leaving it out.
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+FIRST_MOMENT = (date(FIRST_YEAR, 1, 1) - EPOCH_DAY).days * DAY
+END_MOMENT = (date(LAST_YEAR + 1, 1, 1) - EPOCH_DAY).days * DAY
 
 
 class State(IntEnum):
@@ -72,12 +77,14 @@ _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})(:\d{2})?(\.\d{1,9})?(Z|
 def moment(text: str) -> Moment:
     """The moment that an ISO 8601 text with offset names; fractions of a second are cut off.
 
-    Raises ValueError for anything else, a time without offset among it.
+    Raises ValueError for anything else, a time without offset among it, and a year before 1900 or after 2200.
     """
     found = _ISO.fullmatch(text.strip())
     if found is None:
         raise ValueError("not an ISO 8601 time with offset")
     day, minute, second, _, offset = found.groups()
+    if not FIRST_YEAR <= int(day[:4]) <= LAST_YEAR:
+        raise ValueError("a year of another age")
     return int(datetime.fromisoformat(f"{day}T{minute}{second or ':00'}{offset}").timestamp())
 
 

@@ -466,3 +466,15 @@ def test_parquet_of_another_writer_is_read(tmp_path: Path) -> None:
             assert len(found) == 5_000
             plain = accepted(read(as_csv(rows)))
             assert {tuple(r.values()) for r in found} == {tuple(r.values()) for r in plain}
+
+
+@pytest.mark.parametrize(
+    "end", ["9999-12-31T00:00:00+08:00", "0001-01-01T00:00:00+14:00", "2201-01-01T00:00:00Z"]
+)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_far_date_is_refused_because_no_calendar_can_count_days_from_it(form: str, end: str) -> None:
+    """The usual way to say "no end" in other systems; here an open end is left out."""
+    row = ROWS["area_stays"] | {"left_at": end}
+    data = {"csv": as_csv, "ndjson": as_ndjson, "parquet": as_parquet}[form]([row])
+    found = [r for b in read(data, "area_stays", form) for r in b.refused]
+    assert [(r.code, r.column) for r in found] == [(Code.BAD_TIME, "left_at")]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,7 @@ from kangma.intake.identity import KEY_BYTES, Keyer, Named, Roster, normalised
 from kangma.intake.kinds import KINDS, Column, Kind, Type
 from kangma.intake.limits import Limits
 from kangma.intake.texts import lengths, matrix, parts
-from kangma.terms import day_number, moment
+from kangma.terms import END_MOMENT, FIRST_MOMENT, FIRST_YEAR, LAST_YEAR, day_number, moment
 
 _DOCUMENT = (
     Column("document_id", Type.TEXT, required=False),
@@ -150,7 +150,8 @@ def text_value(column: Column, text: str, limits: Limits) -> str | int | float |
             return _time(bare, where)
         case Type.DATE:
             try:
-                return day_number(date.fromisoformat(bare)) if _DATE.fullmatch(bare) else _refuse_date(where)
+                day = date.fromisoformat(bare) if _DATE.fullmatch(bare) else _refuse_date(where)
+                return day_number(day) if FIRST_YEAR <= day.year <= LAST_YEAR else _refuse_date(where)
             except ValueError:
                 return _refuse_date(where)
         case Type.BOOL:
@@ -175,8 +176,8 @@ def text_value(column: Column, text: str, limits: Limits) -> str | int | float |
     raise AssertionError(column.type)
 
 
-def _refuse_date(where: Where) -> int:
-    raise Refused(Code.BAD_DATE, where, "a calendar day as YYYY-MM-DD") from None
+def _refuse_date(where: Where) -> NoReturn:
+    raise Refused(Code.BAD_DATE, where, "a calendar day as YYYY-MM-DD, of the years 1900 to 2200") from None
 
 
 def _time(bare: str, where: Where) -> int:
@@ -186,7 +187,7 @@ def _time(bare: str, where: Where) -> int:
         pass
     if _BARE_TIME.fullmatch(bare):
         raise Refused(Code.TIME_WITHOUT_OFFSET, where, "add the offset, for Beijing +08:00")
-    raise Refused(Code.BAD_TIME, where, "ISO 8601 with offset, as 2022-04-25T08:00:00+08:00")
+    raise Refused(Code.BAD_TIME, where, "ISO 8601 with offset, as 2022-04-25T08:00:00+08:00, of 1900 to 2200")
 
 
 def _within(column: Column, value: float, where: Where) -> float:
@@ -499,7 +500,7 @@ def _column(texts: pa.Array, column: Column, limits: Limits) -> Checked:
     if pa.types.is_integer(texts.type):  # seconds, from a form that knows times
         seconds = pc.fill_null(texts, 0).to_numpy()
         valid = texts.is_valid().to_numpy(zero_copy_only=False)
-        inside = valid & (seconds > -62_135_596_800) & (seconds < 253_402_300_800)  # years 1 to 9999
+        inside = valid & (seconds >= FIRST_MOMENT) & (seconds < END_MOMENT)
         return Checked(texts, inside if column.required else inside | ~valid)
     size = lengths(texts)
     empty = size == 0
@@ -578,9 +579,9 @@ def _two(text: NDArray[np.uint8], at: int) -> NDArray[np.int64]:
 
 
 def _days(digits: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """(days since 1970, is a calendar day) from digit values at the places of YYYY-MM-DD. Years 1 to 9999."""
+    """(days since 1970, is a calendar day) from digit values at the places of YYYY-MM-DD. Years 1900 to 2200."""
     year, month, day = _two(digits, 0) * 100 + _two(digits, 2), _two(digits, 5), _two(digits, 8)
-    known = (month >= 1) & (month <= 12) & (year >= 1)
+    known = (month >= 1) & (month <= 12) & (year >= FIRST_YEAR) & (year <= LAST_YEAR)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     longest = _MONTH_DAYS[np.where(known, month, 0)] + (leap & (month == 2))
     # Days from civil: the year begins in March, so that the leap day is its last.

@@ -102,12 +102,13 @@ class FileReceipt:
 
 def files_in(paths: Iterable[Path]) -> list[Path]:
     """The files to take in, folders opened, in sorted order; manifests belong to their files, and names in a folder
-    that begin with a point or an underscore are passed over. Evidence is a set, so the order matters to nobody but the
+    that begin with a point or an underscore are passed over. What is no file (a broken link, a loop) is listed too, and
+    refused as unreadable when its turn comes. Evidence is a set, so the order matters to nobody but the
     reader of the output."""
     out: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = (p for p in path.rglob("*") if p.is_file() and p.name[0] not in "._")
+            found = (p for p in path.rglob("*") if not p.is_dir() and p.name[0] not in "._")
             out += sorted(p for p in found if not p.name.endswith(MANIFEST))
         else:
             out.append(path)

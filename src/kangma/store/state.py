@@ -61,7 +61,8 @@ def create(path: Path, *, policy: Sequence[bytes] = (), now: Moment | None = Non
     """
     texts = [read_policy(p) for p in policy]
     require_empty(path)
-    path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.chmod(0o700)  # health events by key are nobody else's to read, whatever the umask says
     keys.make_key_folder(path / "keys")
     keys.make_key(path / "keys" / "person.key")
     keys.make_key(path / "keys" / "vault.key")

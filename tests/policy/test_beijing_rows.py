@@ -136,7 +136,7 @@ def test_the_notice_of_a_positive_tube_ends_after_48_hours() -> None:
     turns(
         someone,
         ("2022-04-25 13:00", "popup:3"),
-        ("2022-04-27 13:00", "remind"),
+        ("2022-04-27 13:00", "remind:3"),
         ("2022-05-04 13:00", "green"),
     )
 
@@ -607,7 +607,7 @@ def test_who_enters_is_reminded_for_72_hours_then_has_the_notice_until_its_cap()
         resident(A, ENTERED),
         ("2022-04-23 10:00", "remind:4"),
         ("2022-04-26 10:00", "popup:4"),
-        ("2022-05-01 00:00", "remind"),
+        ("2022-05-01 00:00", "remind:4"),
         ("2022-05-08 00:00", "green"),
     )
 
@@ -693,7 +693,7 @@ def test_a_medicine_or_a_symptom_asks_for_one_test_within_72_hours(kind: str, ru
         someone,
         ("2022-04-23 10:00", "remind:4"),
         ("2022-04-26 10:00", "popup:4"),
-        ("2022-05-01 00:00", "remind"),
+        ("2022-05-01 00:00", "remind:4"),
         ("2022-05-08 00:00", "green"),
     )
 
@@ -714,7 +714,7 @@ def test_who_missed_all_three_rounds_has_the_notice_from_the_end_of_the_third() 
     turns(
         resident(A, MISSED),
         ("2022-04-29 22:00", "popup:4"),
-        ("2022-05-07 00:00", "remind"),
+        ("2022-05-07 00:00", "remind:4"),
         ("2022-05-14 00:00", "green"),
     )
 
@@ -745,7 +745,7 @@ def test_an_overdue_test_of_the_trade_is_a_notice_until_its_cap() -> None:
     turns(
         resident(A, _work()),
         ("2022-04-29 09:00", "popup:4"),
-        ("2022-05-07 00:00", "remind"),
+        ("2022-05-07 00:00", "remind:4"),
         ("2022-05-14 00:00", "green"),
     )
 

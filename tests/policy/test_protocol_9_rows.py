@@ -77,7 +77,7 @@ def test_everybody_of_a_positive_tube_rechecks_alone() -> None:
     turns(
         waiting,
         ("2022-07-05 13:00", "popup:time-space"),
-        ("2022-07-07 13:00", "remind"),
+        ("2022-07-07 13:00", "remind:time-space"),
         ("2022-07-14 13:00", "green"),
     )
 
@@ -427,7 +427,7 @@ def test_who_comes_from_the_low_risk_rest_of_a_county_tests_twice_in_three_days(
         resident(B, home, _county(risk_from="2022-07-01 00:00")),
         ("2022-07-05 21:00", "remind:overdue"),
         ("2022-07-09 00:00", "popup:overdue"),
-        ("2022-07-13 00:00", "remind"),
+        ("2022-07-13 00:00", "remind:overdue"),
         ("2022-07-20 00:00", "green"),
     )
 
@@ -493,7 +493,7 @@ def test_a_match_in_time_and_space_is_a_notice_until_its_cap(name: str, rule: st
     turns(
         someone,
         ("2022-07-04 09:00", "popup:time-space"),
-        ("2022-07-10 00:00", "remind"),
+        ("2022-07-10 00:00", "remind:time-space"),
         ("2022-07-17 00:00", "green"),
     )
 
@@ -547,7 +547,7 @@ def test_a_due_test_is_reminded_for_72_hours_then_has_the_notice_until_its_cap(
         someone,
         ("2022-07-03 10:00", "remind:overdue"),
         ("2022-07-06 10:00", "popup:overdue"),
-        ("2022-07-11 00:00", "remind"),
+        ("2022-07-11 00:00", "remind:overdue"),
         ("2022-07-18 00:00", "green"),
     )
 
@@ -556,7 +556,7 @@ def test_an_overdue_test_of_the_trade_is_a_notice_until_its_cap() -> None:
     turns(
         resident(B, WORK),
         ("2022-07-06 10:00", "popup:overdue"),
-        ("2022-07-14 00:00", "remind"),
+        ("2022-07-14 00:00", "remind:overdue"),
         ("2022-07-21 00:00", "green"),
     )
 

@@ -75,7 +75,7 @@ WORKED: dict[str, tuple[Resident, list[tuple[str, str]]]] = {
     ),
     "entered Beijing on 20 April at 10:00, tested ten hours later": (
         resident(A, ENTERED, negative("2022-04-20 20:00", "2022-04-21 04:00")),
-        [("2022-04-20 10:00", "remind:4"), ("2022-04-23 10:00", "popup:4"), ("2022-04-28 00:00", "remind")],
+        [("2022-04-20 10:00", "remind:4"), ("2022-04-23 10:00", "popup:4"), ("2022-04-28 00:00", "remind:4")],
     ),
     "entered Beijing on 20 April at 10:00, tested on 21 April at 10:01": (
         resident(A, ENTERED, negative("2022-04-21 10:01", "2022-04-21 22:00")),
@@ -86,7 +86,7 @@ WORKED: dict[str, tuple[Resident, list[tuple[str, str]]]] = {
         [
             ("2022-04-20 10:00", "remind:4"),
             ("2022-04-23 10:00", "popup:4"),
-            ("2022-04-28 00:00", "remind"),
+            ("2022-04-28 00:00", "remind:4"),
             ("2022-05-05 00:00", "green"),
         ],
     ),
@@ -143,7 +143,7 @@ WORKED: dict[str, tuple[Resident, list[tuple[str, str]]]] = {
             ("2022-04-22 12:00", "popup:3 remind:4"),
             ("2022-04-23 10:00", "popup:3 popup:4"),
             ("2022-04-23 15:00", "popup:4"),
-            ("2022-04-28 00:00", "remind"),
+            ("2022-04-28 00:00", "remind:4"),
         ],
     ),
     "a hold that was open on 4 May is shortened": (

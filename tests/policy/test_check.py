@@ -360,3 +360,8 @@ def test_tracing_says_how_long_the_air_of_a_place_stays_infectious_and_nothing_i
     assert (policy.tracing.look_back_days, policy.tracing.linger_minutes) == (4, 120)
     _, problems = check(text.replace("min_overlap_minutes = 10", "min_overlap_minutes = 0"))
     assert [p.name for p in problems] == ["min_overlap_minutes"]
+
+
+def test_a_file_that_is_no_toml_is_told_where_it_breaks_and_not_what_is_missing_behind() -> None:
+    _, problems = check('format = 1\nid = "x\n')
+    assert [(p.line, p.name) for p in problems] == [(2, "TOML")]

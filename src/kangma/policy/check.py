@@ -165,7 +165,10 @@ def check_marked(marked: Marked, base: Policy | None) -> tuple[Policy | None, tu
     checker = _Checker(*_merged(marked, base), base)
     checker.problems += found
     policy = checker.policy()
-    problems = sorted(set(checker.problems), key=lambda p: (p.line, p.column, p.name, p.message))
+    told = set(checker.problems)
+    if found:  # what is missing from a file that cannot be read whole may stand in the part that was not read
+        told = {p for p in told if (p.line, p.column) != (1, 1) or not p.message.endswith("is missing")}
+    problems = sorted(told, key=lambda p: (p.line, p.column, p.name, p.message))
     return (None if problems else policy), tuple(problems)
 
 

@@ -81,7 +81,7 @@ def simulate(
 ) -> None:
     """Show who would turn if FILE were in force instead: by rule, colour and district. Nothing is written."""
     from kangma.publish.answers import simulate_draft  # noqa: PLC0415  the engines are not needed to check a file
-    from kangma.store.state import open_state  # noqa: PLC0415
+    from kangma.store.state import open_state  # noqa: PLC0415  nor is the store
 
     with open_state(directory) as state:
         draft = _read(file, base)[-1]

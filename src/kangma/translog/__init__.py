@@ -1,0 +1,1 @@
+"""The transparency log: a Merkle tree of entries as static tiles, signed checkpoints, proofs, witnesses."""

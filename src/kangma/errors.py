@@ -57,6 +57,9 @@ class Code(StrEnum):
         "not_a_result"  # nothing in it that this platform takes: another pathogen, an antibody, a comment
     )
     NO_PERSON = "no_person"
+    # what is signed
+    BAD_SIGNATURE = "bad_signature"
+    WRONG_BASE = "wrong_base"  # a delta to another list than the one at hand
     # the policy language
     BAD_POLICY = "bad_policy"
 

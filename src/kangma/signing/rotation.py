@@ -174,13 +174,16 @@ def _next(
 
 def _version(current: TrustList, now: Moment, authorities: tuple[Authority, ...]) -> TrustList:
     """The version after `current`, issued now, with these authorities and without keys that are over."""
-    kept = tuple(
-        replace(a, keys=tuple(k for k in a.keys if k.revoked_at is not None or now < k.needed_until))
-        for a in authorities
-    )
+    kept = tuple(replace(a, keys=_without_what_is_over(a.keys, now)) for a in authorities)
     return TrustList(
         current.version + 1, now, now + LIFE_OF_A_LIST, current.environment, kept, current.digest
     )
+
+
+def _without_what_is_over(keys: tuple[TrustedKey, ...], now: Moment) -> tuple[TrustedKey, ...]:
+    """Revoked keys stay for good, and the last key of a use stays for the next one to follow."""
+    last = {k.use: k.id for k in sorted(keys, key=lambda k: (k.not_before, k.id))}
+    return tuple(k for k in keys if k.revoked_at is not None or now < k.needed_until or last[k.use] == k.id)
 
 
 def _checked(current: TrustList, made: TrustList) -> TrustList:

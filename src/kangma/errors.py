@@ -60,6 +60,11 @@ class Code(StrEnum):
     # what is signed
     BAD_SIGNATURE = "bad_signature"
     WRONG_BASE = "wrong_base"  # a delta to another list than the one at hand
+    # trust
+    BAD_TRUST_LIST = "bad_trust_list"  # well-formed, and breaks a rule that every list keeps
+    UNTRUSTED = "untrusted"  # too few root keys signed it, or those of another environment
+    ROLLED_BACK = "rolled_back"  # older than what was seen already
+    NOT_NEXT = "not_next"  # does not follow on the list before it
     # the policy language
     BAD_POLICY = "bad_policy"
     # what is signed, and the transparency log

@@ -57,21 +57,17 @@ class Code(StrEnum):
         "not_a_result"  # nothing in it that this platform takes: another pathogen, an antibody, a comment
     )
     NO_PERSON = "no_person"
-    # what is signed
-    BAD_SIGNATURE = "bad_signature"
-    WRONG_BASE = "wrong_base"  # a delta to another list than the one at hand
-    # trust
-    BAD_TRUST_LIST = "bad_trust_list"  # well-formed, and breaks a rule that every list keeps
-    UNTRUSTED = "untrusted"  # too few root keys signed it, or those of another environment
-    ROLLED_BACK = "rolled_back"  # older than what was seen already
-    NOT_NEXT = "not_next"  # does not follow on the list before it
     # the policy language
     BAD_POLICY = "bad_policy"
-    # what is signed, and the transparency log
+    # what is signed
     UNKNOWN_KEY = "unknown_key"
     BAD_SIGNATURE = "bad_signature"
-    BAD_PROOF = "bad_proof"
-    ROLLED_BACK = "rolled_back"
+    ROLLED_BACK = "rolled_back"  # older than what was seen already
+    BAD_TRUST_LIST = "bad_trust_list"  # well-formed, and breaks a rule that every list keeps
+    UNTRUSTED = "untrusted"  # too few root keys signed it, or a key that may not
+    NOT_NEXT = "not_next"  # a trust list that does not follow on the one before it
+    WRONG_BASE = "wrong_base"  # a delta to another list than the one at hand
+    BAD_PROOF = "bad_proof"  # of the transparency log
     FEW_WITNESSES = "few_witnesses"
 
 

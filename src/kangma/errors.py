@@ -62,6 +62,9 @@ class Code(StrEnum):
     UNTRUSTED = "untrusted"  # too few root keys signed it, or those of another environment
     ROLLED_BACK = "rolled_back"  # older than what was seen already
     NOT_NEXT = "not_next"  # does not follow on the list before it
+    # what is signed
+    BAD_SIGNATURE = "bad_signature"
+    WRONG_BASE = "wrong_base"  # a delta to another list than the one at hand
     # the policy language
     BAD_POLICY = "bad_policy"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, NoReturn
 
 import cbor2
 
@@ -76,7 +76,17 @@ class Opened:
 
 
 def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
-    return dumps(["Signature1", protected, b"", payload])
+    """The Sig_structure of RFC 9052, 4.4, as `dumps` would write it: the one message that is made for each code."""
+    return b"\x84\x6aSignature1%b\x40%b" % (_bstr(protected), _bstr(payload))
+
+
+def _bstr(content: bytes) -> bytes:
+    n = len(content)
+    if n < 24:
+        return bytes((0x40 | n,)) + content
+    if n < 256:
+        return bytes((0x58, n)) + content
+    return dumps(content)
 
 
 def sign1(payload: bytes, signer: Signer, *, headers: Mapping[int, Any] | None = None) -> bytes:
@@ -88,24 +98,66 @@ def sign1(payload: bytes, signer: Signer, *, headers: Mapping[int, Any] | None =
 
 def open1(content: bytes, *, most: int) -> Opened:
     """A tagged COSE_Sign1 taken apart. Refused as by `loads`, and `bad_message` for any other shape."""
-    item = loads(content, most=most)
+    opened, end = first1(content, most=most)
+    if end != len(content):
+        _not_sign1()
+    return opened
+
+
+def first1(content: bytes, *, most: int) -> tuple[Opened, int]:
+    """The COSE_Sign1 at the head of a CBOR sequence (RFC 8742), and how many bytes it has. Refused as by `open1`.
+
+    Reads the one shape there is, four items in their shortest form, and asks the CBOR decoder for unusual headers
+    only: a tenth of the time of decoding, encoding and comparing.
+    """
+    if len(content) > most:
+        raise Refused(Code.TOO_MANY_BYTES)
     try:
-        if not isinstance(item, cbor2.CBORTag) or item.tag != SIGN1:
+        if content[:2] != b"\xd2\x84":  # tag 18, array of 4
             raise ValueError
-        protected, unprotected, payload, signature = item.value
-        headers = loads(protected, most=256)
-        if not (
-            len(unprotected) == 0
-            and isinstance(payload, bytes)
-            and isinstance(signature, bytes)
-            and len(signature) == 64
-            and isinstance(headers, Mapping)
-            and isinstance(headers[KID], bytes)
-        ):
+        protected, at = _bytes_at(content, 2)
+        if content[at] != 0xA0:  # nothing unprotected
             raise ValueError
-    except (ValueError, TypeError, KeyError):
-        raise Refused(Code.BAD_MESSAGE, hint="not a COSE_Sign1 with a protected key id") from None
-    return Opened(headers[KID], headers, payload, protected, signature)
+        payload, at = _bytes_at(content, at + 1)
+        signature, at = _bytes_at(content, at)
+        if len(protected) == 13 and protected[:5] == b"\xa2\x01\x26\x04\x48":  # {1: -7, 4: 8 bytes}
+            key_id = protected[5:]
+            headers: Mapping[int, Any] = {ALG: -7, KID: key_id}
+        else:
+            headers = loads(protected, most=256)
+            key_id = headers[KID]
+            if not isinstance(headers, Mapping):
+                raise ValueError
+        if not (isinstance(key_id, bytes) and len(signature) == 64):
+            raise ValueError
+    except (ValueError, TypeError, KeyError, IndexError):
+        _not_sign1()
+    return Opened(key_id, headers, payload, protected, signature), at
+
+
+def _bytes_at(content: bytes, at: int) -> tuple[bytes, int]:
+    """The byte string that begins at `at`, and where it ends. ValueError unless its length has its shortest form and
+    it is all there, IndexError where nothing is."""
+    head = content[at]
+    if 0x40 <= head < 0x58:
+        n, at, least = head - 0x40, at + 1, 0
+    elif 0x58 <= head <= 0x5A:
+        wide = 1 << head - 0x58
+        n, at, least = (
+            int.from_bytes(content[at + 1 : at + 1 + wide], "big"),
+            at + 1 + wide,
+            (24, 256, 65536)[head - 0x58],
+        )
+    else:
+        raise ValueError
+    found = content[at : at + n]
+    if n < least or len(found) != n:
+        raise ValueError
+    return found, at + n
+
+
+def _not_sign1() -> NoReturn:
+    raise Refused(Code.BAD_MESSAGE, hint="not a COSE_Sign1 with a protected key id")
 
 
 @dataclass(frozen=True, slots=True)

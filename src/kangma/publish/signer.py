@@ -1,0 +1,325 @@
+"""The signer: the one who holds the keys, and the book that says what may be signed.
+
+It signs three things and nothing else: the checkpoint of a log that it has continued itself, lists that it has derived
+itself from the turns in that log, and credentials whose place in a list it has chosen itself. A colour that was written
+into a database has no turn in the log, so nothing that shows it is ever signed.
+
+`LocalSigner` does it in this process; `kangma.publish.socket` puts one behind a socket, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kangma.credential import issue
+from kangma.credential.claims import Kind
+from kangma.errors import Code, Corrupt, Refused, Unavailable, Where
+from kangma.publish import lists
+from kangma.publish.book import EXTRA_LIST, PAPER_DAYS, Book, Family
+from kangma.publish.issue import Issued, Prepared, Proposal, prepare, sign
+from kangma.publish.journal import Journal, Record
+from kangma.signing.keys import PublicKey
+from kangma.store.durable import unavailable_when_the_disk_is, write_file
+from kangma.store.keys import read_key
+from kangma.store.releases import Head
+from kangma.store.signing import Signing, open_signing
+from kangma.terms import DAY, Day, Moment, zone
+from kangma.translog.entries import openings
+
+SALT = 32
+#: The kill switch: while this file is there, no credential is signed. Lists and checkpoints go on: what is out must
+#: stay verifiable.
+STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One credential to be signed. `holder`: the phone's public key, compressed (33 bytes); None for paper.
+
+    A phone's is for local day `day`, today or one of the two after it; paper's begins with `day`, today. With `again` a phone's
+    takes a place of its own instead of the person's daily one: a second phone, or one in place of a lost one.
+    """
+
+    person: int
+    kind: Kind
+    mask: str
+    day: Day
+    holder: bytes | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """Where the signer stands: the last release in its book, the log's head, its journal, its trust list."""
+
+    number: int
+    head: Head
+    journal: int
+    trust: tuple[int, str]
+
+
+class ReleaseSigner(Protocol):
+    """What publication needs of a signer. Every call may raise Unavailable; what `publish` did is durable on return,
+    and the same call again gives the same files."""
+
+    def describe(self) -> Described: ...
+
+    def propose(self, proposal: Proposal) -> Head:
+        """The log's head with this release in it. Nothing is signed and nothing is kept. Unavailable over the rate
+        ceiling, Corrupt when the proposal contradicts the book."""
+        ...
+
+    def publish(self, proposal: Proposal, head: Head) -> dict[str, bytes]:
+        """The release's public files, signed, in the order of writing; `head` must be what `propose` said."""
+        ...
+
+    def credentials(self, orders: Sequence[Order], *, now: Moment) -> list[bytes]: ...
+
+    def withdraw(self, person: int, *, now: Moment) -> int: ...
+
+
+class LocalSigner:
+    """A signer over the folder `signer/` of a state directory. One at a time: the folder is locked while it lives."""
+
+    def __init__(self, state: Path) -> None:
+        """Unavailable while another signer has the folder, Refused when the directory has no keys."""
+        self.folder = state / "signer"
+        if not (self.folder / "index.key").exists():
+            raise Refused(Code.UNREADABLE, Where(file=state.name), "no keys here: kangma keys DIR ceremony")
+        self._lock = _locked(self.folder / "lock")
+        self._state = state
+        self._index = read_key(self.folder / "index.key")
+        self.book = self._read("book")
+        self.journal = Journal(self.folder / "journal")
+        self._raws: dict[str, bytes] = {}
+        self._ready: tuple[Proposal, Prepared] | None = None
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        os.close(self._lock)
+
+    def __enter__(self) -> LocalSigner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def signing(self) -> Signing:
+        """Keys and trust list as they are on the disk now: a rotation needs no restart."""
+        return open_signing(self._state)
+
+    def describe(self) -> Described:
+        current = self.signing().trust
+        book = self.book
+        return Described(
+            book.number,
+            Head(book.log.size, book.log.root),
+            self.journal.count,
+            (current.version, current.digest.hex()),
+        )
+
+    # releases --------------------------------------------------------------------------------------------------------
+
+    def propose(self, proposal: Proposal) -> Head:
+        prepared = self._prepare(self.book, proposal)
+        self._ready = (proposal, prepared)
+        return prepared.head
+
+    def publish(self, proposal: Proposal, head: Head) -> dict[str, bytes]:
+        if proposal.number == self.book.number:  # made before, and perhaps not written: the same again
+            prepared = self._prepare(self._read("book.before"), proposal)
+        elif self._ready is not None and self._ready[0] is proposal:
+            prepared = self._ready[1]
+        else:
+            prepared = self._prepare(self.book, proposal)
+        if prepared.head != head:
+            raise Corrupt("what is to be signed is not what was recorded")
+        if proposal.number != self.book.number:
+            self._keep(prepared)
+        at = self.signing().at(proposal.now)
+        return sign(
+            prepared,
+            status=at.status,
+            log=at.log,
+            base=at.authority.base,
+            origin=at.authority.origin,
+            several=self._pool.map,
+        )
+
+    def _prepare(self, book: Book, proposal: Proposal) -> Prepared:
+        persons = proposal.turns["person"].to_numpy()
+        return prepare(
+            book,
+            proposal,
+            raws=self._raws_of(book),
+            openings=openings(self._salts(persons), proposal.number),
+            issued=self._issued(book, proposal),
+            index_key=self._index,
+            ceilings=self.signing().at(proposal.now).ceilings,
+        )
+
+    def _keep(self, prepared: Prepared) -> None:
+        """The book of the new release is durable, and the one before it beside it."""
+        with unavailable_when_the_disk_is():
+            write_file(self.folder / "book.before", self.book.to_bytes(), mode=0o600)
+            write_file(self.folder / "book", prepared.book.to_bytes(), mode=0o600)
+        self.book, self._raws, self._ready = prepared.book, dict(prepared.raws), None
+
+    def _raws_of(self, book: Book) -> Mapping[str, bytes]:
+        """The bytes of every list of a book: kept, or derived anew and held against the digests that the log has."""
+        if book is self.book and self._raws.keys() >= book.listed.keys():
+            return self._raws
+        issued, raws = self.journal.up_to(book.issued), {}
+        for family in book.families:
+            holders = issued.holders(family.name) if family.extra else None
+            gone = book.withdrawn.get(family.name, ())
+            raws |= lists.whole(family, book.shown, holders, gone, key=self._index)
+        for path, said in book.listed.items():
+            if path in raws and lists.digest(raws[path]).hex() != said.digest:
+                raise Corrupt(f"list {path} is not what the log says it is")
+        if book is self.book:
+            self._raws = raws
+        return raws
+
+    def _issued(self, book: Book, proposal: Proposal) -> Issued:
+        if proposal.journal < book.issued or proposal.journal > self.journal.count:
+            raise Corrupt("the journal of credentials was rolled back")
+        known, fresh = (
+            self.journal.up_to(proposal.journal),
+            self.journal.between(book.issued, proposal.journal),
+        )
+        today = zone(proposal.zone).day(proposal.now)
+        found = [f for f in known.families() if f.day >= today - PAPER_DAYS]
+        return Issued(
+            tuple(found),
+            {f.name: known.holders(f.name) for f in found},
+            {f.name: len(fresh.holders(f.name)) for f in found},
+            fresh.digests(),
+            fresh.withdrawn(),
+        )
+
+    def _salts(self, persons: NDArray[np.uint32]) -> NDArray[np.uint8]:
+        """(n, 32) the salt of each person; who has none yet gets one, durable on return."""
+        fd = os.open(self.folder / "salts", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with unavailable_when_the_disk_is(), contextlib.closing(os.fdopen(fd, "r+b")) as file:
+            need = (int(persons[-1]) + 1) * SALT if len(persons) else 0
+            if os.fstat(fd).st_size < need:
+                os.ftruncate(fd, need)
+            if not need:
+                return np.zeros((0, SALT), np.uint8)
+            mapped = np.memmap(file, np.uint8, "r+", shape=(need // SALT, SALT))
+            found = np.asarray(mapped[persons])
+            missing = ~found.any(axis=1)
+            if missing.any():
+                found[missing] = np.frombuffer(os.urandom(SALT * int(missing.sum())), np.uint8).reshape(
+                    -1, SALT
+                )
+                mapped[persons[missing]] = found[missing]
+                mapped.flush()
+                os.fsync(fd)
+            return found
+
+    def shred(self, persons: Sequence[int]) -> None:
+        """The salts of these persons are gone: what the log says of them stays, and means nothing any more."""
+        with (self.folder / "salts").open("r+b") as file:
+            for person in persons:
+                # Not zeros: a person who comes back gets no second salt for turns that are in the log already.
+                os.pwrite(file.fileno(), os.urandom(SALT), person * SALT)
+            os.fsync(file.fileno())
+
+    # credentials -----------------------------------------------------------------------------------------------------
+
+    def credentials(self, orders: Sequence[Order], *, now: Moment) -> list[bytes]:
+        """The signed credentials, in order; all are in the journal, durable, when this returns.
+
+        Refused for a person of whom no release speaks yet, a day that is not today or one of the next two, and a kind
+        that the key does not cover. Unavailable while the kill switch is on, or above the key's ceiling a minute.
+        """
+        if (self.folder / STOPPED).exists():
+            raise Unavailable("issuing is stopped")
+        at = self.signing().at(now)
+        here = zone(at.authority.zone)
+        today = here.day(now)
+        if self.journal.issued_since(now - 60) + len(orders) > at.credential_ceiling:
+            raise Unavailable("more credentials a minute than the key may sign")
+        records, made = [], []
+        for order in orders:
+            family, place = self._place(order, today, records)
+            where = issue.Place(family.name, *lists.split(family, place))
+            if order.kind is Kind.PAPER:
+                claims = issue.on_paper(at.authority, here, order.day, where, order.mask)
+            else:
+                holder = PublicKey.from_point(order.holder or b"")
+                claims = issue.of_a_day(
+                    at.authority, here, order.day, where, order.mask, holder, kind=order.kind
+                )
+            signed = issue.sign(claims, at.credential)
+            digest = hashlib.sha256(signed).digest()
+            records.append(Record.issued(order.kind, family, order.person, place, now, claims.expires, digest))
+            made.append(signed)
+        self.journal.append(records)
+        return made
+
+    def _place(self, order: Order, today: Day, pending: Sequence[Record]) -> tuple[Family, int]:
+        if order.person >= len(self.book.shown):
+            raise Refused(Code.NO_PERSON, hint="no release speaks of this person yet")
+        if not today <= order.day < today + 3:
+            raise Refused(Code.BAD_DATE, hint="credentials are for today and the next two days")
+        if order.kind is Kind.PHONE and not order.again:
+            for family in self.book.families:
+                inside = family.first <= order.person < family.first + family.capacity
+                if family.day == order.day and not family.extra and inside:
+                    places = lists.permutation(self._index, family)
+                    return family, places.place(order.person - family.first)
+            raise Unavailable("the lists of that day come with the next release")
+        known = self.journal.up_to(self.journal.count)
+        taken = sum(r.extra and r.day == order.day for r in pending) + known.extras_of(order.day)
+        series, sequence = divmod(taken, EXTRA_LIST)
+        name = f"x{order.day}.{series}" if series else f"x{order.day}"
+        family = Family(name, order.day, 0, EXTRA_LIST, extra=True)
+        return family, lists.permutation(self._index, family).place(sequence)
+
+    def withdraw(self, person: int, *, now: Moment) -> int:
+        """Every credential of a person that is out is withdrawn with the next release; how many places that are.
+        New ones are issued with `again`, or as paper."""
+        if person >= len(self.book.shown):
+            raise Refused(Code.NO_PERSON, hint="no release speaks of this person yet")
+        places = []
+        for family in self.book.families:
+            if family.extra or not family.first <= person < family.first + family.capacity:
+                continue
+            places.append((family, lists.permutation(self._index, family).place(person - family.first)))
+        known = self.journal.up_to(self.journal.count)
+        places += [(f, place) for f, place in known.places_of(person, alive_at=now)]
+        self.journal.append([Record.withdrawal(f, person, place, now) for f, place in places])
+        return len(places)
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _read(self, name: str) -> Book:
+        try:
+            return Book.from_bytes((self.folder / name).read_bytes())
+        except FileNotFoundError:
+            return Book()
+
+
+def _locked(path: Path) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise Unavailable("another signer is at work on this state directory") from None
+    return fd

@@ -84,7 +84,8 @@ def open1(content: bytes, *, most: int) -> Opened:
         protected, unprotected, payload, signature = item.value
         headers = loads(protected, most=256)
         if not (
-            len(unprotected) == 0
+            isinstance(unprotected, Mapping)
+            and len(unprotected) == 0
             and isinstance(payload, bytes)
             and isinstance(signature, bytes)
             and len(signature) == 64

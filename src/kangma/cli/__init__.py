@@ -23,6 +23,7 @@ VERBS = {
     "ingest": "Take files in.",
     "cycle": "One turn: absorb what was accepted, trace, judge, and publish whose code changed.",
     "code": "One person's code: every hold with its reason, the ways out and the expected end.",
+    "verify": "What a door sees of one code: checked against the public folder alone.",
     "trace": "Who met a case, how long, when and where, by all absorbed evidence.",
     "policy": "Check a policy, or see whom a draft would turn.",
     "keys": "Keys and trust: ceremony, rotation, emergency, kill switch, sunset.",

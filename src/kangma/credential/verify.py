@@ -268,3 +268,12 @@ def _proof(credential: bytes, proof: bytes, claims: Claims, now: Moment) -> Reas
     if not holder.proves(credential, step, signature, claims.holder):
         return Reason.BAD_PROOF
     return None
+
+
+def points_at(scanned: str) -> str | None:
+    """The status list that a code names, which nobody has verified: to choose among files at hand. Fetching it would
+    tell its server of the scan."""
+    try:
+        return claims_.decode(cose.first1(text.unpack(scanned), most=text.MOST_INFLATED)[0].payload).uri
+    except Refused:
+        return None

@@ -49,9 +49,9 @@ def fsck(read: Read, checkpoint: Checkpoint, listed: Iterable[str] = ()) -> Faul
                 level, index, width = found
                 if level == BUNDLES or width != tiles.width(level, index, size):
                     continue  # read already; or not yet as it is at the end
-                fault = _compare(name, content, tiles.fetch(read, level, index, size))
-                if fault:
-                    return fault
+                there = tiles.fetch(read, level, index, size)
+                if there != content:
+                    return _differs(read, checkpoint, name, content, there)
         except Refused as problem:
             return Fault(str(problem.where), problem.hint or str(problem.code))
     if log.root != checkpoint.root:
@@ -59,12 +59,24 @@ def fsck(read: Read, checkpoint: Checkpoint, listed: Iterable[str] = ()) -> Faul
     return next((fault for name in listed if (fault := _earlier(read, name, size))), None)
 
 
-def _compare(name: str, right: bytes, found: bytes) -> Fault | None:
-    if right == found:
-        return None
-    pairs = zip(tiles.cut(right), tiles.cut(found), strict=True)
+def _differs(read: Read, checkpoint: Checkpoint, name: str, right: bytes, there: bytes) -> Fault:
+    """Which file is to blame when a tile is not made of what lies below it."""
+    pairs = zip(tiles.cut(right), tiles.cut(there), strict=True)
     place = next(at for at, (ours, theirs) in enumerate(pairs) if ours != theirs)
-    return Fault(name, f"hash {place} is not that of what lies below it")
+    parsed = tiles.parse_path(name)
+    assert parsed is not None
+    level, index, width = parsed
+    if level == 0:
+        # The tile is believed when the tile above, or for the last one the root, was made of it: then it is the entry.
+        if width == WIDTH:
+            above, at = divmod(index, WIDTH)
+            parent = tiles.cut(tiles.fetch(read, 1, above, checkpoint.size))[at]
+            believed = tree.fold(tiles.cut(there), tiles.HEIGHT) == [parent]
+        else:
+            believed = tiles.root(read, checkpoint.size) == checkpoint.root
+        if believed:
+            name = tiles.path(BUNDLES, index, width)
+    return Fault(name, f"place {place} is not what the log was made of")
 
 
 def _earlier(read: Read, name: str, size: int) -> Fault | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from kangma.signing.keys import Algorithm, PublicKey, Signer
 MAX_NOTE = 1 << 18  # bytes; 16 signatures of the largest kind that is foreseen fit in
 MAX_SIGNATURES = 100
 _DASH = "— "  # U+2014 and a space
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_NOT_IN_NAMES = re.compile(r"[\s+]")  # spaces of any script
 
 
 class Kind(IntEnum):
@@ -151,7 +154,7 @@ def with_lines(note: Opened, lines: Iterable[Line]) -> Opened:
 
 def is_name(text: str) -> bool:
     """Whether a key may be called so: not empty, without spaces of any script, controls and plus."""
-    return bool(text) and _is_text(text) and not any(c.isspace() or c == "+" for c in text)
+    return bool(text) and _is_text(text) and not _NOT_IN_NAMES.search(text)
 
 
 def unbase64(text: str) -> bytes:
@@ -168,9 +171,10 @@ def unbase64(text: str) -> bytes:
 def _is_text(text: str) -> bool:
     """Whether it can be part of a note: UTF-8 without control characters below a space, the newline excepted."""
     try:
-        return not any(byte < 0x20 and byte != 0x0A for byte in text.encode())
+        text.encode()
     except UnicodeEncodeError:
         return False
+    return not _CONTROL.search(text)
 
 
 def _line(text: str) -> Line:

@@ -52,8 +52,8 @@ def cosign(
         raise Refused(Code.ROLLED_BACK, hint=f"{size} entries were seen")
     if len(proof) > MAX_PROOF or not tree.verify_consistency(size, root, found.size, found.root, proof):
         raise Refused(Code.BAD_PROOF, hint=f"it does not extend the {size} entries that were seen")
-    signature = now.to_bytes(8, "big") + signer.sign(_statement(found.text, now))
-    line = note.Line(name, witness(name, signer.public).id, signature)
+    signature = signer.sign(_statement(found.text, now))
+    line = note.Line(name, witness(name, signer.public).id, now.to_bytes(8, "big") + signature)
     return Cosigned(str(line).encode(), found)
 
 

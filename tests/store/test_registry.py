@@ -92,18 +92,33 @@ def test_a_second_cycle_waits_until_the_first_lease_has_run_out(state: State) ->
 
 
 def test_a_cycle_that_lost_its_lease_records_no_release(state: State) -> None:
-    told = {"generation": 1, "policy_digest": "p", "counts": {"red": 1}, "verdict_digest": "v"}
+    first = releases.Release(1, 21, 1, "p", {"red": 1}, "v", releases.Head(7, bytes(32)), announced=False)
     old = releases.acquire(state.registry, "cycle", "one", now=0, seconds=10)
     new = releases.acquire(state.registry, "cycle", "two", now=20)
     with pytest.raises(Conflict):
-        releases.record_release(state.registry, old, number=1, now=21, **told)
+        releases.record_release(state.registry, old, first, upon=None)
     assert releases.last_release(state.registry) is None
-    made = releases.record_release(state.registry, new, number=1, now=22, **told)
-    assert releases.last_release(state.registry) == made
-    with pytest.raises(Conflict):
-        releases.record_release(state.registry, new, number=1, now=23, **told)
+    releases.record_release(state.registry, new, first, upon=None)
+    assert releases.last_release(state.registry) == first
+    with pytest.raises(Conflict):  # its number is taken
+        releases.record_release(state.registry, new, first, upon=first.head)
     releases.release(state.registry, new)
     assert releases.acquire(state.registry, "cycle", "three", now=23).term == new.term + 1
+
+
+def test_a_release_upon_another_log_is_not_recorded(state: State) -> None:
+    """Two that begin with the same release: the first one to record wins, the other reads again."""
+    lease = releases.acquire(state.registry, "cycle", "one", now=0)
+    one = releases.Release(1, 21, 1, "p", {}, "v", releases.Head(7, bytes(32)), announced=False)
+    releases.record_release(state.registry, lease, one, upon=None)
+    two = releases.Release(2, 22, 1, "p", {}, "v", releases.Head(9, bytes(32)), announced=False)
+    for elsewhere in (None, releases.Head(6, bytes(32)), releases.Head(7, b"1" * 32)):
+        with pytest.raises(Conflict):
+            releases.record_release(state.registry, lease, two, upon=elsewhere)
+    releases.record_release(state.registry, lease, two, upon=one.head)
+    assert [r.number for r in releases.releases(state.registry, unannounced=True)] == [1, 2]
+    releases.record_announced(state.registry, 2)
+    assert releases.releases(state.registry, unannounced=True) == []
 
 
 def test_a_published_version_of_a_policy_never_changes(state: State) -> None:

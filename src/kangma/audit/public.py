@@ -11,35 +11,59 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 from kangma.audit.report import Check, Report
-from kangma.errors import Code, Refused
+from kangma.errors import Code, Refused, Where
 from kangma.signing.keys import PublicKey
 from kangma.signing.trust import Root, TrustList, Use, decode_root, open_trust, successor
 from kangma.status import delta, token
 from kangma.status.lists import digest
+from kangma.store.public_reader import PublicFolder, folder, is_address
 from kangma.terms import Moment, zone
 from kangma.translog import entries, tiles
 from kangma.translog.checkpoint import Checkpoint, open_checkpoint
 from kangma.translog.fsck import fsck
 from kangma.translog.tree import EMPTY_ROOT
 
-
 #: A credential on paper lives so long, and its list with it (docs/formats/credential.md).
 PAPER_DAYS = 28
+MOST_FILE = 32 << 20  # bytes of one file
 
 
-class Folder(Protocol):
-    """The public folder, wherever it lies."""
+@dataclass(frozen=True)
+class Folder:
+    """The public folder, wherever it lies; `disk` where it is a folder of this machine."""
+
+    public: PublicFolder
+    disk: Path | None
+
+    @classmethod
+    def at(cls, where: str) -> Folder:
+        """The folder at a path or an http(s) address. Refused (unreadable) for a path that is no folder."""
+        if is_address(where):
+            return cls(folder(where), None)
+        if not Path(where).is_dir():
+            raise Refused(Code.UNREADABLE, Where(file=where), "not a folder")
+        return cls(folder(where), Path(where))
 
     def read(self, path: str) -> bytes:
-        """A file. FileNotFoundError when there is none."""
-        ...
+        """A file. FileNotFoundError when there is none, Refused (too_many_bytes) when it is none of ours."""
+        try:
+            content = self.public.read(path, MOST_FILE)
+        except ValueError:
+            raise Refused(Code.TOO_MANY_BYTES, Where(file=path)) from None
+        if content is None:
+            raise FileNotFoundError(path)
+        return content
 
-    def names(self, prefix: str) -> Iterable[str]:
+    def names(self, prefix: str) -> list[str]:
         """Paths of all files below; a folder behind an address cannot tell, and names none."""
-        ...
+        if self.disk is None:
+            return []
+        found = (self.disk / prefix).rglob("*")
+        return sorted(str(f.relative_to(self.disk)) for f in found if f.is_file() and f.name[0] != ".")
 
 
 @dataclass(frozen=True)
@@ -80,20 +104,20 @@ class Public:
     seen: Seen
 
 
-def audit_public(folder: Folder, report: Report, *, seen: Seen, root: str | None = None) -> Public:
+def audit_public(public: Folder, report: Report, *, seen: Seen, root: str | None = None) -> Public:
     """Everything that a stranger can check, told in `report`.
 
     root: the fingerprint (hex) that the stranger has from elsewhere; without one the first root seen is kept
     """
-    anchor = _root(folder, report, root or seen.root)
-    trust = None if anchor is None else _trust(folder, report, anchor, seen)
-    checkpoint = None if trust is None else _log(folder, report, trust, seen)
-    logged = Logged() if checkpoint is None else _entries(folder, report, checkpoint)
+    anchor = _root(public, report, root or seen.root)
+    trust = None if anchor is None else _trust(public, report, anchor, seen)
+    checkpoint = None if trust is None else _log(public, report, trust, seen)
+    logged = Logged() if checkpoint is None else _entries(public, report, checkpoint)
     lists: dict[str, Moment] = {}
     if trust is not None and checkpoint is not None:
-        _policies(folder, report, logged)
-        _keys(folder, report, checkpoint, trust)
-        lists = _lists(folder, report, trust, checkpoint, logged, seen)
+        _policies(public, report, logged)
+        _keys(public, report, checkpoint, trust)
+        lists = _lists(public, report, trust, checkpoint, logged, seen)
     now = Seen(
         anchor.fingerprint.hex() if anchor else seen.root,
         max(seen.trust, trust.version if trust else 0),
@@ -104,18 +128,18 @@ def audit_public(folder: Folder, report: Report, *, seen: Seen, root: str | None
     return Public(anchor, trust, checkpoint, logged, now)
 
 
-def _root(folder: Folder, report: Report, pinned: str) -> Root | None:
+def _root(public: Folder, report: Report, pinned: str) -> Root | None:
     with report.looking(Check.TRUST, "root"):
-        anchor = decode_root(folder.read("root"))
+        anchor = decode_root(public.read("root"))
         if report.must(not pinned or anchor.fingerprint.hex() == pinned, Check.TRUST, "another root", "root"):
             return anchor
     return None
 
 
-def _trust(folder: Folder, report: Report, root: Root, seen: Seen) -> TrustList | None:
+def _trust(public: Folder, report: Report, root: Root, seen: Seen) -> TrustList | None:
     """The current list, and every version from the first one on."""
     with report.looking(Check.TRUST, "trust"):
-        content = folder.read("trust")
+        content = public.read("trust")
         current = open_trust(content).verify(root)
         report.must(current.version >= seen.trust, Check.TRUST, "an older version than was seen", "trust")
         before: TrustList | None = None
@@ -123,7 +147,7 @@ def _trust(folder: Folder, report: Report, root: Root, seen: Seen) -> TrustList 
         for version in range(1, current.version + 1):
             path = f"trust.d/{version}"
             with report.looking(Check.TRUST, path):
-                past = folder.read(path)
+                past = public.read(path)
                 found = open_trust(past).verify(root)
                 report.must(found.version == version, Check.TRUST, "another version", path)
                 if before is not None:
@@ -136,25 +160,27 @@ def _trust(folder: Folder, report: Report, root: Root, seen: Seen) -> TrustList 
     return None
 
 
-def _log(folder: Folder, report: Report, trust: TrustList, seen: Seen) -> Checkpoint | None:
+def _log(public: Folder, report: Report, trust: TrustList, seen: Seen) -> Checkpoint | None:
     with report.looking(Check.LOG, "checkpoint"):
         publisher = trust.publisher
         keys = [k.public for k in publisher.keys if k.use is Use.LOG and k.revoked_at is None]
-        checkpoint = open_checkpoint(folder.read("checkpoint"), publisher.origin, *keys)
+        checkpoint = open_checkpoint(public.read("checkpoint"), publisher.origin, *keys)
         report.looked(Check.LOG, checkpoint.size)
-        fault = fsck(folder.read, checkpoint, folder.names("tile/"))
+        fault = fsck(public.read, checkpoint, public.names("tile/"))
         if fault is not None:
             report.differs(Check.LOG, fault.what, fault.path)
             return None
         if seen.size > checkpoint.size:
             report.differs(Check.LOG, f"shorter than the {seen.size} entries seen before", "checkpoint")
-        elif tiles.root(folder.read, seen.size).hex() != seen.head:
-            report.differs(Check.LOG, f"its first {seen.size} entries are not those seen before", "checkpoint")
+        elif tiles.root(public.read, seen.size).hex() != seen.head:
+            report.differs(
+                Check.LOG, f"its first {seen.size} entries are not those seen before", "checkpoint"
+            )
         return checkpoint
     return None
 
 
-def _entries(folder: Folder, report: Report, checkpoint: Checkpoint) -> Logged:
+def _entries(public: Folder, report: Report, checkpoint: Checkpoint) -> Logged:
     """The entries read in order, and that they make sense one after the other."""
     releases: list[Mapping[str, Any]] = []
     turns: list[tuple[bytes, ...]] = []
@@ -164,7 +190,7 @@ def _entries(folder: Folder, report: Report, checkpoint: Checkpoint) -> Logged:
     deletions: list[Mapping[str, Any]] = []
     policies: dict[str, list[Mapping[str, Any]]] = {}
     waiting: list[bytes] = []
-    for at, entry in enumerate(_all(folder, checkpoint.size)):
+    for at, entry in enumerate(_all(public, checkpoint.size)):
         where = f"entry {at}"
         report.looked(Check.ENTRIES)
         with report.looking(Check.ENTRIES, where):
@@ -191,12 +217,10 @@ def _entries(folder: Folder, report: Report, checkpoint: Checkpoint) -> Logged:
     if waiting:
         report.differs(Check.ENTRIES, f"{len(waiting)} turns of no release", f"entry {checkpoint.size}")
     texts = {}
-    for said, parts in policies.items():
-        with report.looking(Check.POLICIES, f"policy {said[:16]}"):
-            texts[said] = entries.policy_text(parts)
-    return Logged(
-        tuple(releases), tuple(turns), tuple(digests), credentials, texts, tuple(deletions)
-    )
+    for name, parts in policies.items():
+        with report.looking(Check.POLICIES, f"policy {name[:16]}"):
+            texts[name] = entries.policy_text(parts)
+    return Logged(tuple(releases), tuple(turns), tuple(digests), credentials, texts, tuple(deletions))
 
 
 def _release(
@@ -212,50 +236,50 @@ def _release(
         report.differs(Check.ENTRIES, f"release {number} names {count} turns; {turns} stand there", where)
 
 
-def _all(folder: Folder, size: int) -> Iterable[bytes]:
+def _all(public: Folder, size: int) -> Iterable[bytes]:
     stretch = tiles.WIDTH * 64
     for start in range(0, size, stretch):
-        yield from tiles.entries_of(folder.read, start, min(start + stretch, size), size)
+        yield from tiles.entries_of(public.read, start, min(start + stretch, size), size)
 
 
-def _policies(folder: Folder, report: Report, logged: Logged) -> None:
+def _policies(public: Folder, report: Report, logged: Logged) -> None:
     for said, text in logged.policies.items():
         path = f"policy/{said}.toml"
         with report.looking(Check.POLICIES, path):
-            report.must(folder.read(path) == text.encode(), Check.POLICIES, "not the text in the log", path)
+            report.must(public.read(path) == text.encode(), Check.POLICIES, "not the text in the log", path)
     known = {f"policy/{said}.toml" for said in logged.policies}
-    for path in sorted(set(folder.names("policy/")) - known):
+    for path in sorted(set(public.names("policy/")) - known):
         report.differs(Check.POLICIES, "a policy that the log does not have", path)
 
 
-def _keys(folder: Folder, report: Report, checkpoint: Checkpoint, trust: TrustList) -> None:
-    """Every trust list that the log speaks of is the one in the folder."""
-    for entry in _all(folder, checkpoint.size):
+def _keys(public: Folder, report: Report, checkpoint: Checkpoint, trust: TrustList) -> None:
+    """Every trust list that the log speaks of is the one in the public."""
+    for entry in _all(public, checkpoint.size):
         said = entries.parse(entry)
         if not isinstance(said, entries.Event) or said.type != "key" or "trust" not in said.content:
             continue
         path = f"trust.d/{said.content['trust']}"
         with report.looking(Check.TRUST, path):
-            payload = open_trust(folder.read(path)).message.payload
+            payload = open_trust(public.read(path)).message.payload
             found = hashlib.sha256(payload).hexdigest()
             report.must(found == said.content["digest"], Check.TRUST, "not the list in the log", path)
 
 
 def _lists(
-    folder: Folder, report: Report, trust: TrustList, checkpoint: Checkpoint, logged: Logged, seen: Seen
+    public: Folder, report: Report, trust: TrustList, checkpoint: Checkpoint, logged: Logged, seen: Seen
 ) -> dict[str, Moment]:
     """Path → signed at, of every list that doors may download."""
     signed_at: dict[str, Moment] = {}
     said, when = logged.lists(), {r["number"]: r for r in logged.releases}
     wanted = _in_use(trust, logged)
-    paths = set(folder.names("status/")) or wanted
+    paths = set(public.names("status/")) or wanted
     for path in sorted(paths):
         report.looked(Check.LISTS)
         with report.looking(Check.LISTS, path):
             if path.endswith(".delta"):
-                _delta(folder, report, trust, path)
+                _delta(public, report, trust, path)
                 continue
-            found = _verified(trust, folder.read(path))
+            found = _verified(trust, public.read(path))
             signed_at[path] = found.iat
             right = said.get(path)
             if found.sub != f"{trust.publisher.base}/{path}":
@@ -265,7 +289,11 @@ def _lists(
             elif digest(found.raw).hex() != right:
                 report.differs(Check.LISTS, "another list than the log says", path)
             release = when.get(found.release)
-            if release is None or not release["at"] <= found.iat <= release["at"] + 60 or found.tree_size > checkpoint.size:
+            if (
+                release is None
+                or not release["at"] <= found.iat <= release["at"] + 60
+                or found.tree_size > checkpoint.size
+            ):
                 report.differs(Check.LISTS, "signed for a release that the log does not have", path)
             if found.iat < seen.lists.get(path, 0):
                 report.differs(Check.LISTS, "older than one that was seen before", path)
@@ -305,9 +333,9 @@ def _status_key(trust: TrustList, key_id: bytes, at: Moment) -> PublicKey:
     return key.public
 
 
-def _delta(folder: Folder, report: Report, trust: TrustList, path: str) -> None:
-    opened = delta.open_delta(folder.read(path))
-    found = opened.verify(_status_key(trust, opened.key_id, opened.claims.iat))
-    whole = _verified(trust, folder.read(path.removesuffix(".delta")))
-    if found.iat == whole.iat and found.result != digest(whole.raw):
+def _delta(public: Folder, report: Report, trust: TrustList, path: str) -> None:
+    opened = delta.open_delta(public.read(path))
+    found = opened.verify(_status_key(trust, opened.key_id, opened.unverified.claims.iat))
+    whole = _verified(trust, public.read(path.removesuffix(".delta")))
+    if found.claims.iat == whole.iat and found.result != digest(whole.raw):
         report.differs(Check.LISTS, "leads to another list than is published", path)

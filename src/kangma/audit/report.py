@@ -19,7 +19,9 @@ class Check(StrEnum):
     """What was looked at. The order is the order of the audit: what stands further down leans on what is above."""
 
     TRUST = "trust"  # the root's signatures, and every version of the trust list on the one before it
-    LOG = "log"  # the checkpoint's signature; every entry, tile and hash; nothing that was seen before is gone
+    LOG = (
+        "log"  # the checkpoint's signature; every entry, tile and hash; nothing that was seen before is gone
+    )
     ENTRIES = "entries"  # what the entries say of each other: releases in order, every turn within one
     POLICIES = "policies"  # every policy in full in the log, and the published files equal to it
     LISTS = "lists"  # every published list signed, as the log says, never older than before
@@ -46,7 +48,13 @@ class Difference:
 
     def as_json(self, iso: Callable[[Moment], str]) -> dict[str, Any]:
         since = None if self.since is None else {"release": self.since[0], "at": iso(self.since[1])}
-        return {"check": self.check, "what": self.what, "where": self.where, "person": self.key, "since": since}
+        return {
+            "check": self.check,
+            "what": self.what,
+            "where": self.where,
+            "person": self.key,
+            "since": since,
+        }
 
 
 @dataclass

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,27 +37,12 @@ from kangma.store.keys import read_key
 from kangma.store.numbers import person_table
 from kangma.store.releases import Release, releases
 from kangma.store.state import State
-from kangma.terms import Moment
 from kangma.translog import entries, tiles
 from kangma.translog.log import Log
 
 SALT = 32
 Columns = Mapping[str, NDArray[Any]]  # state, popups, reminds: (persons,) by person number
 _SHOWN = {"state": np.uint8, "popups": np.uint32, "reminds": np.uint32}
-
-
-class Disk:
-    """The public folder of a state directory."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self, path: str) -> bytes:
-        return (self._path / path).read_bytes()
-
-    def names(self, prefix: str) -> list[str]:
-        found = (self._path / prefix).rglob("*") if (self._path / prefix).is_dir() else ()
-        return sorted(str(f.relative_to(self._path)) for f in found if f.is_file() and f.name[0] != ".")
 
 
 @dataclass(frozen=True)
@@ -74,7 +58,7 @@ def audit(state: State, report: Report, *, seen: Seen, root: str | None = None) 
 
     Unavailable when evidence was absorbed since the last release: a cycle comes first.
     """
-    folder: Folder = Disk(state.path / "public")
+    folder = Folder.at(str(state.path / "public"))
     public = audit_public(folder, report, seen=seen, root=root)
     recorded = [x for x in releases(state.registry) if x.head is not None]
     _evidence(state, report)
@@ -85,7 +69,7 @@ def audit(state: State, report: Report, *, seen: Seen, root: str | None = None) 
     _nothing_new(state, last)
     keys = _Keys(state)
     folded = _turns(state, report, recorded, public, keys)
-    out, aliases = _out(state, report, last, folded, keys)
+    out = _out(state, report, last, folded, keys)
     derived_out, derived_aliases = verdicts(state, policies(state), now=last.now)
     persons = keys.count
     derived = _columns(by_every_number(derived_out, derived_aliases), persons)
@@ -194,9 +178,7 @@ def _releases(state: State, report: Report, folder: Folder, recorded: list[Relea
             report.must(same, Check.POLICIES, "not in the log", f"policy {text.id} {text.version}")
 
 
-def _turns(
-    state: State, report: Report, recorded: list[Release], public: Public, keys: _Keys
-) -> Folded:
+def _turns(state: State, report: Report, recorded: list[Release], public: Public, keys: _Keys) -> Folded:
     """Leaves from turns; and the turns added up."""
     shown = {name: np.zeros(keys.count, kind) for name, kind in _SHOWN.items()}
     turned = np.zeros(keys.count, np.int64)
@@ -220,7 +202,7 @@ def _turns(
                         Check.TURNS,
                         f"its {name} begins where no turn ended",
                         where,
-                        key=keys.hex(person),
+                        key=keys.hex(int(person)),
                         since=(release.number, release.now),
                     )
                 column[persons] = columns[f"to_{name}"]
@@ -240,7 +222,9 @@ def _compare_turns(
     for person, leaf in zip(persons, made, strict=True):
         if leaf not in there:
             what = "a turn that is not in the log, or its salt is gone"
-            report.differs(Check.TURNS, what, f"release {release.number}", key=keys.hex(person), since=since)
+            report.differs(
+                Check.TURNS, what, f"release {release.number}", key=keys.hex(int(person)), since=since
+            )
     if more := len(there - set(made)):
         what = f"the log has {more} turns that are not recorded"
         report.differs(Check.TURNS, what, f"release {release.number}", since=since)
@@ -256,9 +240,7 @@ def _salts(state: State) -> NDArray[np.uint8]:
 # codes ---------------------------------------------------------------------------------------------------------------
 
 
-def _out(
-    state: State, report: Report, last: Release, folded: Folded, keys: _Keys
-) -> tuple[pa.Table | None, pa.Table | None]:
+def _out(state: State, report: Report, last: Release, folded: Folded, keys: _Keys) -> pa.Table | None:
     """What is out is the sum of all turns, by the digest that the log has of it."""
     where = f"releases/{last.number:08d}"
     with report.looking(Check.OUT, where):
@@ -274,9 +256,9 @@ def _out(
         for name, column in now.items():
             for person in np.flatnonzero(column != folded.shown[name]):
                 what = f"its {name} is out and no turn made it so"
-                report.differs(Check.OUT, what, f"{where}/out.parquet", key=keys.hex(person))
-        return out, aliases
-    return None, None
+                report.differs(Check.OUT, what, f"{where}/out.parquet", key=keys.hex(int(person)))
+        return out
+    return None
 
 
 def _columns(table: pa.Table, persons: int) -> Columns:
@@ -289,9 +271,7 @@ def _columns(table: pa.Table, persons: int) -> Columns:
     return made
 
 
-def _verdicts(
-    report: Report, recorded: list[Release], folded: Folded, derived: Columns, keys: _Keys
-) -> None:
+def _verdicts(report: Report, recorded: list[Release], folded: Folded, derived: Columns, keys: _Keys) -> None:
     when = {x.number: x.now for x in recorded}
     report.looked(Check.VERDICTS, keys.count)
     for name, right in derived.items():
@@ -410,7 +390,10 @@ class _Families:
     def _of(self, name: str) -> NDArray[np.void]:
         extra, day, series = _series(self.names[name][0])
         rows = self._journal
-        return rows[(rows["extra"] == extra) & (rows["day"] == day) & (rows["series"] == series)]
+        mine: NDArray[np.void] = rows[
+            (rows["extra"] == extra) & (rows["day"] == day) & (rows["series"] == series)
+        ]
+        return mine
 
 
 def _series(path: str) -> tuple[bool, int, int]:
@@ -427,7 +410,8 @@ def journal_of(state: State) -> NDArray[np.void]:
         content = (state.path / "signer" / "journal").read_bytes()
     except FileNotFoundError:
         return np.zeros(0, RECORD)
-    return np.frombuffer(content[: len(content) - len(content) % RECORD.itemsize], RECORD)
+    rows: NDArray[np.void] = np.frombuffer(content[: len(content) - len(content) % RECORD.itemsize], RECORD)
+    return rows
 
 
 def _credentials(state: State, report: Report, public: Public) -> None:

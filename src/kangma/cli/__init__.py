@@ -24,9 +24,12 @@ VERBS = {
     "cycle": "One turn: absorb what was accepted, trace, judge, and publish whose code changed.",
     "code": "One person's code: every hold with its reason, the ways out and the expected end.",
     "verify": "What a door sees of one code: checked against the public folder alone.",
+    "credential": "Sign one resident's code: as text, and as the picture that doors scan.",
     "trace": "Who met a case, how long, when and where, by all absorbed evidence.",
     "policy": "Check a policy, or see whom a draft would turn.",
     "keys": "Keys and trust: ceremony, rotation, emergency, kill switch, sunset.",
+    "audit": "Derive every code again and check log, lists and credentials against it.",
+    "serve": "Run the city: a signer behind a socket, and a cycle every few seconds.",
     "forget": "Let visits and stays go that are over for long enough: mark, wait, shred.",
 }
 #: Failures of the system that may pass; any other is about a path that the user named.

@@ -19,6 +19,7 @@ from kangma.cli.terminal import (
     table,
     wall_clock,
 )
+from kangma.publish.city import the_signer
 from kangma.publish.cycle import STEPS, Cycled
 from kangma.publish.cycle import cycle as turn_the_wheel
 from kangma.store.state import open_state
@@ -37,14 +38,14 @@ def cycle(
 
     Safe to call at any time and as often as wanted; nothing rolls back, so --now may not lie before the last release.
     """
-    with open_state(directory) as state, progress() as bars:
+    moment = wall_clock() if now is None else now
+    with open_state(directory) as state, the_signer(directory, now=moment) as signer, progress() as bars:
         bar = bars.add_task("", total=len(STEPS))
 
         def step(name: str) -> None:
             bars.update(bar, description=name, completed=STEPS.index(name))
 
-        moment = wall_clock() if now is None else now
-        done = turn_the_wheel(state, now=moment, everybody=everybody, step=step)
+        done = turn_the_wheel(state, now=moment, everybody=everybody, signer=signer, step=step)
     if as_json:
         print_json(as_document(done))
         return
@@ -56,6 +57,8 @@ def cycle(
         f"{counted(done.absorbed.batches, 'batch', 'batches')}; traced {counted(done.retraced, 'case')}; "
         f"judged {judged};\n  [bold]{counted(done.turns.num_rows, 'code')}[/] turned"
     )
+    if done.release.head is not None:
+        out.print(f"  public: {counted(done.release.head.size, 'entry', 'entries')} in the log")
     rows = table("", "persons")
     for state_, n in done.by_state.items():
         if n or state_ is State.GREEN:
@@ -84,4 +87,7 @@ def as_document(done: Cycled) -> dict[str, object]:
         "by_state": {s.name.lower(): n for s, n in done.by_state.items()},
         "by_rule": dict(done.by_rule),
         "verdicts": done.release.verdict_digest,
+        "log": None
+        if done.release.head is None
+        else {"size": done.release.head.size, "root": done.release.head.root.hex()},
     }

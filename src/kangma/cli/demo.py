@@ -8,27 +8,43 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import typer
 
 from kangma.city import City, make_city
 from kangma.cli.code import show
 from kangma.cli.report import DayCount, Report, render
-from kangma.cli.terminal import SIGNS, Json, fail, out, plain, print_json, progress, table
+from kangma.cli.terminal import SIGNS, Json, fail, out, plain, print_json, progress, sign, table
+from kangma.credential.issue import shown as shown_text
+from kangma.credential.qr import png
 from kangma.policy.rules import Policy
 from kangma.publish.answers import code_of_person
+from kangma.publish.city import CityName, name_city, the_signer
+from kangma.publish.credentials import on_paper
 from kangma.publish.cycle import Cycled, cycle
 from kangma.publish.policies import texts_of
 from kangma.publish.release import read_table
+from kangma.publish.signer import ReleaseSigner
+from kangma.signing.keys import Environment
 from kangma.store.receive import receive_all
 from kangma.store.releases import last_release
 from kangma.store.state import State, create
-from kangma.terms import DAY, Moment, Text, calendar, moment
+from kangma.terms import DAY, Moment, Text, calendar, moment, zone
 from kangma.terms import State as Colour
 
 POLICY = "beijing-2022-04-22"
+CITY = CityName(
+    "kangma-demo",
+    Text("示例市", "Demo City"),
+    "https://kangma.example",
+    "kangma.example/kangma-demo",
+    Environment.DEVELOPMENT,
+    "Asia/Shanghai",
+)
 MARK = "KANGMA-DEMO"
 SHOWN = (Colour.GREEN, Colour.REMIND, Colour.POPUP, Colour.YELLOW, Colour.RED, Colour.UNKNOWN)
+COLOURS = {word: colour for colour, (_, word, _) in SIGNS.items()}
 #: Rules whose holds are worth explaining first: what a resident would not have guessed.
 TELLING = ("A-R4", "A-R5", "A-P3", "A-Y8", "A-R8", "A-P4a", "A-P4b", "A-P4c", "A-P4d", "A-R2", "A-R1")
 
@@ -52,30 +68,48 @@ def demo(
     _fresh(directory)
     city = make_city(residents, days, seed)
     counts: list[DayCount] = []
-    with create(directory / "state", policy=[t.encode() for t in texts_of(POLICY)], now=city.zero) as state:
-        with progress(quiet=as_json) as bars:
+    home = directory / "state"
+    with create(home, policy=[t.encode() for t in texts_of(POLICY)], now=city.zero) as state:
+        name_city(home, CITY)
+        with progress(quiet=as_json) as bars, the_signer(home, now=city.zero) as signer:
             bar = bars.add_task("", total=days)
             for day in range(days):
                 bars.update(bar, description=f"{calendar(city.start_day + day):%-d %b}")
-                done = _live(city, state, day, directory / "tables")
+                done = _live(city, state, day, directory / "tables", signer)
                 counts.append(_count(city, day, done))
                 bars.advance(bar)
-        people = [
-            code_of_person(state, person, now=done.release.now) for person in _telling(state, done.policy)
-        ]
+            assert signer is not None
+            telling = _telling(state, done.policy)
+            cards = _cards(state, signer, directory / "cards", telling, now=done.release.now)
+        people = [code_of_person(state, person, now=done.release.now) for person in telling.values()]
     infected = sorted(moment(str(at)) for at in city.truth()["infected_at"].to_pylist())
     counts = [_with_truth(c, bisect_right(infected, city.zero + (i + 1) * DAY)) for i, c in enumerate(counts)]
     made_with = f"kangma demo --residents {residents} --days {days} --seed {seed}"
     report = directory / "report.html"
     report.write_text(render(_report(city, counts, done.policy, people, made_with)), encoding="utf-8")
     if as_json:
-        print_json({"days": [_as_json(c) for c in counts], "people": people, "report": str(report)})
+        print_json(
+            {
+                "days": [_as_json(c) for c in counts],
+                "people": people,
+                "report": str(report),
+                "cards": {name: str(file) for name, file in cards.items()},
+                "public": str(home / "public"),
+                "as_of": zone(CITY.zone).iso(done.release.now),
+            }
+        )
         return
     _tell(counts, done.policy, people)
     out.print(
-        f"\nReport: [bold]{plain(report)}[/]\nState:  {plain(directory / 'state')} (try `kangma cycle`, `kangma trace`)\n"
-        f"Tables: {plain(directory / 'tables')}"
+        f"\nReport: [bold]{plain(report)}[/]\nState:  {plain(home)} (try `kangma audit`, `kangma trace`)\n"
+        f"Tables: {plain(directory / 'tables')}\nPublic: {plain(home / 'public')} (all that a door needs)"
     )
+    out.print("\nCodes on paper, to scan or to check with no network:")
+    at = zone(CITY.zone).iso(done.release.now)
+    for name, file in cards.items():
+        out.print(f"  {sign(COLOURS[name])} {plain(file)}")
+    text = next(iter(cards.values())).with_suffix(".txt")
+    out.print(f'  kangma verify "$(cat {plain(text)})" --public {plain(home / "public")} --now {at}')
 
 
 def _fresh(directory: Path) -> None:
@@ -90,7 +124,7 @@ def _fresh(directory: Path) -> None:
     (directory / MARK).write_text("Made by `kangma demo`, which replaces this folder.\n")
 
 
-def _live(city: City, state: State, day: int, tables: Path) -> Cycled:
+def _live(city: City, state: State, day: int, tables: Path, signer: ReleaseSigner | None) -> Cycled:
     """One day: what is reported on it is written as files, taken in, and judged at midnight."""
     folder = tables / calendar(city.start_day + day).isoformat()
     folder.mkdir(parents=True)
@@ -100,7 +134,31 @@ def _live(city: City, state: State, day: int, tables: Path) -> Cycled:
     for receipt in receive_all(state, [folder], feed="city", now=evening):
         if receipt.code is not None or receipt.refused or receipt.quarantined:
             fail(f"the city wrote a bad table: {receipt.as_json()}")
-    return cycle(state, now=evening)
+    return cycle(state, now=evening, signer=signer)
+
+
+def _cards(
+    state: State, signer: ReleaseSigner, folder: Path, people: Mapping[Colour, int], *, now: Moment
+) -> dict[str, Path]:
+    """Colour → the picture of a code on paper of somebody who has it, beside it the text; the lists know them."""
+    folder.mkdir()
+    shown, made = {**people, Colour.GREEN: _green(state)}, {}
+    for colour in sorted(shown, reverse=True):
+        today = zone(CITY.zone).day(now)
+        text = shown_text(on_paper(state, signer, shown[colour], today=today, now=now))
+        file = folder / f"{SIGNS[colour][1]}.png"
+        file.write_bytes(png(text))
+        file.with_suffix(".txt").write_text(text)
+        made[SIGNS[colour][1]] = file
+    cycle(state, now=now, signer=signer)
+    return made
+
+
+def _green(state: State) -> int:
+    """Somebody who is plainly green."""
+    out = read_table(state, last_release(state.registry), "out")
+    coloured = set(out["person"].filter(pc.greater(out["state"], 0)).to_pylist())
+    return next(n for n in range(state.person_count()) if n not in coloured)
 
 
 def _count(city: City, day: int, done: Cycled) -> DayCount:
@@ -114,7 +172,7 @@ def _with_truth(count: DayCount, infected: int) -> DayCount:
     return DayCount(count.day, count.states, count.rules, count.turns, count.cases_known, infected)
 
 
-def _telling(state: State, policy: Policy) -> list[int]:
+def _telling(state: State, policy: Policy) -> dict[Colour, int]:
     """A person with a red code, one with a yellow one and one with a notice, each held by the most telling rule there
     is; fewer where the city has no such person."""
     last = last_release(state.registry)
@@ -125,7 +183,11 @@ def _telling(state: State, policy: Policy) -> list[int]:
     for rule, person in zip(holds["rule"].to_pylist(), holds["person"].to_pylist(), strict=True):
         found = (rank.get(policy.rules[rule].id, len(rank)), person)
         best[shown[person]] = min(best.get(shown[person], found), found)
-    return [best[colour][1] for colour in (Colour.RED, Colour.YELLOW, Colour.POPUP) if colour in best]
+    return {
+        Colour(colour): best[colour][1]
+        for colour in (Colour.RED, Colour.YELLOW, Colour.POPUP)
+        if colour in best
+    }
 
 
 def _report(

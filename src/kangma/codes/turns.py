@@ -42,6 +42,15 @@ TURNS = pa.schema(
     ]
 )
 
+ALIASES = pa.schema(
+    [
+        pa.field("person", pa.uint32(), nullable=False),  # ascending, unique: a number that stands for
+        pa.field(
+            "canonical", pa.uint32(), nullable=False
+        ),  # this one, because two documents are one person's
+    ]
+)
+
 Persons = NDArray[np.uint32]  # (n,) canonical person numbers, ascending, unique
 _SHOWN = ("state", "popups", "reminds")
 
@@ -98,6 +107,18 @@ def turn(out: pa.Table, verdicts: pa.Table, judged: Persons | None) -> Turned:
         worth |= merged[name] != 0
     worth |= merged["next_change_at"] != _NEVER
     return Turned(_table({name: column[worth] for name, column in merged.items()}), turns.cast(TURNS))
+
+
+def by_every_number(out: pa.Table, aliases: pa.Table) -> pa.Table:
+    """`out` with a row for each alias as well. A credential may have been issued before it was known that two documents
+    are one person's: whatever number it was issued for shows what the person is shown."""
+    if not aliases.num_rows:
+        return out
+    at = pa.compute.index_in(aliases["canonical"], out["person"])
+    held = pa.compute.is_valid(at)
+    copies = out.take(at.filter(held))
+    copies = copies.set_column(0, out.schema.field("person"), aliases["person"].filter(held))
+    return pa.concat_tables([out, copies]).sort_by("person").combine_chunks()
 
 
 def due(out: pa.Table, now: Moment) -> Persons:

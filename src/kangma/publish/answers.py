@@ -130,6 +130,13 @@ def _evidence(state: State, policy: Policy, persons: list[int] | None) -> Iterat
         yield con
 
 
+def canonical_number(state: State, number: int) -> int:
+    """The number that stands for the same person, as the last release had it."""
+    known = read_table(state, last_release(state.registry), "aliases")
+    at = pa.compute.index(known["person"], number).as_py()
+    return number if at < 0 else int(known["canonical"][at].as_py())
+
+
 def _canonical(con: duckdb.DuckDBPyConnection, number: int) -> int:
     rows = con.sql(f"SELECT canonical FROM canonical WHERE person = {number}").fetchall()
     return int(rows[0][0]) if rows else number

@@ -28,6 +28,7 @@ ROOM = 1.1
 #: Days for which credentials are out: today's, and the two that a phone fetches ahead.
 AHEAD = 3
 
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """Lists that share one permutation. Daily: residents `first` to `first + capacity`, by person number, for one day.

@@ -84,7 +84,7 @@ def apply(state: State, signer: ReleaseSigner, release: Release, proposal: Propo
             files = {f"policy/{digest}.toml": text.encode()} | files
     write_public(state.path / "public", files)
     record_announced(state.registry, release.number)
-    drop_public(state.path / "public", keep={f["name"] for f in json.loads(files["latest.json"])["families"]})
+    drop_public(state.path / "public", keep=set(json.loads(files["latest.json"])["families"]))
 
 
 def recover(state: State, signer: ReleaseSigner) -> int:

@@ -153,9 +153,9 @@ def prepare(
 
     first = book.log.size
     logged, about = _events(book, proposal, issued)
-    said = {name: column for name, column in turns.items() if name != "person"}
+    columns = {name: column for name, column in turns.items() if name != "person"}
     # Sorted: in the order of persons they would tell who turned beside whom.
-    turned = sorted(entries.commit(openings, entries.turn_bytes(proposal.keys, proposal.number, **said)))
+    turned = sorted(entries.commit(openings, entries.turn_bytes(proposal.keys, proposal.number, **columns)))
     first += len(logged)
     logged += turned
     moved = {path: x.digest for path, x in listed.items() if book.listed.get(path) != x}
@@ -225,7 +225,8 @@ def sign(
         )
         made = {path: token.to_cwt(claims, status)}
         if path in prepared.before:
-            found = delta.delta_cwt(*reversed(prepared.before[path]), prepared.raws[path], claims, status)
+            then, was = prepared.before[path]
+            found = delta.delta_cwt(was, then, prepared.raws[path], claims, status)
             if found is not None:
                 made[f"{path}.delta"] = found
         return made
@@ -245,10 +246,9 @@ def _latest(book: Book) -> bytes:
             "at": book.now,
             "trust": book.trust,
             "log": {"size": book.log.size, "root": book.log.root.hex()},
-            "families": [
-                {"name": f.name, "day": f.day, "lists": f.lists, "entries": lists.size(f), "extra": f.extra}
-                for f in book.families
-            ],
+            "families": {
+                f.name: {"day": f.day, "lists": f.lists, "entries": lists.size(f)} for f in book.families
+            },
             "lists": {path: x.signed_at for path, x in book.listed.items()},
         },
         indent=1,
@@ -292,9 +292,9 @@ def _events(book: Book, proposal: Proposal, issued: Issued) -> tuple[list[bytes]
     logged: list[bytes] = []
     about: dict[str, Any] = {}
     if proposal.trust[0] > book.trust:
-        version, said = proposal.trust
-        logged.append(entries.event({"type": "key", "trust": version, "digest": said}))
-        about["trust"] = version
+        newest, list_digest = proposal.trust
+        logged.append(entries.event({"type": "key", "trust": newest, "digest": list_digest}))
+        about["trust"] = newest
     for said, name, version, text in proposal.policies:
         if said not in book.policies:
             logged += entries.policy_parts(name, version, text)

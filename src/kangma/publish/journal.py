@@ -136,7 +136,8 @@ class Rows:
         day, _, series = name.removeprefix("x").partition(".")
         rows = self._issued
         mine = (rows["extra"] == 1) & (rows["day"] == int(day)) & (rows["series"] == int(series or 0))
-        return rows["person"][mine].astype(np.uint32)
+        found: Persons = rows["person"][mine].astype(np.uint32)
+        return found
 
     def extras_of(self, day: Day) -> int:
         """How many places of a day's extra families are taken."""

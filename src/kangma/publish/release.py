@@ -1,7 +1,7 @@
-"""What one cycle leaves: a folder of tables, made visible by one row of the registry.
+"""What one cycle leaves: a folder of tables, made visible by one row of the registry (`kangma.publish.commit`).
 
-`stage` writes the folder whole and durable; `commit` records it in the registry, under the lease that says who may
-(compare and swap). A crash between the two leaves a folder that no row names; the next stage replaces it.
+`stage` writes the folder whole and durable. A crash before the row leaves a folder that no row names; the next stage
+replaces it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kangma.codes.turns import OUT
+from kangma.codes.turns import ALIASES, OUT
 from kangma.errors import Corrupt
 from kangma.policy.judge import HOLDS
 from kangma.store.durable import fsync_file, fsync_folder, remove_folder, unavailable_when_the_disk_is
-from kangma.store.releases import Lease, Release, record_release
+from kangma.store.releases import Release
 from kangma.store.state import State
 from kangma.tracing.tables import COMPANIONS, EXPOSURES
 
@@ -28,27 +28,36 @@ WINDOWS = pa.schema(
         pa.field("to_at", pa.int64(), nullable=False),
     ]
 )
-TABLES = {"out": OUT, "holds": HOLDS, "windows": WINDOWS, "exposures": EXPOSURES, "companions": COMPANIONS}
+TABLES = {
+    "out": OUT,
+    "aliases": ALIASES,
+    "holds": HOLDS,
+    "windows": WINDOWS,
+    "exposures": EXPOSURES,
+    "companions": COMPANIONS,
+}
 #: Releases whose tables are kept; of older ones only the turns stay.
 KEPT = 2
 
 
 def read_table(state: State, release: Release | None, name: str) -> pa.Table:
-    """`out`, `holds`, `turns`, `windows`, `exposures` or `companions` of a release; empty before the first.
+    """`turns` or one of `TABLES` of a release; empty before the first.
 
     Raises Corrupt when it is not there or cannot be read.
     """
     if release is None:
         return TABLES[name].empty_table()
     try:
-        return pq.read_table(_folder(state, release.number) / f"{name}.parquet")
+        return pq.read_table(folder_of(state, release.number) / f"{name}.parquet")
     except (OSError, pa.ArrowException) as problem:
         raise Corrupt(f"release {release.number} lacks its {name}") from problem
 
 
-def stage(state: State, number: int, tables: Mapping[str, pa.Table]) -> None:
-    """The tables as the folder of release `number`, durable on return and not yet visible."""
-    final = _folder(state, number)
+def stage(
+    state: State, number: int, tables: Mapping[str, pa.Table], beside: Mapping[str, bytes] | None = None
+) -> None:
+    """The tables, and files `beside` them, as the folder of release `number`, durable on return and not yet visible."""
+    final = folder_of(state, number)
     temporary = final.with_name(f".{final.name}.tmp")
     with unavailable_when_the_disk_is():
         for leftover in (temporary, final):
@@ -58,27 +67,21 @@ def stage(state: State, number: int, tables: Mapping[str, pa.Table]) -> None:
         for name, table in tables.items():
             pq.write_table(table, temporary / f"{name}.parquet", compression="zstd")
             fsync_file(temporary / f"{name}.parquet")
+        for name, content in (beside or {}).items():
+            (temporary / name).write_bytes(content)
+            fsync_file(temporary / name)
         fsync_folder(temporary)
         temporary.rename(final)
         fsync_folder(final.parent)
 
 
-def commit(state: State, lease: Lease, release: Release) -> None:
-    """The staged release is the last one. Conflict when the lease was lost, or another release came first."""
-    record_release(
-        state.registry,
-        lease,
-        now=release.now,
-        generation=release.generation,
-        policy_digest=release.policy_digest,
-        counts=release.counts,
-        verdict_digest=release.verdict_digest,
-        number=release.number,
-    )
-    old = _folder(state, release.number - KEPT)
+def drop_old_tables(state: State, number: int) -> None:
+    """Of releases before the last `KEPT` only the turns, and what was proposed with them, stay."""
+    old = folder_of(state, number - KEPT)
     for name in TABLES:
         (old / f"{name}.parquet").unlink(missing_ok=True)
 
 
-def _folder(state: State, number: int) -> Path:
+def folder_of(state: State, number: int) -> Path:
+    """Where the tables of a release lie."""
     return state.path / "releases" / f"{number:08d}"

@@ -24,31 +24,30 @@ from numpy.typing import NDArray
 
 from kangma.credential import issue
 from kangma.credential.claims import Kind
-from kangma.errors import Code, Corrupt, Refused, Unavailable, Where
+from kangma.errors import Code, Corrupt, Refused, Unavailable
 from kangma.publish import lists
 from kangma.publish.book import EXTRA_LIST, PAPER_DAYS, Book, Family
 from kangma.publish.issue import Issued, Prepared, Proposal, prepare, sign
 from kangma.publish.journal import Journal, Record
 from kangma.signing.keys import PublicKey
+from kangma.signing.trust import Ceilings, Use
+from kangma.status.lists import digest
 from kangma.store.durable import unavailable_when_the_disk_is, write_file
-from kangma.store.keys import read_key
+from kangma.store.keys import make_key, read_key
 from kangma.store.releases import Head
 from kangma.store.signing import Signing, open_signing
-from kangma.terms import DAY, Day, Moment, zone
+from kangma.terms import Day, Moment, zone
 from kangma.translog.entries import openings
 
 SALT = 32
-#: The kill switch: while this file is there, no credential is signed. Lists and checkpoints go on: what is out must
-#: stay verifiable.
-STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """One credential to be signed. `holder`: the phone's public key, compressed (33 bytes); None for paper.
 
-    A phone's is for local day `day`, today or one of the two after it; paper's begins with `day`, today. With `again` a phone's
-    takes a place of its own instead of the person's daily one: a second phone, or one in place of a lost one.
+    A phone's is for local day `day`, today or one of the two after it; paper's begins with `day`, today. With `again` a
+    phone's takes a place of its own instead of the person's daily one: a second phone, or one in place of a lost one.
     """
 
     person: int
@@ -95,11 +94,11 @@ class LocalSigner:
     def __init__(self, state: Path) -> None:
         """Unavailable while another signer has the folder, Refused when the directory has no keys."""
         self.folder = state / "signer"
-        if not (self.folder / "index.key").exists():
-            raise Refused(Code.UNREADABLE, Where(file=state.name), "no keys here: kangma keys DIR ceremony")
-        self._lock = _locked(self.folder / "lock")
+        open_signing(state)  # refused before anything is touched when there are no keys
+        self._lock = _locked(self.folder / "at-work")
         self._state = state
-        self._index = read_key(self.folder / "index.key")
+        index = self.folder / "index.key"
+        self._index = read_key(index) if index.exists() else make_key(index)
         self.book = self._read("book")
         self.journal = Journal(self.folder / "journal")
         self._raws: dict[str, bytes] = {}
@@ -148,13 +147,14 @@ class LocalSigner:
             raise Corrupt("what is to be signed is not what was recorded")
         if proposal.number != self.book.number:
             self._keep(prepared)
-        at = self.signing().at(proposal.now)
+        signing = self.signing()
+        city = signing.trust.publisher
         return sign(
             prepared,
-            status=at.status,
-            log=at.log,
-            base=at.authority.base,
-            origin=at.authority.origin,
+            status=signing.signer(Use.STATUS, proposal.now),
+            log=signing.signer(Use.LOG, proposal.now),
+            base=city.base,
+            origin=city.origin,
             several=self._pool.map,
         )
 
@@ -167,8 +167,16 @@ class LocalSigner:
             openings=openings(self._salts(persons), proposal.number),
             issued=self._issued(book, proposal),
             index_key=self._index,
-            ceilings=self.signing().at(proposal.now).ceilings,
+            ceilings=self._ceilings(Use.STATUS, proposal.now),
         )
+
+    def _ceilings(self, use: Use, at: Moment) -> Ceilings:
+        """What the key that signs now may sign in a time, by the trust list that everybody can read."""
+        signing = self.signing()
+        key = signing.trust.key(signing.signer(use, at).key_id)
+        assert key is not None
+        assert key.ceilings is not None
+        return key.ceilings
 
     def _keep(self, prepared: Prepared) -> None:
         """The book of the new release is durable, and the one before it beside it."""
@@ -181,13 +189,14 @@ class LocalSigner:
         """The bytes of every list of a book: kept, or derived anew and held against the digests that the log has."""
         if book is self.book and self._raws.keys() >= book.listed.keys():
             return self._raws
-        issued, raws = self.journal.up_to(book.issued), {}
+        issued = self.journal.up_to(book.issued)
+        raws: dict[str, bytes] = {}
         for family in book.families:
             holders = issued.holders(family.name) if family.extra else None
             gone = book.withdrawn.get(family.name, ())
             raws |= lists.whole(family, book.shown, holders, gone, key=self._index)
         for path, said in book.listed.items():
-            if path in raws and lists.digest(raws[path]).hex() != said.digest:
+            if path in raws and digest(raws[path]).hex() != said.digest:
                 raise Corrupt(f"list {path} is not what the log says it is")
         if book is self.book:
             self._raws = raws
@@ -247,27 +256,28 @@ class LocalSigner:
         Refused for a person of whom no release speaks yet, a day that is not today or one of the next two, and a kind
         that the key does not cover. Unavailable while the kill switch is on, or above the key's ceiling a minute.
         """
-        if (self.folder / STOPPED).exists():
-            raise Unavailable("issuing is stopped")
-        at = self.signing().at(now)
-        here = zone(at.authority.zone)
+        signing = self.signing()
+        city, signer = signing.trust.publisher, signing.signer(Use.CREDENTIAL, now)
+        here = zone(city.zone)
         today = here.day(now)
-        if self.journal.issued_since(now - 60) + len(orders) > at.credential_ceiling:
+        most = self._ceilings(Use.CREDENTIAL, now).credentials_a_minute
+        if self.journal.issued_since(now - 60) + len(orders) > most:
             raise Unavailable("more credentials a minute than the key may sign")
-        records, made = [], []
+        records: list[Record] = []
+        made = []
         for order in orders:
             family, place = self._place(order, today, records)
             where = issue.Place(family.name, *lists.split(family, place))
             if order.kind is Kind.PAPER:
-                claims = issue.on_paper(at.authority, here, order.day, where, order.mask)
+                claims = issue.on_paper(city, here, order.day, where, order.mask)
             else:
                 holder = PublicKey.from_point(order.holder or b"")
-                claims = issue.of_a_day(
-                    at.authority, here, order.day, where, order.mask, holder, kind=order.kind
-                )
-            signed = issue.sign(claims, at.credential)
+                claims = issue.of_a_day(city, here, order.day, where, order.mask, holder, kind=order.kind)
+            signed = issue.sign(claims, signer)
             digest = hashlib.sha256(signed).digest()
-            records.append(Record.issued(order.kind, family, order.person, place, now, claims.expires, digest))
+            records.append(
+                Record.issued(order.kind, family, order.person, place, now, claims.expires, digest)
+            )
             made.append(signed)
         self.journal.append(records)
         return made

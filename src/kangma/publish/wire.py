@@ -12,14 +12,15 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from io import BufferedRWPair
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
-from kangma.errors import Code, Conflict, Corrupt, KangmaError, Refused, Unavailable
 from kangma.credential.claims import Kind
+from kangma.errors import Code, Conflict, Corrupt, KangmaError, Refused, Unavailable
 from kangma.publish.issue import Proposal
 from kangma.publish.signer import Described, LocalSigner, Order
 from kangma.store.releases import Head
@@ -27,6 +28,7 @@ from kangma.terms import Moment
 
 #: Where the signer of a state directory listens, in its folder `signer/`.
 SOCKET = "socket"
+Stream: TypeAlias = "BufferedRWPair[Any, Any]"
 MOST_LINE = 1 << 24
 WAIT = 120.0  # seconds: a midnight at which everybody turns is signed in less
 
@@ -39,7 +41,9 @@ class RemoteSigner:
 
     def describe(self) -> Described:
         said, _ = self._ask({"call": "describe"})
-        return Described(said["number"], _head(said["head"]), said["journal"], (said["trust"][0], said["trust"][1]))
+        return Described(
+            said["number"], _head(said["head"]), said["journal"], (said["trust"][0], said["trust"][1])
+        )
 
     def propose(self, proposal: Proposal) -> Head:
         said, _ = self._ask({"call": "propose", "proposal": _told(proposal)}, _table(proposal))
@@ -59,7 +63,9 @@ class RemoteSigner:
     def withdraw(self, person: int, *, now: Moment) -> int:
         return int(self._ask({"call": "withdraw", "person": person, "now": now})[0]["places"])
 
-    def _ask(self, call: Mapping[str, Any], table: pa.Table | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
+    def _ask(
+        self, call: Mapping[str, Any], table: pa.Table | None = None
+    ) -> tuple[dict[str, Any], dict[str, bytes]]:
         try:
             with socket.socket(socket.AF_UNIX) as on:
                 on.settimeout(WAIT)
@@ -74,7 +80,9 @@ class RemoteSigner:
         return said["ok"], files
 
 
-def serve(signer: LocalSigner, path: Path, *, stopping: Callable[[], bool], ready: Callable[[], None]) -> None:
+def serve(
+    signer: LocalSigner, path: Path, *, stopping: Callable[[], bool], ready: Callable[[], None]
+) -> None:
     """Answers at `path` until `stopping()`; one call after the other. Only programs of this user are answered."""
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listening:
@@ -117,7 +125,9 @@ def _answer(signer: LocalSigner, connected: socket.socket) -> None:
             return  # no call of ours, or the caller is gone: there is nobody to tell
 
 
-def _done(signer: LocalSigner, call: dict[str, Any], table: pa.Table | None) -> tuple[Any, Mapping[str, bytes]]:
+def _done(
+    signer: LocalSigner, call: dict[str, Any], table: pa.Table | None
+) -> tuple[Any, Mapping[str, bytes]]:
     match call["call"]:
         case "describe":
             is_ = signer.describe()
@@ -186,7 +196,10 @@ def _head(told: Sequence[Any]) -> Head:
 
 
 def _send(
-    stream: BinaryIO, line: Mapping[str, Any], table: pa.Table | None = None, files: Mapping[str, bytes] | None = None
+    stream: Stream,
+    line: Mapping[str, Any],
+    table: pa.Table | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> None:
     content = b""
     if table is not None:
@@ -202,7 +215,7 @@ def _send(
     stream.flush()
 
 
-def _receive(stream: BinaryIO) -> tuple[dict[str, Any], pa.Table | None, dict[str, bytes]]:
+def _receive(stream: Stream) -> tuple[dict[str, Any], pa.Table | None, dict[str, bytes]]:
     text = stream.readline(MOST_LINE)
     if not text.endswith(b"\n"):
         raise EOFError
@@ -212,7 +225,7 @@ def _receive(stream: BinaryIO) -> tuple[dict[str, Any], pa.Table | None, dict[st
     return line, table, {path: _exactly(stream, size) for path, size in line["files"]}
 
 
-def _exactly(stream: BinaryIO, size: int) -> bytes:
+def _exactly(stream: Stream, size: int) -> bytes:
     content = stream.read(size)
     if len(content) != size:
         raise EOFError

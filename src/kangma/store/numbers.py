@@ -7,6 +7,7 @@ happen, and are overwritten by the next. Places are numbered by small Parquet fi
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 from pathlib import Path
@@ -44,6 +45,20 @@ def number_of(file: Path, count: int, key: bytes) -> int | None:
     wanted = np.frombuffer(key, "<u8")
     found = np.flatnonzero((halves[:, 0] == wanted[0]) & (halves[:, 1] == wanted[1]))
     return int(found[0]) if len(found) else None
+
+
+def keys_digest(file: Path, count: int) -> str:
+    """SHA-256 (hex) over the first `count` keys. Corrupt when the file is shorter."""
+    said = hashlib.sha256()
+    left = count * KEY
+    if left:
+        with file.open("rb") as f:
+            while left and (some := f.read(min(left, 1 << 20))):
+                said.update(some)
+                left -= len(some)
+    if left:
+        raise Corrupt(f"{file.name} holds fewer than the {count} persons that the registry counts")
+    return said.hexdigest()
 
 
 def append_keys(file: Path, count: int, keys: pa.Array) -> None:

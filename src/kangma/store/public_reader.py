@@ -79,9 +79,14 @@ def _whole(content: bytes, most: int) -> bytes:
     return content
 
 
+def is_address(where: str) -> bool:
+    """Whether it is an http(s) address, and not a path."""
+    return re.match(r"https?://", where) is not None
+
+
 def folder(where: str) -> PublicFolder:
     """The folder at a path or an http(s) address."""
-    return OverHttp(where) if re.match(r"https?://", where) else OnDisk(Path(where))
+    return OverHttp(where) if is_address(where) else OnDisk(Path(where))
 
 
 def lists_there(public: PublicFolder) -> Iterator[str]:

@@ -163,6 +163,11 @@ releases = sa.Table(
     sa.Column("policy_digest", sa.String(64), nullable=False),
     sa.Column("counts", sa.Text, nullable=False),  # JSON
     sa.Column("verdict_digest", sa.String(64), nullable=False),
+    sa.Column(
+        "tree_size", sa.BigInteger
+    ),  # of the log with this release in it; null: this city publishes nothing
+    sa.Column("tree_root", sa.String(64)),
+    sa.Column("announced", sa.Boolean, nullable=False),  # whether the public folder holds all of it
 )
 
 #: Who may turn the wheel. `term` only grows: a holder that comes back with an old term is refused.

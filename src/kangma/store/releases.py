@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -71,8 +72,17 @@ def check(on: sa.Connection, lease: Lease) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """The log at one moment: how many entries, and the root over them."""
+
+    size: int
+    root: bytes  # 32 bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
-    """One finished turn of the wheel. `generation` is the evidence that it judged."""
+    """One finished turn of the wheel. `generation` is the evidence that it judged; `head` the log with it in it, None
+    for a city that publishes nothing; `announced` whether the public folder holds all of it."""
 
     number: int
     now: Moment
@@ -80,45 +90,75 @@ class Release:
     policy_digest: str
     counts: Mapping[str, object]
     verdict_digest: str
+    head: Head | None = None
+    announced: bool = True
 
 
-def record_release(
-    registry: Registry,
-    lease: Lease,
-    *,
-    number: int,
-    now: Moment,
-    generation: int,
-    policy_digest: str,
-    counts: Mapping[str, object],
-    verdict_digest: str,
-) -> Release:
-    """The release `number` is the last one, durable on return.
+def record_release(registry: Registry, lease: Lease, release: Release, *, upon: Head | None) -> None:
+    """`release` is the last one, durable on return: the compare-and-swap of publication.
 
-    Conflict when the lease was lost in between, or `number` does not follow on the last release.
+    Conflict when the lease was lost in between, its number does not follow on the last release, or the log's head
+    there is not `upon`.
     """
     with registry.write() as on:
         check(on, lease)
-        if r.next_number(on, "releases") != number:
+        if r.next_number(on, "releases") != release.number:
             raise Conflict("another release came first")
+        last = on.execute(_NEWEST).first()
+        if (None if last is None else _release(last).head) != upon:
+            raise Conflict("the log moved on in between")
         on.execute(
             sa.insert(r.releases).values(
-                number=number,
-                now=now,
-                generation=generation,
-                policy_digest=policy_digest,
-                counts=json.dumps(counts, sort_keys=True),
-                verdict_digest=verdict_digest,
+                number=release.number,
+                now=release.now,
+                generation=release.generation,
+                policy_digest=release.policy_digest,
+                counts=json.dumps(release.counts, sort_keys=True),
+                verdict_digest=release.verdict_digest,
+                tree_size=None if release.head is None else release.head.size,
+                tree_root=None if release.head is None else release.head.root.hex(),
+                announced=release.announced,
             )
         )
-    return Release(number, now, generation, policy_digest, counts, verdict_digest)
+
+
+def record_announced(registry: Registry, number: int) -> None:
+    """The public folder holds all of this release, and of every one before it. May be repeated."""
+    c = r.releases.c
+    with registry.write() as on:
+        on.execute(
+            sa.update(r.releases).where(c.number <= number, c.announced.is_(False)).values(announced=True)
+        )
 
 
 def last_release(registry: Registry) -> Release | None:
     """The newest release, None before the first."""
-    query = sa.select(r.releases).order_by(r.releases.c.number.desc()).limit(1)
     with registry.read() as on:
-        x = on.execute(query).first()
-    if x is None:
-        return None
-    return Release(x.number, x.now, x.generation, x.policy_digest, json.loads(x.counts), x.verdict_digest)
+        found = on.execute(_NEWEST).first()
+    return None if found is None else _release(found)
+
+
+def releases(registry: Registry, *, unannounced: bool = False) -> list[Release]:
+    """All releases in order; with `unannounced` those that the public folder may lack."""
+    query = sa.select(r.releases).order_by(r.releases.c.number)
+    if unannounced:
+        query = query.where(r.releases.c.announced.is_(False))
+    with registry.read() as on:
+        return [_release(x) for x in on.execute(query)]
+
+
+_NEWEST = sa.select(r.releases).order_by(r.releases.c.number.desc()).limit(1)
+
+
+def _release(x: sa.Row[Any]) -> Release:
+    head = None if x.tree_size is None else Head(x.tree_size, bytes.fromhex(x.tree_root))
+    return Release(
+        x.number,
+        x.now,
+        x.generation,
+        x.policy_digest,
+        json.loads(x.counts),
+        x.verdict_digest,
+        head,
+        x.announced,
+    )

@@ -166,6 +166,16 @@ class State:
         lines = sorted(f"{s.kind} {s.digest} {s.rows}\n" for s in found)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
+    def manifest_digest(self, generation: int) -> str:
+        """SHA-256 over the manifest as it was at a generation: which files were evidence, and what was in each."""
+        c = r.segments.c
+        query = sa.select(c.kind, c.digest, c.rows).where(
+            c.since <= generation, sa.or_(c.dropped.is_(None), c.dropped > generation)
+        )
+        with self.registry.read() as on:
+            lines = sorted(f"{x.kind} {x.digest} {x.rows}\n" for x in on.execute(query))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
     def files_like(
         self, kind: str, feed: str, bounds: tuple[int | None, int | None]
     ) -> tuple[list[Path], list[Path]]:
@@ -229,6 +239,10 @@ class State:
     def person_count(self) -> int:
         with self.registry.read() as on:
             return r.counter(on, "persons")
+
+    def persons_digest(self, count: int) -> str:
+        """SHA-256 over the keys of the first `count` persons, in the order of their numbers."""
+        return numbers.keys_digest(self.path / "persons.keys", count)
 
     def person_number(self, key: bytes) -> int | None:
         """The number of a person key, None when no absorbed evidence names it."""

@@ -28,7 +28,7 @@ COMMITMENT = 32  # bytes, and so an opening and a salt
 TURN_BYTES = 42
 
 #: What an event can be about. The list is closed: an auditor knows all of them.
-EVENTS = ("act", "brake", "credentials", "deletion", "incident", "key", "policy", "release")
+EVENTS = ("act", "brake", "credentials", "deletion", "incident", "key", "lists", "policy", "release")
 MAX_DEPTH = 8
 MAX_NUMBER = (1 << 53) - 1  # what every JSON reader takes for the same number
 MAX_PART = 48 * 1024  # bytes of a policy's text in one entry, as JSON writes them

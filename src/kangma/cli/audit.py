@@ -1,0 +1,159 @@
+"""`kangma audit`: everything derived again by another way, and what differs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kangma.audit.public import Folder, Public, Seen, audit_public
+from kangma.audit.report import Check, Report
+from kangma.cli.terminal import Exit, Json, counted, fail, out, paragraph, plain, print_json, progress, table
+from kangma.credential.text import unpack
+from kangma.errors import Code, Refused
+from kangma.signing.cose import first1
+from kangma.store.durable import write_file
+from kangma.store.state import open_state
+from kangma.terms import Moment, zone
+
+
+def audit(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="A state directory: everything is checked.", show_default=False),
+    ] = None,
+    public: Annotated[
+        str | None,
+        typer.Option(
+            "--public",
+            metavar="DIR-OR-URL",
+            help="A public folder instead: what a stranger can check, without any personal data.",
+        ),
+    ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option("--root", metavar="FINGERPRINT", help="The root's SHA-256, as it was told elsewhere."),
+    ] = None,
+    marks: Annotated[
+        Path | None,
+        typer.Option(
+            "--marks",
+            metavar="FILE",
+            help="What this auditor saw the last time; kept up to date. Without it, a city that is rolled back whole "
+            "cannot be told from one that is young.",
+        ),
+    ] = None,
+    credential: Annotated[
+        list[str] | None,
+        typer.Option("--credential", metavar="TEXT", help="A code seen at a door: was it ever issued?"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Derive every code again and check log, lists and credentials against it.
+
+    Nothing that a cycle concluded is believed. Says what differs, for whom (by key only) and since when. Exit code 1
+    when anything does.
+    """
+    if (directory is None) == (public is None):
+        fail("name a state directory, or a public folder with --public")
+    seen, report = _seen(marks), Report()
+    if public is not None:
+        if credential:
+            fail("whether a code was issued is in the state directory, not in the public folder")
+        folder = Folder.at(public)
+        with progress(quiet=as_json) as bars:
+            bars.add_task("checking", total=None)
+            found = audit_public(folder, report, seen=seen, root=root)
+    else:
+        from kangma.audit.whole import audit as audit_whole  # noqa: PLC0415  loads the engines
+        from kangma.audit.whole import find_credential  # noqa: PLC0415
+
+        assert directory is not None
+        with open_state(directory) as state, progress(quiet=as_json) as bars:
+            bars.add_task("deriving again", total=None)
+            found = audit_whole(state, report, seen=seen, root=root)
+            for text in credential or ():
+                content = unpack(text)
+                _, end = first1(content, most=len(content))
+                report.looked(Check.CREDENTIALS)
+                if find_credential(state, found, content[:end]) is None:
+                    report.differs(
+                        Check.CREDENTIALS, "a code that was never issued: its key is used outside the log"
+                    )
+    if marks is not None and report.clean:
+        _keep(marks, found.seen)
+    _tell(report, found, as_json)
+    if not report.clean:
+        raise typer.Exit(int(Exit.WRONG))
+
+
+def _tell(report: Report, found: Public, as_json: bool) -> None:
+    name = found.trust.publisher.zone if found.trust else "UTC"
+    iso = zone(name).iso
+    head = None
+    if found.checkpoint is not None:
+        head = {"origin": found.checkpoint.origin, "size": found.checkpoint.size}
+        head["root"] = found.checkpoint.root.hex()
+    if as_json:
+        print_json(
+            {
+                "checked": {str(check): n for check, n in report.checked.items()},
+                "differences": [d.as_json(iso) for d in report.differences],
+                "more": {str(check): n for check, n in report.more.items()},
+                "log": head,
+                "root": found.seen.root,
+            }
+        )
+        return
+    rows = table("checked", "things", "differ")
+    for check, n in report.checked.items():
+        wrong = sum(d.check is check for d in report.differences) + report.more.get(check, 0)
+        rows.add_row(str(check), f"{n:,}", f"[bold red]{wrong:,}[/]" if wrong else "·")
+    for check in {d.check for d in report.differences} - report.checked.keys():
+        rows.add_row(str(check), "·", f"[bold red]{sum(d.check is check for d in report.differences):,}[/]")
+    out.print(rows)
+    if head is not None:
+        out.print(
+            f"[dim]log {plain(head['origin'])}, {head['size']:,} entries, head {str(head['root'])[:16]}…[/]"
+        )
+        out.print(f"[dim]root {found.seen.root}[/]")
+    if report.clean:
+        out.print("[bold green]●[/] Nothing differs.")
+        return
+    total = len(report.differences) + sum(report.more.values())
+    out.print(f"\n[bold red]■ {counted(total, 'difference')}[/], the first of them:")
+    for d in report.differences[:20]:
+        since = (
+            ""
+            if d.since is None
+            else f", since release {d.since[0]} of {iso(d.since[1])[:16].replace('T', ' ')}"
+        )
+        whom = "" if d.key is None else f"person {d.key}: "
+        where = f" ({d.where})" if d.where else ""
+        paragraph(f"{d.check}: {whom}{d.what}{where}{since}", indent=2)
+
+
+# what was seen before ------------------------------------------------------------------------------------------------
+
+
+def _seen(marks: Path | None) -> Seen:
+    if marks is None or not marks.exists():
+        return Seen()
+    try:
+        said = json.loads(marks.read_bytes())
+        return Seen(said["root"], said["trust"], said["size"], said["head"], dict(said["lists"]))
+    except (ValueError, KeyError, TypeError):
+        raise Refused(Code.UNREADABLE, hint=f"{marks.name} holds no marks of an audit") from None
+
+
+def _keep(marks: Path, seen: Seen) -> None:
+    said: dict[str, str | int | dict[str, Moment]] = {
+        "root": seen.root,
+        "trust": seen.trust,
+        "size": seen.size,
+        "head": seen.head,
+        "lists": dict(seen.lists),
+    }
+    write_file(marks, json.dumps(said, indent=1).encode(), mode=0o600)

@@ -49,6 +49,7 @@ app = typer.Typer(
     "A trust list says which keys are believed. Two of three root officers sign each version of it. "
     "`docs/keys.md` goes through every step.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 RootKeys = Annotated[

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,3 +57,14 @@ def test_the_files_are_what_the_script_makes() -> None:
 def test_each_case_ends_as_it_says(file: Path) -> None:
     case = json.loads(file.read_text("utf-8"))
     assert outcome(case) == case["expect"]
+
+
+def test_the_worked_example_of_the_format_is_the_first_vector() -> None:
+    page = (SCRIPT.parents[2] / "docs/formats/trust.md").read_text("utf-8")
+    case = json.loads((SCRIPT.parent / "trust/ok-first.json").read_text("utf-8"))
+    content = case["root"] + case["list"]
+    example = page[page.index("## Worked example") : page.index("## Vectors")]
+    found = re.findall(r"\b(?:[0-9a-f]{2}){4,}\b", example)
+    assert len(found) >= 30
+    fingerprint = hashlib.sha256(bytes.fromhex(case["root"])).hexdigest()
+    assert [h for h in found if h not in content and h != fingerprint] == []

@@ -89,6 +89,17 @@ def trees() -> dict[str, Vector]:
     inclusion("missing-hash", "The last hash is missing.", proof=proof[:-1])
     inclusion("further-hash", "A hash too many.", proof=[*proof, root.hex()])
     inclusion("swapped-hashes", "Two hashes in each other's place.", proof=[proof[1], proof[0], *proof[2:]])
+    pair = plain_tree.mth(SEVEN[:2]).hex()
+    first, second = (plain_tree.sha256(b"\0" + entry).hex() for entry in SEVEN[:2])
+    inclusion(
+        "tree-too-small",
+        "Leaf 1 of 2 as the only leaf.",
+        leaf_hash=second,
+        index=0,
+        size=1,
+        proof=[first],
+        root=pair,
+    )
     inclusion("short-hash", "A hash of 31 bytes.", proof=[proof[0][2:], *proof[1:]])
     inclusion(
         "moved-byte",
@@ -147,6 +158,11 @@ def trees() -> dict[str, Vector]:
     consistency(
         "backwards", "A tree does not shrink.",
         old_size=7, old_root=root.hex(), new_size=3, new_root=sound["old_root"],
+    )  # fmt: skip
+    eight = turns(8)
+    consistency(
+        "tree-too-small", "From 7 to 8 as from 3 to 4.", old_size=3, old_root=root.hex(), new_size=4,
+        new_root=plain_tree.mth(eight).hex(), proof=[h.hex() for h in plain_tree.proof(7, eight)],
     )  # fmt: skip
     consistency("empty-proof", "No proof at all.", proof=[])
     consistency("wrong-old-root", "Another old root.", old_root=plain_tree.mth(forked[:3]).hex())

@@ -181,7 +181,10 @@ def test_a_list_that_took_too_long_to_sign_is_drafted_anew(city: Path) -> None:
     draft = keys(city, "announce", *at(29 * DAY))["draft"]
     keys(city, "sign", draft, *root_keys(city, 1, 2))
     refused(kangma("keys", city, "install", draft, *at(30 * DAY + HOUR)), 2, "24 hours")
-    assert keys(city, "announce", *root_keys(city, 1, 2), *at(30 * DAY + HOUR))["installed"]
+    # all keys are over by now: with two officers at the machine there is one in 24 hours
+    told = keys(city, "announce", *root_keys(city, 1, 2), *at(30 * DAY + HOUR))
+    assert told["installed"]
+    assert {c["not_before"] for c in told["changes"]} == {ISO(NOW + 31 * DAY + HOUR)}
 
 
 def test_one_root_key_only_leaves_a_draft(city: Path) -> None:
@@ -238,6 +241,25 @@ def test_an_emergency_rotation_is_one_command(city: Path) -> None:
     # and it stays revoked in every list that follows
     keys(city, "announce", *root_keys(city, 1, 2), *at(20 * DAY))
     assert stranger(city).key(stolen) == revoked
+
+
+# -------------------------------------------------------------------------------------------------------- another city
+
+
+def test_a_city_recognises_another_whose_root_it_was_told(city: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    told = keys(other, "ceremony", "--authority", "cn-yy", *CEREMONY[2:], "--environment", "test", *at(0))
+    words = ("recognise", other / "public/trust", "--root", other / "public/root", "--fingerprint")
+    refused(kangma("keys", city, *words, "00" * 32, *at(DAY)), 2, "another fingerprint")
+    assert keys(city, *words, told["root"], *root_keys(city, 1, 2), *at(DAY))["installed"]
+    assert stranger(city).authority("cn-yy") == stranger(other).publisher
+    # its next keys come with its next list
+    keys(other, "announce", *root_keys(other, 1, 2), *at(20 * DAY))
+    assert keys(city, *words, told["root"], *root_keys(city, 1, 2), *at(21 * DAY))["installed"]
+    assert stranger(city).authority("cn-yy") == stranger(other).publisher
+    # and its lists are not this city's
+    refused(kangma("keys", city, "install", other / "public/trust", *at(21 * DAY)), 2, "untrusted")
 
 
 # --------------------------------------------------------------------------------------------------------- kill switch

@@ -34,6 +34,7 @@ from kangma.signing.trust import (
     Use,
     cosign_trust,
     decode,
+    decode_root,
     encode,
     open_trust,
     sign_trust,
@@ -49,6 +50,7 @@ app = typer.Typer(
     "A trust list says which keys are believed. Two of three root officers sign each version of it. "
     "`docs/keys.md` goes through every step.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 RootKeys = Annotated[
@@ -196,6 +198,10 @@ def _root_signers(files: Sequence[Path]) -> list[KeySigner]:
     return [read_key_file(file, passphrase=passphrase) for file in files]
 
 
+def _are_enough(officers: Sequence[KeySigner], root: Root) -> bool:
+    return len({o.key_id for o in officers} & root.by_id.keys()) >= root.threshold
+
+
 # ---------------------------------------------------------------------------------------------------------------- show
 
 
@@ -325,7 +331,12 @@ def announce(
     uses = [] if renew_only else list(dict.fromkeys(use))
     rotation.retire(opened.trust, at)  # refused here, nothing is left behind
     made = store.new_keys(directory, uses, opened.trust.environment)
-    trust = rotation.announce_next(opened.trust, {u: s.public for u, s in made.items()}, at)
+    trust = rotation.announce_next(
+        opened.trust,
+        {u: s.public for u, s in made.items()},
+        at,
+        time_to_sign=0 if _are_enough(officers, opened.root) else rotation.TIME_TO_SIGN,
+    )
     _draft(directory, opened, trust, officers, out_file, at, as_json)
 
 
@@ -352,6 +363,44 @@ def emergency(
         replacement = store.new_keys(directory, [key.use], key.environment)[key.use].public
     trust = rotation.emergency(opened.trust, stolen, replacement, at)
     _draft(directory, opened, trust, officers, out_file, at, as_json)
+
+
+@app.command()
+def recognise(
+    ctx: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="The other city's trust list.",
+            show_default=False,
+        ),
+    ],
+    root: Annotated[
+        Path, typer.Option("--root", metavar="FILE", exists=True, dir_okay=False, help="Its file `root`.")
+    ],
+    fingerprint: Annotated[
+        str,
+        typer.Option(
+            "--fingerprint", metavar="HEX", help="Of its root, as that city's officers gave it to you."
+        ),
+    ],
+    root_key: RootKeys = NO_KEYS,
+    out_file: Out = None,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """List another city's keys as its own list has them, so that its codes are believed; again when it changes them."""
+    directory, at = _directory(ctx), wall_clock() if now is None else now
+    officers = _root_signers(root_key)
+    opened = store.open_signing(directory)
+    theirs = decode_root(_bytes(root))
+    if theirs.fingerprint.hex() != fingerprint.strip().lower():
+        fail(f"{root} has another fingerprint: {theirs.fingerprint.hex()}")
+    other = open_trust(_bytes(file)).verify(theirs).publisher
+    _draft(directory, opened, rotation.recognise(opened.trust, other, at), officers, out_file, at, as_json)
 
 
 def _key_id(text: str) -> bytes:
@@ -580,7 +629,7 @@ def resume(
         else:
             made, officers = store.draft_resume(directory, now=at), _root_signers(root_key)
             content = stop.sign_resume(made, officers) if officers else stop.encode(made)
-            if len({o.key_id for o in officers} & root.by_id.keys()) < root.threshold:
+            if not _are_enough(officers, root):
                 draft = directory / "signer" / "draft-resume" if out_file is None else out_file
                 write_file(draft, content)
         if draft is None:

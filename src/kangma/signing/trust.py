@@ -405,7 +405,10 @@ def _public(algorithm: Algorithm, raw: object) -> PublicKey:
     length = 65 if algorithm is Algorithm.ES256 else 32
     if not (isinstance(raw, bytes) and len(raw) == length):
         _bad(f"a key of {algorithm.name} has {length} bytes")
-    return PublicKey(algorithm, raw).check()
+    try:
+        return PublicKey(algorithm, raw).check()
+    except Refused as problem:
+        _bad(problem.hint)
 
 
 def _each(items: Any, most: int, name: str, decode_one: Callable[[Any], T]) -> tuple[T, ...]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("tracing", "policy", "absorb", "cycle", "status", "translog")
+NAMES = ("tracing", "policy", "absorb", "cycle", "status", "translog", "verify")
 
 
 def machine() -> dict[str, Any]:

@@ -35,7 +35,7 @@ _KINDS = {
 }
 EXCEPTIONS = Text(
     "急诊急救、回家、核酸采样和购药，不因健康码受阻。",
-    "Emergency care, going home, test sites and medicine are never blocked by a code.",
+    "Emergency care, going home, test sites and medicine are never blocked.",
 )
 REASONS = {
     Reason.NOT_A_CODE: Text("这不是健康码。", "This is not a Kangma code."),

@@ -57,6 +57,14 @@ class Code(StrEnum):
         "not_a_result"  # nothing in it that this platform takes: another pathogen, an antibody, a comment
     )
     NO_PERSON = "no_person"
+    # trust
+    BAD_TRUST_LIST = "bad_trust_list"  # well-formed, and breaks a rule that every list keeps
+    UNTRUSTED = "untrusted"  # too few root keys signed it, or those of another environment
+    ROLLED_BACK = "rolled_back"  # older than what was seen already
+    NOT_NEXT = "not_next"  # does not follow on the list before it
+    # what is signed
+    BAD_SIGNATURE = "bad_signature"
+    WRONG_BASE = "wrong_base"  # a delta to another list than the one at hand
     # the policy language
     BAD_POLICY = "bad_policy"
 

@@ -1,0 +1,130 @@
+"""What a credential says: a closed set of CWT claims (RFC 8392) in the one order and the one length of deterministic
+CBOR.
+
+No colour, no document number, no birth date, no reason. The colour is the status that `uri` and `index` point at.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import cbor2
+
+from kangma.errors import Code, Refused
+from kangma.terms import Moment
+
+ISS, EXP, IAT, CNF, STATUS, ABOUT = 1, 4, 6, 8, 65535, -65537  # 8: RFC 8747; 65535: Token Status List
+MOST_BYTES, MOST_URI, MOST_MASK = 512, 128, 24
+MOST_INDEX = 2**32
+FIRST, END = 1 << 16, 1 << 32  # moments that have exactly four bytes: from 1970 to 2106
+_ISSUER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,14}[a-z0-9])?", re.ASCII).fullmatch
+_URI = re.compile(rf"[!-~]{{1,{MOST_URI}}}", re.ASCII).fullmatch
+#: The `cnf` claim up to the x of its COSE_Key (RFC 9053, 7.1.1): {8: {1: {1: 2, -1: 1, -2: x, -3: sign of y}}}.
+_KEY = b"\x08\xa1\x01\xa4\x01\x02\x20\x01\x21\x58\x20"
+
+
+class Kind(IntEnum):
+    """How the credential is carried."""
+
+    PHONE = 1  # shown by its holder, whose phone proves each showing
+    PAPER = 2  # printed; proves nothing about who shows it
+    PROXY = 3  # shown on somebody else's phone: a child's, an old parent's
+
+
+_KINDS = {int(kind): kind for kind in Kind}
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Valid in [issued, expires). `holder` is the SEC 1 compressed point (33 bytes) of the key that proves each showing,
+    None for paper and only for paper."""
+
+    issuer: str
+    issued: Moment
+    expires: Moment
+    uri: str
+    index: int
+    kind: Kind
+    mask: str
+    holder: bytes | None = None
+
+    def __post_init__(self) -> None:
+        """ValueError for what no credential may say."""
+        holder, mask = self.holder, self.mask
+        if not (
+            FIRST <= self.issued < self.expires < END
+            and 0 <= self.index < MOST_INDEX
+            and _ISSUER(self.issuer)
+            and _URI(self.uri)
+            and 0 < len(mask.encode()) <= MOST_MASK
+            and (mask.isprintable() or _shown(mask))
+            and (self.kind == Kind.PAPER if holder is None else len(holder) == 33 and holder[0] in (2, 3))
+            and (holder is None or self.kind != Kind.PAPER)
+        ):
+            raise ValueError("not claims of a credential")
+
+
+def _shown(mask: str) -> bool:
+    """Whether nothing in it controls how other text is shown: no control or format characters, no line breaks."""
+    return not any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") for c in mask)
+
+
+def encode(claims: Claims) -> bytes:
+    """The payload, byte for byte what deterministic CBOR (RFC 8949, 4.2.1) makes of the claims."""
+    holder = claims.holder
+    return b"%b\x01%b\x04\x1a%b\x06\x1a%b%b\x19\xff\xff\xa1\x6bstatus_list\xa2\x63idx%b\x63uri%b%b%c%b" % (
+        b"\xa5" if holder is None else b"\xa6",
+        _text(claims.issuer),
+        claims.expires.to_bytes(4, "big"),
+        claims.issued.to_bytes(4, "big"),
+        b""
+        if holder is None
+        else b"%b%b%b" % (_KEY, holder[1:], b"\x22\xf5" if holder[0] == 3 else b"\x22\xf4"),
+        _head(0x00, claims.index),
+        _text(claims.uri),
+        b"\x3a\x00\x01\x00\x00\x82",
+        claims.kind,
+        _text(claims.mask),
+    )
+
+
+def _text(text: str) -> bytes:
+    content = text.encode()
+    return _head(0x60, len(content)) + content
+
+
+def _head(major: int, n: int) -> bytes:
+    """The shortest head of a CBOR item; `n` below 2^32."""
+    if n < 24:
+        return bytes((major | n,))
+    size = 1 if n < 1 << 8 else 2 if n < 1 << 16 else 4
+    return bytes((major | 23 + size.bit_length(),)) + n.to_bytes(size, "big")
+
+
+def decode(payload: bytes) -> Claims:
+    """The claims of a payload. Raises Refused: `too_many_bytes`, else `bad_message` for everything but the bytes that
+    `encode` would make: a missing, further or repeated claim, another type or order, a longer form of a number."""
+    if len(payload) > MOST_BYTES:
+        raise Refused(Code.TOO_MANY_BYTES)
+    try:
+        claims = _read(cbor2.loads(payload))
+        if encode(claims) == payload:  # what is lenient above is strict here
+            return claims
+    except Exception as problem:  # whatever a decoder makes of hostile bytes
+        raise Refused(Code.BAD_MESSAGE, hint="not claims of a credential") from problem
+    raise Refused(Code.BAD_MESSAGE, hint="not claims of a credential")
+
+
+def _read(said: Any) -> Claims:
+    point = said.get(CNF)
+    kind, mask = said[ABOUT]
+    status = said[STATUS]["status_list"]
+    holder = None
+    if point is not None:
+        key = point[1]
+        holder = (b"\x03" if key[-3] else b"\x02") + key[-2]
+    return Claims(said[ISS], said[IAT], said[EXP], status["uri"], status["idx"], _KINDS[kind], mask, holder)

@@ -22,7 +22,8 @@ from kangma.signing.keys import Algorithm, PublicKey, Signer
 from kangma.status import lists
 from kangma.terms import Moment
 
-MOST_TOKEN = 1_400_000  # bytes; 2^20 values of 8 bits that do not deflate take 1.05 MB, in JWT form 1.4 MB
+MOST_CWT = 540_000  # bytes: 2^20 values of 4 bits that do not deflate
+MOST_JWT = 950_000  # characters: the same, which JOSE writes in base64 twice
 MOST_SUB = 256  # characters of a URI; RFC 3986 knows no others than those of ASCII
 MOST_NUMBER = 2**53 - 1  # what a reader with nothing but doubles still counts exactly
 
@@ -112,7 +113,7 @@ def to_cwt(claims: Claims, signer: Signer) -> bytes:
 
 def open_cwt(content: bytes) -> OpenedList:
     """A list in CWT form taken apart. Raises Refused: `too_many_bytes`, `bad_message`."""
-    message, payload = open_typed(content, CWT)
+    message, payload = open_typed(content, CWT, most=MOST_CWT)
     claims = shared_claims(payload, STATUS_LIST)
     inner = payload[STATUS_LIST]
     if not (
@@ -125,12 +126,12 @@ def open_cwt(content: bytes) -> OpenedList:
     return OpenedList(message.key_id, claims, message.verify)
 
 
-def open_typed(content: bytes, typ: str) -> tuple[cose.Opened, Mapping[Any, Any]]:
+def open_typed(content: bytes, typ: str, *, most: int) -> tuple[cose.Opened, Mapping[Any, Any]]:
     """A COSE_Sign1 of that type (RFC 9596) with exactly our headers, and the map it signs. Raises Refused."""
-    message = cose.open1(content, most=MOST_TOKEN)
+    message = cose.open1(content, most=most)
     if not _exactly(message.headers, {cose.ALG, cose.KID, cose.TYP}) or message.headers[cose.TYP] != typ:
         raise Refused(Code.BAD_MESSAGE, hint=f"not of type {typ}")
-    payload = cose.loads(message.payload, most=MOST_TOKEN)
+    payload = cose.loads(message.payload, most=most)
     if not isinstance(payload, Mapping):
         _not_a_list()
     return message, payload
@@ -168,12 +169,12 @@ def to_jwt(claims: Claims, signer: Signer) -> str:
 
 def open_jwt(content: str | bytes) -> OpenedList:
     """A list in JWT form taken apart. Raises Refused: `too_many_bytes`, `bad_message`."""
-    if len(content) > MOST_TOKEN:
+    if len(content) > MOST_JWT:
         raise Refused(Code.TOO_MANY_BYTES)
     from joserfc import jws  # noqa: PLC0415 - a verifier of CWTs does not wait for it
 
     registry = jws.JWSRegistry(algorithms=["ES256"])
-    registry.max_payload_length = MOST_TOKEN
+    registry.max_payload_length = MOST_JWT
     try:
         compact = content.encode("ascii") if isinstance(content, str) else content
         message = jws.extract_compact(compact, registry=registry)

@@ -68,9 +68,9 @@ test("a bomb is refused at the byte that is too many", () => {
 
 test("a stream ends where it ends: cut, continued, or with another checksum it is refused", () => {
   const stream = Uint8Array.from(zlib.deflateSync(Buffer.from("health code ".repeat(20))));
-  for (let cut = 0; cut < stream.length; cut++) refuses(() => inflate(stream.subarray(0, cut), MOST), "bad_message");
-  refuses(() => inflate(Uint8Array.from([...stream, 0]), MOST), "bad_message");
-  refuses(() => inflate(Uint8Array.from([...stream, ...stream]), MOST), "bad_message");
+  for (let cut = 0; cut < stream.length; cut++) refuses(() => inflate(stream.subarray(0, cut), MOST), "cut_off");
+  refuses(() => inflate(Uint8Array.from([...stream, 0]), MOST), "unreadable");
+  refuses(() => inflate(Uint8Array.from([...stream, ...stream]), MOST), "unreadable");
   for (let at = 0; at < 8 * stream.length; at++) {
     const changed = stream.slice();
     changed[at >> 3] = (changed[at >> 3] ?? 0) ^ (1 << (at & 7));

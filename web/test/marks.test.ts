@@ -19,7 +19,7 @@ class Shelf implements KeyStore {
 
 for (const [name, made] of [
   ["in memory", () => new MemoryMarks()],
-  ["in the browser's store", () => new StoredMarks(new Shelf())],
+  ["in the browser's store", () => new StoredMarks(new Shelf(), "ee56")],
 ] as const) {
   test(`marks ${name} only rise`, () => {
     const marks = made();
@@ -33,16 +33,17 @@ for (const [name, made] of [
 
 test("marks outlive the page, and tabs share them", () => {
   const shelf = new Shelf();
-  const [one, other] = [new StoredMarks(shelf), new StoredMarks(shelf)];
+  const [one, other] = [new StoredMarks(shelf, "ee56"), new StoredMarks(shelf, "ee56")];
   one.raiseTo("list https://a.example/status/1/0", 1_650_000_000);
   assert.equal(other.get("list https://a.example/status/1/0"), 1_650_000_000);
   other.raiseTo("list https://a.example/status/1/0", 1_650_000_300);
   assert.equal(one.get("list https://a.example/status/1/0"), 1_650_000_300);
+  assert.equal(new StoredMarks(shelf, "another root").get("list https://a.example/status/1/0"), 0);
 });
 
 test("a store that is full, forbidden or spoilt never lowers a mark", () => {
   const shelf = new Shelf();
-  const marks = new StoredMarks(shelf);
+  const marks = new StoredMarks(shelf, "ee56");
   marks.raiseTo("time", 5);
   shelf.broken = true;
   marks.raiseTo("time", 6);
@@ -50,5 +51,5 @@ test("a store that is full, forbidden or spoilt never lowers a mark", () => {
   shelf.broken = false;
   for (const key of shelf.kept.keys()) shelf.kept.set(key, "1e99");
   assert.equal(marks.get("time"), 6);
-  assert.equal(new StoredMarks(shelf).get("time"), 0);
+  assert.equal(new StoredMarks(shelf, "ee56").get("time"), 0);
 });

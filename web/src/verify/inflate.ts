@@ -6,12 +6,13 @@ import { Refused } from "./refused.ts";
 
 /** What `stream`, one whole zlib stream and nothing behind it, inflates to.
  *
- * Throws Refused: inflates_too_much as soon as there would be more than `most` bytes, bad_message for anything that is
- * not such a stream or whose checksum differs. Time grows with the bytes read and written, and with nothing else.
+ * Throws Refused: inflates_too_much as soon as there would be more than `most` bytes, cut_off when the end is missing,
+ * unreadable for anything that is not such a stream or whose checksum differs. Time grows with the bytes read and
+ * written, and with nothing else.
  */
 export function inflate(stream: Bytes, most: number): Bytes {
   const [method, flags] = stream;
-  if (method === undefined || flags === undefined) throw bad();
+  if (method === undefined || flags === undefined) throw cutOff();
   if ((method & 0x0f) !== 8 || method >> 4 > 7 || (method * 256 + flags) % 31 !== 0 || (flags & 0x20) !== 0) throw bad();
   const input = new Bits(stream, 2);
   const output = new Output(NO_DICTIONARY, stream.length * 4, most);
@@ -43,7 +44,8 @@ function blocks(input: Bits, output: Output): void {
   }
 }
 
-const bad = (): Refused => new Refused("bad_message", "not a zlib stream");
+const bad = (): Refused => new Refused("unreadable", "not a deflate stream");
+const cutOff = (): Refused => new Refused("cut_off", "the stream ends early");
 
 /** Bits from the low end of each byte. */
 class Bits {
@@ -61,7 +63,7 @@ class Bits {
   take(bits: number): number {
     while (this.count < bits) {
       const byte = this.stream[this.at++];
-      if (byte === undefined) throw bad();
+      if (byte === undefined) throw cutOff();
       this.held |= byte << this.count;
       this.count += 8;
     }
@@ -75,7 +77,7 @@ class Bits {
   bytes(length: number): Bytes {
     this.at -= this.count >> 3;
     this.held = this.count = 0;
-    if (length > this.stream.length - this.at) throw bad();
+    if (length > this.stream.length - this.at) throw cutOff();
     this.at += length;
     return this.stream.subarray(this.at - length, this.at);
   }

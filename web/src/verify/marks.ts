@@ -38,21 +38,23 @@ export interface KeyStore {
 }
 
 /**
- * Marks that outlive the page. Tabs may share the store: every look reads it. Where it is full or forbidden, marks
- * hold for as long as the page is open.
+ * Marks that outlive the page, those of one root: another root's versions and times mean nothing to it. Tabs may share
+ * the store: every look reads it. Where it is full or forbidden, marks hold for as long as the page is open.
  */
 export class StoredMarks implements Marks {
   private readonly store: KeyStore;
+  private readonly prefix: string;
   private readonly seen = new MemoryMarks();
 
-  constructor(store: KeyStore) {
+  constructor(store: KeyStore, rootFingerprint: string) {
     this.store = store;
+    this.prefix = `kangma mark ${rootFingerprint} `;
   }
 
   get(name: string): number {
     let kept: string | null = null;
     try {
-      kept = this.store.getItem(PREFIX + name);
+      kept = this.store.getItem(this.prefix + name);
     } catch {
       // Forbidden by the browser's settings: `seen` has to do.
     }
@@ -64,11 +66,9 @@ export class StoredMarks implements Marks {
     if (value <= this.get(name)) return;
     this.seen.raiseTo(name, value);
     try {
-      this.store.setItem(PREFIX + name, String(value));
+      this.store.setItem(this.prefix + name, String(value));
     } catch {
       // As above.
     }
   }
 }
-
-const PREFIX = "kangma mark ";

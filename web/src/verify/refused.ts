@@ -6,6 +6,8 @@ export type Code =
   | "unreadable"
   | "bad_message"
   | "bad_value"
+  | "bad_number"
+  | "cut_off"
   | "bad_signature"
   | "untrusted"
   | "rolled_back"

@@ -74,11 +74,11 @@ export function provenList(place: Place, bits: number, raw: Bytes): StatusList {
 /** Indices that the list answers for. */
 export const sizeOf = (list: StatusList): number => (list.raw.length * 8) / list.bits;
 
-/** The value at `index`. Throws Refused (bad_value) outside the list. */
+/** The value at `index`. Throws Refused (bad_number) outside the list. */
 export function valueAt(list: StatusList, index: number): number {
   const each = 8 / list.bits;
   const byte = list.raw[Math.floor(index / each)];
-  if (byte === undefined) throw new Refused("bad_value", "no such index in the list");
+  if (byte === undefined) throw new Refused("bad_number", "no such index in the list");
   return (byte >> ((index % each) * list.bits)) & ((1 << list.bits) - 1);
 }
 

@@ -109,7 +109,8 @@ export async function verifyTrust(opened: OpenedMany, root: Root): Promise<Trust
   return list as TrustList;
 }
 
-async function listOf(payload: Bytes): Promise<Omit<TrustList, typeof proven>> {
+/** What a payload claims, for `verifyTrust` and for those who are about to sign it. Throws Refused as there. */
+export async function listOf(payload: Bytes): Promise<Omit<TrustList, typeof proven>> {
   const item = mapOf(decode(payload, MOST_BYTES), [1, 2, 3, 4, 5, 6]);
   const environment = oneOf(ENVIRONMENTS, item.get(4));
   const authorities: Authority[] = [];

@@ -1,11 +1,12 @@
-# Needs Python 3.11 and make. Everything else is installed into .venv from the hashed lock files in locks/.
+# Needs Python 3.11 and make. Everything else is installed into .venv from the hashed lock files in locks/, and for the
+# pages into web/node_modules from web/package-lock.json. `make run` needs neither Node nor a browser.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 PY := .venv/bin/python
 UV := .venv/bin/uv
 RESIDENTS ?= 20000
 
-.PHONY: help run test lint bench bench-full prove lock clean
+.PHONY: help run test lint web bench bench-full prove lock clean
 
 help:  ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,7 +14,7 @@ help:  ## show this help
 run: .venv/.run  ## make a city of 20,000 and live two weeks in it (RESIDENTS=N for another size)
 	$(PY) -m kangma demo --residents $(RESIDENTS)
 
-test: .venv/.dev  ## lint, types, import contract, then every promise that fits ten minutes
+test: .venv/.dev web/dist/.built  ## lint, types, import contract, then every promise that fits ten minutes
 	$(MAKE) --no-print-directory lint
 	$(PY) -m pytest
 
@@ -23,13 +24,15 @@ lint: .venv/.dev  ## ruff, mypy --strict, import contract
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
 
-bench: .venv/.dev  ## benchmarks at a size that fits ten minutes
+web: web/dist/.built  ## the pages: types, and one file each in web/dist
+
+bench: .venv/.dev web/dist/.built  ## benchmarks at a size that fits ten minutes
 	$(PY) bench/run.py
 
-bench-full: .venv/.dev  ## benchmarks at the sizes of docs/performance.md
+bench-full: .venv/.dev web/dist/.built  ## benchmarks at the sizes of docs/performance.md
 	$(PY) bench/run.py --full
 
-prove: .venv/.dev  ## the long runs: 100,000 shuffles, 200 kills, whole corpora
+prove: .venv/.dev web/dist/.built  ## the long runs: 100,000 shuffles, 200 kills, whole corpora
 	$(PY) -m pytest -m prove -n 2
 
 lock: .venv/.uv  ## resolve the lock files anew (needs a package index)
@@ -37,7 +40,7 @@ lock: .venv/.uv  ## resolve the lock files anew (needs a package index)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url pyproject.toml --group dev -c locks/run.txt -o locks/dev.txt
 
 clean:  ## remove what was installed and built
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist web/node_modules web/dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.uv: locks/bootstrap.txt
@@ -53,4 +56,13 @@ clean:  ## remove what was installed and built
 
 .venv/.dev: .venv/.run locks/dev.txt
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --require-hashes -r locks/dev.txt
+	@touch $@
+
+# Node is the machine's where it is new enough, else the one that locks/dev.txt brings: web/node.sh finds it.
+web/node_modules/.installed: web/package.json web/package-lock.json web/.npmrc | .venv/.dev
+	cd web && ./node.sh npm ci --ignore-scripts --loglevel=error
+	@touch $@
+
+web/dist/.built: web/node_modules/.installed $(shell find web/src web/test web/*.json web/*.mjs web/*.html -type f)
+	cd web && ./node.sh npm run --silent check && ./node.sh npm run --silent build
 	@touch $@

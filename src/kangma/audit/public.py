@@ -335,7 +335,7 @@ def _status_key(trust: TrustList, key_id: bytes, at: Moment) -> PublicKey:
 
 def _delta(public: Folder, report: Report, trust: TrustList, path: str) -> None:
     opened = delta.open_delta(public.read(path))
-    found = opened.verify(_status_key(trust, opened.key_id, opened.unverified.claims.iat))
+    found = opened.verify(_status_key(trust, opened.key_id, opened.claims.iat))
     whole = _verified(trust, public.read(path.removesuffix(".delta")))
     if found.claims.iat == whole.iat and found.result != digest(whole.raw):
         report.differs(Check.LISTS, "leads to another list than is published", path)

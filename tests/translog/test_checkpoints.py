@@ -189,6 +189,7 @@ def test_the_log_is_not_its_own_witness() -> None:
     assert _refusal(open_witnessed, content, ORIGIN, [KEY], plain, need=1) is Code.FEW_WITNESSES
     assert note.Key(ORIGIN, KEY).id != witness.witness(ORIGIN, KEY).id
     cosigned = _with(content, _ask(content, [], None))
+    assert _refusal(note.opened(cosigned).verified, WITNESSES) is Code.UNKNOWN_KEY
     assert _refusal(open_checkpoint, cosigned, NAMES[0], signer(NAMES[0]).public) is Code.UNKNOWN_KEY
 
 

@@ -203,6 +203,9 @@ def test_a_changed_cosignature_spoils_the_note() -> None:
         wrong = note.Line(line.name, line.id, bytes(spoiled))
         given = note.with_lines(note.opened(content), [wrong]).to_bytes()
         assert _refusal(open_witnessed, given, ORIGIN, [KEY], WITNESSES, need=0) is Code.BAD_SIGNATURE
+    wrong = note.Line(line.name, line.id, b"\xff" + line.signature[1:])  # a time beyond 2^63
+    given = note.with_lines(note.opened(content), [wrong]).to_bytes()
+    assert _refusal(open_witnessed, given, ORIGIN, [KEY], WITNESSES, need=0) is Code.BAD_SIGNATURE
     for length in (1, 64, 71, 73):
         wrong = note.Line(line.name, line.id, line.signature.ljust(73, b"x")[:length])
         given = note.with_lines(note.opened(content), [wrong]).to_bytes()

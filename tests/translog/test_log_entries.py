@@ -63,6 +63,17 @@ def test_a_receipt_for_another_place_proves_nothing() -> None:
         assert refused.value.code is Code.BAD_PROOF
 
 
+def test_a_receipt_longer_than_any_tree_is_no_receipt() -> None:
+    for count, fine in ((63, True), (64, False)):
+        given = receipt.Receipt(bytes(32), bytes(42), 0, (bytes(32),) * count, b"text\n\n").to_bytes()
+        if fine:
+            assert len(receipt.parse(given).proof) == count
+        else:
+            with pytest.raises(Refused) as refused:
+                receipt.parse(given)
+            assert refused.value.code is Code.BAD_MESSAGE
+
+
 COLUMNS = st.tuples(
     st.binary(min_size=16, max_size=16),
     st.sampled_from(State),

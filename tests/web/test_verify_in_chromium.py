@@ -178,7 +178,9 @@ def test_nothing_is_cut_off_at_320_pixels_even_with_letters_twice_as_large(
         for _ in range(2):  # in both languages
             door.click("#language")
             door.evaluate("size => { document.documentElement.style.fontSize = size + 'px' }", size)
-            wide = door.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            wide = door.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
             assert wide <= 0
 
 
@@ -199,7 +201,9 @@ def test_the_page_cannot_make_a_network_call(chromium: Browser) -> None:
         calls = "async () => { try { await fetch('/test/index.html'); return 'went' } catch { return 'forbidden' } }"
         assert page.evaluate(calls) == "forbidden"
         page.evaluate("() => { new Image().src = '/test/index.html' }")
-        page.evaluate("() => { document.head.append(Object.assign(document.createElement('script'), {src: '/x.js'})) }")
+        page.evaluate(
+            "() => { document.head.append(Object.assign(document.createElement('script'), {src: '/x.js'})) }"
+        )
         assert page.evaluate(calls) == "forbidden"
         assert asked == ["/verify.html"]
         context.close()

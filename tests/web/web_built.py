@@ -20,7 +20,9 @@ def built(name: str) -> Path:
     return file
 
 
-def node(*arguments: str, said: str = "", wheel: bool = False, **env: str) -> subprocess.CompletedProcess[str]:
+def node(
+    *arguments: str, said: str = "", wheel: bool = False, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Node with these arguments: the machine's where it is new enough, or the one that Python's lock file brings."""
     return subprocess.run(
         [str(ROOT / "web" / "node.sh"), "node", *arguments],

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("tracing", "policy", "absorb", "cycle", "web")
+NAMES = ("tracing", "policy", "absorb", "cycle", "status", "verify", "web")
 
 
 def machine() -> dict[str, Any]:

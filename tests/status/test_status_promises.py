@@ -66,6 +66,16 @@ def test_every_colour_has_its_value_and_no_other_state_looks_green() -> None:
     assert all(OF_STATE[state] == Status.UNKNOWN for state in set(range(16)) - set(State))
 
 
+def test_a_value_that_nobody_writes_is_unknown_and_never_green_or_red() -> None:
+    assert {v: Status(v) for v in range(256) if Status(v) is not Status.UNKNOWN} == {
+        0: Status.VALID,
+        1: Status.INVALID,
+        3: Status.NOTICE,
+        12: Status.YELLOW,
+        13: Status.RED,
+    }
+
+
 def test_both_forms_say_the_same() -> None:
     made = claims(city())
     assert open_cwt(to_cwt(made, SIGNER)).verify(KEY) == open_jwt(to_jwt(made, SIGNER)).verify(KEY)

@@ -13,8 +13,17 @@ from made_lists import KEY, NOW, SIGNER, URI, city, claims, code_of, verified
 from numpy.typing import NDArray
 
 from kangma.errors import Code, Refused
+from kangma.signing import cose
 from kangma.status import lists
-from kangma.status.delta import decode_changes, delta_cwt, encode_changes, open_delta
+from kangma.status.delta import (
+    CHANGES,
+    CWT,
+    MOST_CHANGES,
+    decode_changes,
+    delta_cwt,
+    encode_changes,
+    open_delta,
+)
 from kangma.status.lists import Status
 from kangma.status.token import open_cwt, open_jwt, to_cwt, to_jwt
 
@@ -190,6 +199,20 @@ def test_a_token_beyond_the_limit_is_not_looked_at() -> None:
         (open_delta, bytes(2**18 + 1_001)),
     ):
         assert code_of(read, content) is Code.TOO_MANY_BYTES
+
+
+def test_changes_beyond_their_limit_are_not_read() -> None:
+    later = claims(city(64, 2), iat=NOW + 1, lst=bytes(99))
+    content = delta_cwt(lists.pack(city(64), 4), NOW, lists.pack(city(64, 2), 4), later, SIGNER)
+    assert content is not None
+    payload = dict(cose.loads(cose.open1(content, most=9_999).payload, most=9_999))
+    for size, code in ((MOST_CHANGES + 1, Code.TOO_MANY_BYTES), (MOST_CHANGES, None)):
+        payload[CHANGES] = {**payload[CHANGES], 4: bytes(size)}
+        signed = cose.sign1(cose.dumps(payload), SIGNER, headers={cose.TYP: CWT})
+        if code:
+            assert code_of(open_delta, signed) is code
+        else:
+            assert code_of(open_delta(signed).verify(KEY).apply, verified(city(64))) is Code.BAD_MESSAGE
 
 
 def test_the_worst_list_of_ours_fits_the_limits() -> None:

@@ -307,6 +307,7 @@ def vectors() -> dict[str, dict[str, Any]]:
         listed(_2="https://健康.example/status/19107/0"),
         bad,
     )
+    add("sub-line-break", "A URI with a line break.", listed(_2=URI + "\n"), bad)
     add("sub-too-long", "A URI of 257 characters.", listed(_2="x" * 257), bad)
     lst = claims().lst
     for name, about, inner in (
@@ -400,9 +401,15 @@ def vectors() -> dict[str, dict[str, Any]]:
     add_jwt("padded", "Base64 with padding.", text + "==", bad)
     add_jwt("line-break", "A line break behind the end.", text + "\n", bad)
     add_jwt("four-parts", "Four parts.", text + ".x", bad)
-    add_jwt(
-        "twice-named", "A claim given twice.", jwt(payload=json.dumps({"exp": 1})[:-1] + ',"exp":2}'), bad
-    )
+    plain = base64.urlsafe_b64decode(text.split(".")[1] + "==").decode()
+    add_jwt("twice-named", "A claim given twice.", jwt(payload=plain[:-1] + ',"ttl":301}'), bad)
+    other_end = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    respelled = text[:-1] + other_end[other_end.index(text[-1]) + 1]
+    add_jwt("signature-in-another-spelling", "Stands for the same 64 bytes.", respelled, bad)
+    kid = SIGNER.key_id.hex()
+    add_jwt("kid-in-capitals", "The key id in another spelling.", jwt(head.replace(kid, kid.upper())), bad)
+    add_jwt("kangma-of-one", "One number where two belong.", jwt(edit=lambda c: c.update(kangma=[7])), bad)
+    add_jwt("kangma-text", "A text where two numbers belong.", jwt(edit=lambda c: c.update(kangma="78")), bad)
     add_jwt("deep", "Nested ten thousand deep.", jwt(payload="[" * 10_000), bad)
     add_jwt("exp-text", "A time as text.", jwt(edit=lambda c: c.update(exp=str(c["exp"]))), bad)
     add_jwt(
@@ -500,6 +507,13 @@ def vectors() -> dict[str, dict[str, Any]]:
     add_delta(
         "-value-twice", "Two of the new values are the same.", changes(lambda c: c.__setitem__(7, c[6])), wild
     )
+    add_delta(
+        "-place-beyond-values",
+        "The fourth of three new values.",
+        changes(lambda c: c.__setitem__(-1, 0x8D)),
+        wild,
+    )
+    add_delta("-float-label", "The member 4.0 in place of 4.", changed(_4=None, float_4=bytes(5)), bad)
     add_delta(
         "-low-padding-not-0",
         "A bit is set behind the low bits of the last gap.",

@@ -36,8 +36,9 @@ def _commands() -> str:
     for name in VERBS:
         command = verb(name)
         parts += _command(f"kangma {name}", command)
+        before = "".join(f" {a.metavar}" for a in command.params if a.param_type_name == "argument")
         for inner, found in getattr(command, "commands", {}).items():
-            parts += _command(f"kangma {name} {inner}", found)
+            parts += _command(f"kangma {name}{before} {inner}", found)
     return "\n\n".join(parts) + "\n"
 
 

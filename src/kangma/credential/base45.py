@@ -12,7 +12,8 @@ from kangma.errors import Code, Refused
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 _LETTERS = ALPHABET.encode()
-_DIGITS = bytes(max(0, _LETTERS.find(bytes([c]))) for c in range(256))
+_NONE = 255
+_DIGITS = bytes(_LETTERS.find(bytes([c])) % 256 for c in range(256))  # character → digit, _NONE for others
 _PAIRS = [ALPHABET[n % 45] + ALPHABET[n // 45] for n in range(45 * 45)]  # low digit first
 
 
@@ -34,9 +35,9 @@ def decode(text: str) -> bytes:
     except UnicodeEncodeError:
         raise Refused(Code.BAD_VALUE, hint="not base45") from None
     groups, rest = divmod(len(letters), 3)
-    if rest == 1 or letters.translate(None, _LETTERS):
-        raise Refused(Code.BAD_VALUE, hint="not base45")
     digits = letters.translate(_DIGITS)
+    if rest == 1 or _NONE in digits:
+        raise Refused(Code.BAD_VALUE, hint="not base45")
     # Each group is one lane of three bytes, little-endian: a + 45 b + 2025 c is below 2^17 and never reaches the next.
     end, lane = 3 * groups, _lowest(groups)
     all_three = int.from_bytes(digits[:end], "little")

@@ -138,22 +138,21 @@ def first1(content: bytes, *, most: int) -> tuple[Opened, int]:
 def _bytes_at(content: bytes, at: int) -> tuple[bytes, int]:
     """The byte string that begins at `at`, and where it ends. ValueError unless its length has its shortest form and
     it is all there, IndexError where nothing is."""
-    head = content[at]
-    if 0x40 <= head < 0x58:
-        n, at, least = head - 0x40, at + 1, 0
-    elif 0x58 <= head <= 0x5A:
-        wide = 1 << head - 0x58
-        n, at, least = (
-            int.from_bytes(content[at + 1 : at + 1 + wide], "big"),
-            at + 1 + wide,
-            (24, 256, 65536)[head - 0x58],
-        )
+    head, at = content[at], at + 1
+    if head == 0x58:
+        n, at, least = content[at], at + 1, 24
+    elif 0x40 <= head < 0x58:
+        n, least = head - 0x40, 0
+    elif head == 0x59:
+        n, at, least = int.from_bytes(content[at : at + 2], "big"), at + 2, 1 << 8
+    elif head == 0x5A:
+        n, at, least = int.from_bytes(content[at : at + 4], "big"), at + 4, 1 << 16
     else:
         raise ValueError
-    found = content[at : at + n]
-    if n < least or len(found) != n:
+    end = at + n
+    if n < least or end > len(content):
         raise ValueError
-    return found, at + n
+    return content[at:end], end
 
 
 def _not_sign1() -> NoReturn:

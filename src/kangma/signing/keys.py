@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -88,10 +88,10 @@ class PublicKey:
             return False
         key = self._key
         try:
-            if isinstance(key, ed25519.Ed25519PublicKey):
-                key.verify(signature, message)
+            if self.algorithm is Algorithm.ES256:
+                cast(ec.EllipticCurvePublicKey, key).verify(_der(signature), message, _VERIFY)
             else:
-                key.verify(_der(signature), message, _VERIFY)
+                cast(ed25519.Ed25519PublicKey, key).verify(signature, message)
         except InvalidSignature:
             return False
         return True

@@ -75,21 +75,26 @@ def _begin(
 
 
 def announce_next(
-    current: TrustList, new_keys: Mapping[Use, PublicKey], now: Moment, *, starts: Moment | None = None
+    current: TrustList,
+    new_keys: Mapping[Use, PublicKey],
+    now: Moment,
+    *,
+    starts: Moment | None = None,
+    time_to_sign: int = TIME_TO_SIGN,
 ) -> TrustList:
     """The next list: with these keys of the publisher announced, without those that nobody needs any more, and valid
     for another 90 days. Without new keys it only renews the list.
 
     A new key has the ceilings and kinds of the newest key of its use. It begins at `starts`, or two days before that
-    key ends, and in either case leaves a day to sign the list and a day to announce it. Raises Refused (not_next) for
-    an earlier `starts`, and for a use of which the publisher has had no key.
+    key ends, or as soon after as leaves `time_to_sign` seconds until the list is installed and a day to announce it.
+    Raises Refused (not_next) for `starts` less than a day from now, and for a use of which the publisher had no key.
     """
     before = {use: _newest(current, use) for use in new_keys}
     added = []
     for use, public in new_keys.items():
         last = before[use]
         begins = (
-            max(last.not_after - OVERLAP, now + TIME_TO_SIGN + ANNOUNCEMENT) if starts is None else starts
+            max(last.not_after - OVERLAP, now + time_to_sign + ANNOUNCEMENT) if starts is None else starts
         )
         added.append(_begin(public, current.environment, use, now, begins, last.ceilings, last.kinds))
     return _next(current, now, (*current.publisher.keys, *added))

@@ -133,7 +133,7 @@ class Ceilings:
     that it was stolen or that its signer is broken."""
 
     worse_an_hour: int  # turns to a worse colour in any hour, in number
-    worse_ppm_an_hour: int  # the same in millionths of the residents; the larger of the two counts
+    worse_ppm_an_hour: int  # the same in millionths of the residents; both hold
     credentials_a_minute: int
 
     def __post_init__(self) -> None:
@@ -405,7 +405,10 @@ def _public(algorithm: Algorithm, raw: object) -> PublicKey:
     length = 65 if algorithm is Algorithm.ES256 else 32
     if not (isinstance(raw, bytes) and len(raw) == length):
         _bad(f"a key of {algorithm.name} has {length} bytes")
-    return PublicKey(algorithm, raw).check()
+    try:
+        return PublicKey(algorithm, raw).check()
+    except Refused as problem:
+        _bad(problem.hint)
 
 
 def _each(items: Any, most: int, name: str, decode_one: Callable[[Any], T]) -> tuple[T, ...]:

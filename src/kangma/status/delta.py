@@ -62,17 +62,21 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class OpenedDelta:
-    """A delta taken apart, not verified."""
+    """A delta taken apart, not verified. Its fields are those of `Delta`, believed in nothing."""
 
     key_id: bytes
-    unverified: Delta
+    claims: Claims
+    base_iat: Moment
+    base: bytes
+    result: bytes
+    changes: bytes
     _signed_by: Callable[[PublicKey], bool]
 
     def verify(self, key: PublicKey) -> Delta:
         """The delta, if `key` signed it. Raises Refused (bad_signature)."""
         if not self._signed_by(key):
             raise Refused(Code.BAD_SIGNATURE)
-        return self.unverified
+        return Delta(self.claims, self.base_iat, self.base, self.result, self.changes)
 
 
 def delta_cwt(base: bytes, base_iat: Moment, new: bytes, claims: Claims, signer: Signer) -> bytes | None:
@@ -110,7 +114,7 @@ def open_delta(content: bytes) -> OpenedDelta:
         raise Refused(Code.BAD_MESSAGE, hint="not a delta")
     if len(inner[4]) > MOST_CHANGES:
         raise Refused(Code.TOO_MANY_BYTES)
-    return OpenedDelta(message.key_id, Delta(claims, *(inner[at] for at in (1, 2, 3, 4))), message.verify)
+    return OpenedDelta(message.key_id, claims, inner[1], inner[2], inner[3], inner[4], message.verify)
 
 
 def encode_changes(indices: NDArray[np.intp], new: NDArray[np.uint8]) -> bytes:

@@ -37,6 +37,11 @@ class Status(IntEnum):
     RED = 0xD
     UNKNOWN = 0xF
 
+    @classmethod
+    def _missing_(cls, value: object) -> Status:
+        """A value that we never write, SUSPENDED among them, says nothing that we know."""
+        return cls.UNKNOWN
+
 
 #: `OF_STATE[states]` are the values of an array of `kangma.terms.State`. A REMIND stands beside a green code.
 OF_STATE: NDArray[np.uint8] = np.full(16, Status.UNKNOWN, np.uint8)

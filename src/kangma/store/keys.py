@@ -20,17 +20,26 @@ KEY_BYTES = 32
 def make_key(path: Path) -> bytes:
     """A new random key of 32 bytes at `path` (0600), durable on return. Conflict when there is one already."""
     key = secrets.token_bytes(KEY_BYTES)
+    write_secret(path, key)
+    return key
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """`content` in a new file that only its owner may read (0600), durable on return. Conflict when there is one,
+    Corrupt when the folder is open to anybody else."""
+    require_owner_only(path.parent)
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         raise Conflict(f"{path.name} exists: a key is never overwritten") from None
     try:
-        os.write(fd, key)
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view) :]
         os.fsync(fd)
     finally:
         os.close(fd)
     fsync_folder(path.parent)
-    return key
 
 
 def make_key_folder(path: Path) -> None:
@@ -39,7 +48,15 @@ def make_key_folder(path: Path) -> None:
 
 
 def read_key(path: Path) -> bytes:
-    """The key in a file. Corrupt when the file is absent, of another length, a link, or open to anybody else:
+    """The key in a file. Corrupt as `read_secret`, and when the file is of another length."""
+    key = read_secret(path, most=KEY_BYTES + 1)
+    if len(key) != KEY_BYTES:
+        raise Corrupt(f"{path.name} holds {len(key)} bytes, not {KEY_BYTES}")
+    return key
+
+
+def read_secret(path: Path, *, most: int) -> bytes:
+    """The first `most` bytes of a secret file. Corrupt when the file is absent, a link, or open to anybody else:
     a key that others could read is no key, and going on would hide that it leaked."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -50,13 +67,15 @@ def read_key(path: Path) -> bytes:
         if not stat.S_ISREG(facts.st_mode):
             raise Corrupt(f"{path.name} is not a plain file")
         _owner_only(facts, path.name)
-        _owner_only(path.parent.stat(), path.parent.name)
-        key = os.read(fd, KEY_BYTES + 1)
+        require_owner_only(path.parent)
+        return os.read(fd, most)
     finally:
         os.close(fd)
-    if len(key) != KEY_BYTES:
-        raise Corrupt(f"{path.name} holds {len(key)} bytes, not {KEY_BYTES}")
-    return key
+
+
+def require_owner_only(folder: Path) -> None:
+    """Corrupt when anybody else may enter the folder."""
+    _owner_only(folder.stat(), folder.name)
 
 
 def _owner_only(facts: os.stat_result, name: str) -> None:

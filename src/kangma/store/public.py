@@ -8,7 +8,6 @@ from pathlib import Path
 
 from kangma.store.durable import fsync_folder, remove_folder, unavailable_when_the_disk_is
 
-
 #: Of more files than this the whole file system is synced instead of each: a midnight writes thousands of tiles.
 MANY = 256
 

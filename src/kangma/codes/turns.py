@@ -8,7 +8,6 @@ moment has come, not a scan of everybody.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,14 +106,21 @@ def due(out: pa.Table, now: Moment) -> Persons:
     return np.asarray(columns["person"][(at <= now)], dtype=np.uint32)
 
 
-def digest(out: pa.Table, keys: Sequence[bytes]) -> str:
+def digest(out: pa.Table, keys: pa.Array | pa.ChunkedArray) -> str:
     """SHA-256 (hex) over what is out, by person key: equal for equal cities however their evidence arrived.
 
-    keys: the 16-byte key of each row's person
+    keys: the 16-byte key of each row's person. Hashed are the rows in ascending order of their keys, 33 bytes each: key,
+    state (1 byte), popups (4), reminds (4), next_change_at (8, the largest int64 for never), numbers big-endian.
     """
-    shown = (out[n].to_pylist() for n in (*_SHOWN, "next_change_at"))
-    lines = sorted(f"{bytes(key).hex()} {row}\n" for key, *row in zip(keys, *shown, strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    packed = keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
+    key = np.frombuffer(packed.cast(pa.binary(16)).buffers()[1], "V16")[packed.offset :][: len(packed)]
+    rows = np.empty(out.num_rows, _ROW)
+    rows["key"] = key
+    for name in (*_SHOWN, "next_change_at"):
+        column = out[name].cast(OUT.field(name).type)
+        rows[name] = (column.fill_null(int(_NEVER)) if name == "next_change_at" else column).to_numpy()
+    halves = key.view(">u8").reshape(-1, 2).astype(np.uint64)
+    return hashlib.sha256(rows[np.lexsort((halves[:, 1], halves[:, 0]))].tobytes()).hexdigest()
 
 
 def by_state(out: pa.Table, persons: int) -> dict[State, int]:
@@ -126,6 +132,9 @@ def by_state(out: pa.Table, persons: int) -> dict[State, int]:
 
 
 _NEVER = np.iinfo(np.int64).max
+_ROW = np.dtype(
+    [("key", "V16"), ("state", "u1"), ("popups", ">u4"), ("reminds", ">u4"), ("next_change_at", ">i8")]
+)
 
 
 def _columns(table: pa.Table) -> dict[str, NDArray[Any]]:

@@ -11,21 +11,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
-from kangma.codes.turns import Persons, by_state, digest, turn
+from kangma.codes.turns import by_state, digest, turn
 from kangma.errors import Code, Refused, Where
-from kangma.evidence.views import documents, prepare
+from kangma.evidence.views import prepare
 from kangma.policy.document import Timeline
-from kangma.policy.judge import HOLDS, VERDICTS, judge_all
+from kangma.policy.judge import judge_all
 from kangma.policy.rules import Policy
 from kangma.publish import MEMORY
-from kangma.publish.exposures import trace_city
+from kangma.publish.exposures import Traced, trace_city
+from kangma.publish.parts import judged_in_parts
 from kangma.publish.policies import city_of, policies
-from kangma.publish.release import commit, read_table, stage
+from kangma.publish.reach import Reach
+from kangma.publish.release import commit, stage, whole_table
+from kangma.publish.tables import KEYS, Table, keep, replaced
 from kangma.publish.touched import last_deletion, touched
+from kangma.store.by_person import documents_of
 from kangma.store.engine import engine
 from kangma.store.forget import DAYS, Forgotten, forget
 from kangma.store.releases import Lease, Release, acquire, last_release, release
@@ -76,55 +79,55 @@ def cycle(
 
         step("absorb")
         absorbed = state.absorb()
-        with engine(state.path / "tmp", memory=MEMORY) as con:
-            generation = state.raw(con)
-            documents(con)
+        held = documents_of(state)
+        generation = held.refresh()
+        with state.engine.alone() as con:
+            reach = Reach(con, held)
 
             step("trace")
-            traced = trace_city(con, state, policy, last)
-            con.register("exposures", traced.exposures)
-            con.register("companions", traced.companions)
+            traced = trace_city(reach, state, policy, last)
 
             step("judge")
             whom = None
             if not everybody and last is not None and last.policy_digest == force.digest:
-                whom = touched(con, state, last, traced.changed, now=now)
-            holds, verdicts = _judged(con, times, whom, now=now)
+                whom = touched(reach, state, last, traced, now=now)
+            if whom is not None:
+                holds, verdicts = judged_in_parts(reach, times, traced, whom, now=now)
+        if whom is None:
+            holds, verdicts = _everybody(state, times, traced, now=now)
 
         step("turn")
-        turned = turn(read_table(state, last, "out"), verdicts, whom)
-        if whom is not None:
-            holds = _kept(read_table(state, last, "holds"), whom, holds)
+        before = {name: whole_table(state, last, name) for name in KEYS}
+        turned = turn(before["out"].rows, verdicts, whom)
+        judged = None if whom is None else pa.array(whom, pa.uint32())
+        if judged is not None:
+            holds = replaced(before["holds"].rows, "person", judged, holds)
 
         step("publish")
-        states = by_state(turned.out, state.person_count())
+        states = by_state(turned.out, held.persons)
         made = Release(
             1 if last is None else last.number + 1,
             now,
             generation,
             force.digest,
             {
-                "persons": state.person_count(),
+                "persons": held.persons,
                 "turns": turned.turns.num_rows,
                 "by_state": {s.name.lower(): n for s, n in states.items()},
                 "deletion_run": last_deletion(state),
                 "tracing_key": traced.key,
             },
-            digest(turned.out, state.person_keys(turned.out["person"])),
+            digest(turned.out, held.keys["key"].take(turned.out["person"])),
         )
-        stage(
+        made_of = {"out": (turned.out, judged), "holds": (holds, judged), **traced.tables}
+        written = stage(
             state,
             made.number,
-            {
-                "out": turned.out,
-                "holds": holds,
-                "turns": turned.turns,
-                "windows": traced.windows,
-                "exposures": traced.exposures,
-                "companions": traced.companions,
-            },
+            {name: before[name].then(name, rows, of) for name, (rows, of) in made_of.items()}
+            | {"turns": Table(turned.turns)},
         )
         commit(state, lease, made)
+        keep(state, made, written)
 
         # Last: what has come of age is marked, and what waited long enough is gone. The release stands already.
         kept_days = int(policy.parameters.get("retention_days", DAYS))
@@ -133,7 +136,7 @@ def cycle(
         made,
         policy,
         absorbed,
-        state.person_count(),
+        held.persons,
         None if whom is None else len(whom),
         traced.retraced,
         traced.exposures.num_rows,
@@ -145,18 +148,14 @@ def cycle(
     )
 
 
-def _judged(
-    con: duckdb.DuckDBPyConnection, times: Timeline, whom: Persons | None, *, now: Moment
-) -> tuple[pa.Table, pa.Table]:
-    """Holds and verdicts of these persons, None everybody."""
-    if whom is not None and not len(whom):
-        return HOLDS.empty_table(), VERDICTS.empty_table()
-    only = None
-    if whom is not None:
-        only = "persons_wanted"
-        con.register(only, pa.table({"person": pa.array(whom, pa.uint32())}))
-    prepare(con, city=city_of(times.in_force(now)), persons=only)
-    return judge_all(con, times, now=now, persons=only)
+def _everybody(state: State, times: Timeline, traced: Traced, *, now: Moment) -> tuple[pa.Table, pa.Table]:
+    """Holds and verdicts of everybody, by all documents at once."""
+    with engine(state.path / "tmp", memory=MEMORY) as con:
+        state.raw(con)
+        con.register("exposures", traced.exposures)
+        con.register("companions", traced.companions)
+        prepare(con, city=city_of(times.in_force(now)))
+        return judge_all(con, times, now=now)
 
 
 @contextmanager
@@ -170,14 +169,9 @@ def _lease(state: State, now: Moment) -> Iterator[Lease]:
         release(state.registry, lease)
 
 
-def _kept(before: pa.Table, judged: Persons, holds: pa.Table) -> pa.Table:
-    """The holds of the release before, those of the judged replaced."""
-    others = np.isin(before["person"].to_numpy(), judged, invert=True)
-    return pa.concat_tables([before.filter(pa.array(others)), holds.cast(before.schema)]).combine_chunks()
-
-
 def _by_rule(holds: pa.Table, policy: Policy) -> dict[str, int]:
     """Persons with an active hold, by rule id; rules that hold nobody are left out."""
-    counted = holds.select(["rule", "person"]).group_by("rule").aggregate([("person", "count_distinct")])
-    pairs = zip(counted["rule"].to_pylist(), counted["person_count_distinct"].to_pylist(), strict=True)
-    return {policy.rules[rule].id: n for rule, n in sorted(pairs)}
+    persons = holds["person"].to_numpy().astype(np.uint64)
+    pairs = np.unique(holds["rule"].to_numpy().astype(np.uint64) << np.uint64(32) | persons)
+    rules, count = np.unique(pairs >> np.uint64(32), return_counts=True)
+    return {policy.rules[rule].id: n for rule, n in zip(rules.tolist(), count.tolist(), strict=True)}

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from kangma.codes.turns import Persons
 from kangma.errors import Corrupt
+from kangma.evidence.views import documents
 from kangma.policy.rules import Policy
+from kangma.publish import MEMORY
+from kangma.publish.reach import Reach
 from kangma.publish.release import WINDOWS, read_table
+from kangma.store.by_person import Documents
 from kangma.store.columns import drop_columns, keep_columns, read_columns, write_columns
+from kangma.store.engine import engine
 from kangma.store.releases import Release
 from kangma.store.state import State
-from kangma.terms import DAY
 from kangma.tracing.columns import Columns, Day
-from kangma.tracing.derive import met, windows
-from kangma.tracing.tables import Windows
+from kangma.tracing.derive import cell_metres, met, places, windows
+from kangma.tracing.tables import Places, Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +40,25 @@ class Traced:
     changed: Persons
     retraced: int  # cases
     key: str  # of the visits and the parameters that this was found with
+    stale: pa.Array  # the cases that were traced again
+
+    @property
+    def tables(self) -> dict[str, tuple[pa.Table, pa.Array]]:
+        """Name → the table, and the cases whose rows in it may not be those of the release before."""
+        made = {"windows": self.windows, "exposures": self.exposures, "companions": self.companions}
+        return {name: (table, self.stale) for name, table in made.items()}
 
 
-def trace_city(con: duckdb.DuckDBPyConnection, state: State, policy: Policy, last: Release | None) -> Traced:
-    """Exposures and companions of every open window, by the live views on `con`.
+def trace_city(reach: Reach, state: State, policy: Policy, last: Release | None) -> Traced:
+    """Exposures and companions of every open window, by the evidence in reach.
 
     A case is traced again when its window moved; all are when visits, places or the tracing parameters did.
     """
+    con, held = reach.con, reach.documents
+    reach.of_cases()
+    documents(con, ("cases", "tests", "isolations"), chosen=True)
     open_now = infectious_windows(con, policy)
-    key = _key(state, policy)
+    key = _key(held, policy)
     old_windows, old_exposures, old_companions = (
         read_table(state, last, name) for name in ("windows", "exposures", "companions")
     )
@@ -50,16 +67,21 @@ def trace_city(con: duckdb.DuckDBPyConnection, state: State, policy: Policy, las
     else:
         stale = sorted({*open_now["case_id"].to_pylist(), *old_windows["case_id"].to_pylist()})
     if not stale:
-        return Traced(open_now, old_exposures, old_companions, np.empty(0, np.uint32), 0, key)
+        nobody = np.empty(0, np.uint32)
+        return Traced(open_now, old_exposures, old_companions, nobody, 0, key, pa.array([], pa.string()))
 
     again = Windows.from_arrow(
         open_now.filter(pa.compute.is_in(open_now["case_id"], pa.array(stale, pa.string())))
     )
-    columns = city_columns(con, state) if again.case_ids else Columns()
-    exposed, companions = met(con, columns, again, policy.tracing)
+    if again.case_ids:
+        columns, known = city_columns(state, held), city_places(state, held, policy)
+    else:
+        columns, known = Columns(), Places(np.empty(0, np.bool_), np.empty(0, np.int64))
+    exposed, companions = met(columns, again, policy.tracing, known)
     exposures, moved = _merge(con, old_exposures, exposed.arrow(), stale)
     near, moved_too = _merge(con, old_companions, companions.arrow(), stale)
-    return Traced(open_now, exposures, near, np.union1d(moved, moved_too).astype(np.uint32), len(stale), key)
+    changed = np.union1d(moved, moved_too).astype(np.uint32)
+    return Traced(open_now, exposures, near, changed, len(stale), key, pa.array(stale, pa.string()))
 
 
 def infectious_windows(con: duckdb.DuckDBPyConnection, policy: Policy) -> pa.Table:
@@ -71,37 +93,78 @@ def infectious_windows(con: duckdb.DuckDBPyConnection, policy: Policy) -> pa.Tab
     )
 
 
-def city_columns(con: duckdb.DuckDBPyConnection, state: State) -> Columns:
+def city_columns(state: State, held: Documents) -> Columns:
     """The live visits as sorted columns; days that did not change are mapped from disk, the others are built."""
-    about = state.evidence_digest(["identities", "retractions"])
-    segments = state.live_segments(["visits"])
+    about = held.digest(["identities", "retractions"])
+    segments = held.segments.get("visits", [])
     strays = sorted(s.digest for s in segments if s.day is None)
     # A newer version on another day takes the older one off a day whose own files stay as they are.
-    corrected, visits = _corrected_days(con), state.evidence_digest(["visits"])
-    days, keys = [], set()
-    for number in state.visit_days():
+    corrected, visits = _corrected_days(state, held), held.digest(["visits"])
+    numbers = state.visit_days() if strays else sorted({s.day for s in segments if s.day is not None})
+    days: dict[str, Day | None] = {}
+    for number in numbers:
         named = sorted(s.digest for s in segments if s.day == number) + strays + [about]
         named += [visits] if number in corrected else []
         key = f"{number}-{hashlib.sha256(' '.join(named).encode()).hexdigest()[:32]}"
-        keys.add(key)
-        days.append(_mapped(state, key) or _built(con, state, number, key))
-    keep_columns(state, keys)
+        days[key] = _mapped(state, key)
+    if None in days.values():
+        with whole_evidence(state, ("visits",)) as con:
+            for number, key in zip(numbers, days, strict=True):
+                days[key] = days[key] or _built(con, state, number, key)
+    keep_columns(state, days.keys())
     opened = _OPEN.setdefault(state, {})
-    for gone in opened.keys() - keys:
+    for gone in opened.keys() - days.keys():
         del opened[gone]
-    return Columns.of(days)
+    return Columns.of(day for day in days.values() if day is not None)
 
 
-def _corrected_days(con: duckdb.DuckDBPyConnection) -> set[int]:
-    """UTC days that hold a version of a visit of which another version is of another day."""
-    day = f"floor(entered_at / {DAY})::BIGINT"
-    rows = con.execute(
-        f"SELECT DISTINCT {day} FROM raw_visits SEMI JOIN ("
-        "SELECT feed, document_id FROM raw_visits WHERE document_id IS NOT NULL GROUP BY feed, document_id "
-        f"HAVING min({day}) < max({day})) USING (feed, document_id)"
-    ).fetchall()
-    return {number for (number,) in rows}
+def city_places(state: State, held: Documents, policy: Policy) -> Places:
+    """What tracing knows of the live places; kept until places or retractions change."""
+    metres = cell_metres(policy.tracing)
+    key = f"{held.digest(['places', 'retractions'])} {metres}"
+    there = _PLACES.get(state)
+    if there is None or there[0] != key:
+        with whole_evidence(state, ("places",)) as con:
+            there = _PLACES[state] = (key, places(con, cell_metres=metres))
+    return there[1]
 
+
+_PLACES: WeakKeyDictionary[State, tuple[str, Places]] = WeakKeyDictionary()
+
+
+@contextmanager
+def whole_evidence(state: State, kinds: Collection[str]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the live documents of these kinds, of everybody."""
+    with engine(state.path / "tmp", memory=MEMORY) as con:
+        state.raw(con)
+        documents(con, kinds)
+        yield con
+
+
+def _corrected_days(state: State, held: Documents) -> set[int]:
+    """UTC days that hold a version of a visit of which another version is of another day. (Two documents of one hash
+    would add a day too many, which is built anew more often than it need be.)"""
+    by_day: dict[int, list[NDArray[np.uint64]]] = {}
+    for s in held.segments.get("visits", []):
+        ids = held.visit_ids(s)
+        if len(ids) and s.day is None:
+            return set(state.visit_days())  # any of them
+        if len(ids) and s.day is not None:
+            by_day.setdefault(s.day, []).append(ids)
+    if len(by_day) < 2:
+        return set()
+    key = held.digest(["visits"])
+    there = _CORRECTED.get(state)
+    if there is None or there[0] != key:
+        once = {day: np.unique(np.concatenate(ids)) for day, ids in by_day.items()}
+        known, count = np.unique(np.concatenate(list(once.values())), return_counts=True)
+        twice = known[count > 1]
+        there = (key, {day for day, ids in once.items() if np.isin(ids, twice, assume_unique=True).any()})
+        _CORRECTED[state] = there
+    return there[1]
+
+
+_CORRECTED: WeakKeyDictionary[State, tuple[str, set[int]]] = WeakKeyDictionary()
 
 #: Days that this program has opened and checked, by state: they are read without checks afterwards.
 _OPEN: WeakKeyDictionary[State, dict[str, Day]] = WeakKeyDictionary()
@@ -134,8 +197,8 @@ def _built(con: duckdb.DuckDBPyConnection, state: State, number: int, key: str) 
     return _mapped(state, key) or day
 
 
-def _key(state: State, policy: Policy) -> str:
-    evidence = state.evidence_digest(["visits", "places", "identities", "retractions"])
+def _key(held: Documents, policy: Policy) -> str:
+    evidence = held.digest(["visits", "places", "identities", "retractions"])
     return hashlib.sha256(f"{evidence} {policy.tracing}".encode()).hexdigest()
 
 

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from kangma.codes.turns import OUT
 from kangma.errors import Corrupt
 from kangma.policy.judge import HOLDS
-from kangma.store.durable import fsync_file, fsync_folder, remove_folder, unavailable_when_the_disk_is
+from kangma.publish import tables
+from kangma.publish.tables import Table
+from kangma.store.durable import fsync_folder, remove_folder, unavailable_when_the_disk_is
 from kangma.store.releases import Lease, Release, record_release
 from kangma.store.state import State
 from kangma.tracing.tables import COMPANIONS, EXPOSURES
@@ -40,14 +41,26 @@ def read_table(state: State, release: Release | None, name: str) -> pa.Table:
     """
     if release is None:
         return TABLES[name].empty_table()
+    return whole_table(state, release, name).rows
+
+
+def whole_table(state: State, release: Release | None, name: str) -> Table:
+    """The same, with what the next release needs to know to write less."""
+    if release is None:
+        return Table(TABLES[name].empty_table())
+    there = tables.kept(state, release, name)
+    if there is not None:
+        return there
     try:
-        return pq.read_table(_folder(state, release.number) / f"{name}.parquet")
+        return tables.read(lambda number: _folder(state, number), release.number, name)
     except (OSError, pa.ArrowException) as problem:
         raise Corrupt(f"release {release.number} lacks its {name}") from problem
 
 
-def stage(state: State, number: int, tables: Mapping[str, pa.Table]) -> None:
-    """The tables as the folder of release `number`, durable on return and not yet visible."""
+def stage(state: State, number: int, made: Mapping[str, Table | pa.Table]) -> dict[str, Table]:
+    """The tables as the folder of release `number`, durable on return and not yet visible; as the next release will
+    need them."""
+    written = {}
     final = _folder(state, number)
     temporary = final.with_name(f".{final.name}.tmp")
     with unavailable_when_the_disk_is():
@@ -55,12 +68,13 @@ def stage(state: State, number: int, tables: Mapping[str, pa.Table]) -> None:
             if leftover.exists():
                 remove_folder(leftover)
         temporary.mkdir(parents=True)
-        for name, table in tables.items():
-            pq.write_table(table, temporary / f"{name}.parquet", compression="zstd")
-            fsync_file(temporary / f"{name}.parquet")
+        for name, table in made.items():
+            whole = table if isinstance(table, Table) else Table(table)
+            written[name] = tables.write(temporary, number, name, whole)
         fsync_folder(temporary)
         temporary.rename(final)
         fsync_folder(final.parent)
+    return written
 
 
 def commit(state: State, lease: Lease, release: Release) -> None:
@@ -75,9 +89,7 @@ def commit(state: State, lease: Lease, release: Release) -> None:
         verdict_digest=release.verdict_digest,
         number=release.number,
     )
-    old = _folder(state, release.number - KEPT)
-    for name in TABLES:
-        (old / f"{name}.parquet").unlink(missing_ok=True)
+    tables.clear(lambda number: _folder(state, number), release.number, KEPT)
 
 
 def _folder(state: State, number: int) -> Path:

@@ -163,8 +163,7 @@ class State:
         found = self.live_segments(kinds)
         if day is not None:
             found = [s for s in found if s.day == day or s.day is None]
-        lines = sorted(f"{s.kind} {s.digest} {s.rows}\n" for s in found)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return segments.digest(found)
 
     def files_like(
         self, kind: str, feed: str, bounds: tuple[int | None, int | None]

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from string import Template
@@ -33,6 +33,7 @@ from kangma.terms import DAY, HOUR
 
 __all__ = [
     "PERSONAL",
+    "Chosen",
     "City",
     "derived_id",
     "documents",
@@ -181,42 +182,50 @@ def _text_of(kind: Kind) -> dict[str, str]:
 
 
 def prepare(
-    con: duckdb.DuckDBPyConnection, *, city: City, persons: str | None = None, chosen: bool = False
+    con: duckdb.DuckDBPyConnection, *, city: City, persons: str | None = None, chosen: Chosen | None = None
 ) -> None:
     """Live documents and facts on `con`, of everybody or of the canonical persons in the table `persons(person)`.
 
     With `persons`, only documents that can matter to these persons are read, and `live_<kind>` holds no others. With
     `chosen` the raw relations hold no others to begin with (kangma.publish.reach): every relation becomes a table,
-    because a view is planned anew wherever it is used, and for few persons planning is all the work.
+    because a view is planned anew wherever it is used, and for few persons planning is all the work. For the same
+    reason what is on `con` already from the call before, and has not changed, is left as it is.
     Tables `exposures` and `companions` (tracing's) are made empty when missing; the facts made of them follow when
     tracing replaces them (create or replace table).
     """
     live, facts = statements("live.sql"), statements("facts.sql")
     rows = {name: f"raw_{name}" for name in KINDS}
-    taken, merged = _what_and_who(con, rows)
-    counts = _census(con, rows) if chosen else None
+    known = chosen is not None and chosen.known
+    taken, merged = (_Taken.of(con), _any(con, "canonical")) if known else _what_and_who(con, rows)
+    counts = chosen.counts if chosen else None
     make = _table if chosen else _view
 
     def live_(name: str) -> None:
+        if chosen and chosen.is_blank(f"live_{name}", chosen.counts[name] == (0, 0)):
+            return
         _live(con, name, rows, taken, merged=merged, count=counts[name] if counts else None, make=make)
+        if name in ("people", "places"):
+            _fold(con, {"places": "described", "people": "registered"}[name], KINDS[name])
+        if name in _FOLDED:
+            make(con, f"live_{name}", live[f"live_{name}"])
 
     # What concerns areas, counties and cases concerns everybody; it is little.
-    for name in ("cases", "areas", "area_lists", "counties", "screening_rounds"):
-        live_(name)
-    make(con, "live_cases", live["live_cases"])
-    _counties(con, city)
-    for name in ("area_spans", "area_counties", "county_stretches", "border_counties", "case_heads"):
-        _table(con, name, facts[name])
-    if persons is not None and not chosen:
-        rows["places"] = _some(
-            con,
-            "places",
-            "place in (select place from raw_places where area_id in (select area_id from area_spans))",
-        )
-    live_("places")
-    _fold(con, "described", KINDS["places"])
-    make(con, "live_places", live["live_places"])
-    _table(con, "risky_places", facts["risky_places"])
+    live_("cases")
+    _table(con, "case_heads", facts["case_heads"])
+    if not known:
+        for name in ("areas", "area_lists", "counties", "screening_rounds"):
+            live_(name)
+        _counties(con, city)
+        for name in ("area_spans", "area_counties", "county_stretches", "border_counties"):
+            _table(con, name, facts[name])
+        if persons is not None and not chosen:
+            rows["places"] = _some(
+                con,
+                "places",
+                "place in (select place from raw_places where area_id in (select area_id from area_spans))",
+            )
+        live_("places")
+        _table(con, "risky_places", facts["risky_places"])
 
     # What concerns persons.
     if persons is not None:
@@ -230,22 +239,22 @@ def prepare(
         rows["visits"] = _some(con, "visits", near)
     for name in (*PERSONAL, "visits"):
         live_(name)
-    _fold(con, "registered", KINDS["people"])
-    make(con, "live_people", live["live_people"])
     _spell(con, city, rows)
     make(con, "stays", facts["stays"])
-    for name in ("absences", "tubes", "rounds", "round_triples"):
+    for name in ("absences", "tubes", *(() if known else ("rounds", "round_triples"))):
         _table(con, name, facts[name])
     _traced(con)
 
-    known = {name: count for name, (count, _) in (counts or _census(con, rows)).items()}
+    there = {name: count for name, (count, _) in (counts or _census(con, rows)).items()}
     lengths = {"telecom_stay": city.telecom_hours * HOUR, "itinerary": city.itinerary_days * DAY}
     wanted = "\nwhere person in (select person from wanted)" if persons is not None else ""
     for name in sorted(FACTS, key="people".__eq__):  # people last: who is known depends on the other facts
         if name == "people":
             _unregistered(con, wanted=persons is not None)
         columns = FACTS[name].columns
-        if not all(any(known[kind] for kind in group.split("|")) for group in _NEEDED.get(name, "").split()):
+        if chosen and name in _REPEATED and chosen.is_blank(f"fact_{name}", there[name] == 0):
+            continue
+        if not all(any(there[kind] for kind in group.split("|")) for group in _NEEDED.get(name, "").split()):
             nothing = ", ".join(f'null::{_FACT_DUCK[t]} as "{c}"' for c, (t, _) in columns.items())
             select = f"select null::uinteger as person, {nothing} where false"
         else:
@@ -256,18 +265,45 @@ def prepare(
         (_table if name in _SMALL else make)(con, f"fact_{name}", select)
 
 
-def documents(con: duckdb.DuckDBPyConnection, kinds: Collection[str], *, chosen: bool = False) -> None:
+@dataclass
+class Chosen:
+    """What is known of raw relations that hold no more than can matter, and of what `prepare` left on the connection.
+
+    counts: kind → its rows, and how many of them bear a document id
+    known:  nothing is new of areas, counties, rounds, places, identities and retractions since the call before
+    blank:  relations that the call before left without a row
+    """
+
+    counts: Mapping[str, tuple[int, int]]
+    known: bool = False
+    blank: set[str] = field(default_factory=set)
+
+    def is_blank(self, relation: str, blank: bool) -> bool:
+        """Whether the relation has no row and is there already."""
+        if blank and relation in self.blank:
+            return True
+        (self.blank.add if blank else self.blank.discard)(relation)
+        return False
+
+
+def documents(
+    con: duckdb.DuckDBPyConnection, kinds: Collection[str], *, chosen: Chosen | None = None
+) -> None:
     """`canonical` and `live_<kind>` of these kinds on `con`, without the facts: what tracing needs, at a part of the
     cost. `chosen` as in `prepare`, which afterwards replaces them."""
     live = statements("live.sql")
     rows = {name: f"raw_{name}" for name in KINDS}
-    taken, merged = _what_and_who(con, rows)
+    known = chosen is not None and chosen.known
+    taken, merged = (_Taken.of(con), _any(con, "canonical")) if known else _what_and_who(con, rows)
     make = _table if chosen else _view
     for name in kinds:
-        _live(con, name, rows, taken, merged=merged, make=make)
+        if chosen:
+            chosen.blank.discard(f"live_{name}")
+        count = chosen.counts[name] if chosen else None
+        _live(con, name, rows, taken, merged=merged, count=count, make=make)
+        if name in ("people", "places"):
+            _fold(con, {"places": "described", "people": "registered"}[name], KINDS[name])
         if name in _FOLDED:
-            if name != "cases":
-                _fold(con, {"places": "described", "people": "registered"}[name], KINDS[name])
             make(con, f"live_{name}", live[f"live_{name}"])
 
 

@@ -24,11 +24,10 @@ from kangma.publish import MEMORY
 from kangma.publish.exposures import Traced, trace_city
 from kangma.publish.parts import judged_in_parts
 from kangma.publish.policies import city_of, policies
-from kangma.publish.reach import Reach
+from kangma.publish.reach import reach_of
 from kangma.publish.release import commit, stage, whole_table
 from kangma.publish.tables import KEYS, Table, keep, replaced
 from kangma.publish.touched import last_deletion, touched
-from kangma.store.by_person import documents_of
 from kangma.store.engine import engine
 from kangma.store.forget import DAYS, Forgotten, forget
 from kangma.store.releases import Lease, Release, acquire, last_release, release
@@ -79,10 +78,8 @@ def cycle(
 
         step("absorb")
         absorbed = state.absorb()
-        held = documents_of(state)
-        generation = held.refresh()
-        with state.engine.alone() as con:
-            reach = Reach(con, held)
+        with reach_of(state) as reach:
+            held = reach.documents
 
             step("trace")
             traced = trace_city(reach, state, policy, last)
@@ -108,7 +105,7 @@ def cycle(
         made = Release(
             1 if last is None else last.number + 1,
             now,
-            generation,
+            held.generation,
             force.digest,
             {
                 "persons": held.persons,
@@ -171,7 +168,11 @@ def _lease(state: State, now: Moment) -> Iterator[Lease]:
 
 def _by_rule(holds: pa.Table, policy: Policy) -> dict[str, int]:
     """Persons with an active hold, by rule id; rules that hold nobody are left out."""
-    persons = holds["person"].to_numpy().astype(np.uint64)
-    pairs = np.unique(holds["rule"].to_numpy().astype(np.uint64) << np.uint64(32) | persons)
-    rules, count = np.unique(pairs >> np.uint64(32), return_counts=True)
-    return {policy.rules[rule].id: n for rule, n in zip(rules.tolist(), count.tolist(), strict=True)}
+    rules, persons = holds["rule"].to_numpy(), holds["person"].to_numpy()
+    held = np.zeros(int(persons.max(initial=0)) + 1, bool)
+    counts = {}
+    for rule in np.flatnonzero(np.bincount(rules)).tolist():
+        held[:] = False
+        held[persons[rules == rule]] = True
+        counts[policy.rules[rule].id] = int(np.count_nonzero(held))
+    return counts

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kangma.codes.turns import Persons
@@ -18,9 +19,9 @@ from kangma.errors import Corrupt
 from kangma.evidence.views import documents
 from kangma.policy.rules import Policy
 from kangma.publish import MEMORY
-from kangma.publish.reach import Reach
+from kangma.publish.reach import Reach, column
 from kangma.publish.release import WINDOWS, read_table
-from kangma.store.by_person import Documents
+from kangma.store.by_person import Documents, distinct
 from kangma.store.columns import drop_columns, keep_columns, read_columns, write_columns
 from kangma.store.engine import engine
 from kangma.store.releases import Release
@@ -28,6 +29,10 @@ from kangma.store.state import State
 from kangma.tracing.columns import Columns, Day
 from kangma.tracing.derive import cell_metres, met, places, windows
 from kangma.tracing.tables import Places, Windows
+
+
+#: A table of more pieces than this is copied into one.
+PIECES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +60,22 @@ def trace_city(reach: Reach, state: State, policy: Policy, last: Release | None)
     A case is traced again when its window moved; all are when visits, places or the tracing parameters did.
     """
     con, held = reach.con, reach.documents
-    reach.of_cases()
-    documents(con, ("cases", "tests", "isolations"), chosen=True)
-    open_now = infectious_windows(con, policy)
     key = _key(held, policy)
     old_windows, old_exposures, old_companions = (
         read_table(state, last, name) for name in ("windows", "exposures", "companions")
     )
     if last is not None and last.counts["tracing_key"] == key:
+        open_now = _opened(reach, policy, _moved(reach, last), old_windows)
         stale = _cases(con, open_now, old_windows)
     else:
+        open_now = _opened(reach, policy, None, old_windows)
         stale = sorted({*open_now["case_id"].to_pylist(), *old_windows["case_id"].to_pylist()})
     if not stale:
         nobody = np.empty(0, np.uint32)
         return Traced(open_now, old_exposures, old_companions, nobody, 0, key, pa.array([], pa.string()))
 
     again = Windows.from_arrow(
-        open_now.filter(pa.compute.is_in(open_now["case_id"], pa.array(stale, pa.string())))
+        open_now.filter(pc.is_in(open_now["case_id"], pa.array(stale, pa.string())))
     )
     if again.case_ids:
         columns, known = city_columns(state, held), city_places(state, held, policy)
@@ -82,6 +86,31 @@ def trace_city(reach: Reach, state: State, policy: Policy, last: Release | None)
     near, moved_too = _merge(con, old_companions, companions.arrow(), stale)
     changed = np.union1d(moved, moved_too).astype(np.uint32)
     return Traced(open_now, exposures, near, changed, len(stale), key, pa.array(stale, pa.string()))
+
+
+def _moved(reach: Reach, last: Release) -> pa.Array:
+    """The cases whose windows may not be those of the release before: of which new documents speak, and of persons of
+    whom new tests or isolations do."""
+    named, generation = [reach.told(kind, last.generation) for kind in ("tests", "isolations")], last.generation
+    persons = distinct([column(told, "person").to_numpy() for told in named if told], np.uint32)
+    told = reach.told("cases", generation)
+    cases = [reach.cases_of(persons), *([column(told, "case_id")] if told else [])]
+    return pa.concat_arrays(cases).unique()
+
+
+def _opened(reach: Reach, policy: Policy, moved: pa.Array | None, before: pa.Table) -> pa.Table:
+    """The windows of now: those of the cases that may have `moved` (None: all) found anew, the others as before."""
+    if moved is not None and not len(moved):
+        return before
+    reach.of_cases(moved)
+    documents(reach.con, ("cases", "tests", "isolations"), chosen=reach.chosen)
+    found = infectious_windows(reach.con, policy)
+    if moved is None:
+        return found
+    # A document of one of these cases may have been of another case before, of which not all is known here.
+    again = found.filter(pc.is_in(found["case_id"], moved))
+    kept = before.filter(pc.invert(pc.is_in(before["case_id"], moved)))
+    return pa.concat_tables([kept, again.cast(before.schema)]).combine_chunks()
 
 
 def infectious_windows(con: duckdb.DuckDBPyConnection, policy: Policy) -> pa.Table:
@@ -185,7 +214,7 @@ def _mapped(state: State, key: str) -> Day | None:
 
 
 def _built(con: duckdb.DuckDBPyConnection, state: State, number: int, key: str) -> Day:
-    table = state.visits_of_day(con, number).filter(pa.compute.field("source") != "scan_static")
+    table = state.visits_of_day(con, number).filter(pc.field("source") != "scan_static")
     day = Day.build(
         number,
         person=table["person"].to_numpy(),
@@ -218,11 +247,15 @@ def _merge(
 ) -> tuple[pa.Table, Persons]:
     """`old` with the rows of the `stale` cases replaced by `found`, and the persons whose rows differ."""
     stale_cases = pa.array(stale, pa.string())
-    kept = old.filter(pa.compute.invert(pa.compute.is_in(old["case_id"], stale_cases)))
-    con.register("found_then", old.filter(pa.compute.is_in(old["case_id"], stale_cases)))
+    then = pc.is_in(old["case_id"], stale_cases)
+    found_then = old.filter(then)
+    con.register("found_then", found_then)
     con.register("found_now", found)
     moved = con.sql(
         "SELECT DISTINCT person FROM ((FROM found_now EXCEPT ALL FROM found_then) UNION ALL "
         "(FROM found_then EXCEPT ALL FROM found_now))"
     ).to_arrow_table()
-    return pa.concat_tables([kept, found]).combine_chunks(), np.sort(moved["person"].to_numpy())
+    kept = old.filter(pc.invert(then)) if found_then.num_rows else old
+    # Copying a million rows costs more than a few more pieces.
+    whole = pa.concat_tables([kept, found])
+    return whole if whole["person"].num_chunks < PIECES else whole.combine_chunks(), np.sort(moved["person"].to_numpy())

@@ -28,13 +28,17 @@ def judged_in_parts(
     if not len(whom):
         return HOLDS.empty_table(), VERDICTS.empty_table()
     con = reach.con
+    city = city_of(times.in_force(now))
+    made = f"{reach.city_wide()} {city}"
+    reach.chosen.known = reach.made == made
     reach.of_persons(whom)
     theirs = np.zeros(reach.documents.persons, bool)
     theirs[reach.numbers(whom)] = True
     for name, table in (("exposures", traced.exposures), ("companions", traced.companions)):
         con.register(name, table.filter(pa.array(theirs[table["person"].to_numpy()])))
     con.register("persons_wanted", pa.table({"person": pa.array(whom, pa.uint32())}))
-    prepare(con, city=city_of(times.in_force(now)), persons="persons_wanted", chosen=True)
+    prepare(con, city=city, persons="persons_wanted", chosen=reach.chosen)
+    reach.made = made
     if len(whom) > FEW:
         return judge_all(con, times, now=now, persons="persons_wanted")
     facts: dict[int, dict[str, list[dict[str, Any]]]] = {}

@@ -8,7 +8,10 @@ tests of a tube, all that was said of a place. tests/publish/test_parts.py holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from weakref import WeakKeyDictionary
 
 import duckdb
 import numpy as np
@@ -17,9 +20,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kangma.codes.turns import Persons
-from kangma.evidence.views import PERSONAL, who_is_who
+from kangma.evidence.views import PERSONAL, Chosen, who_is_who
 from kangma.intake.kinds import KINDS, Type
-from kangma.store.by_person import Documents, Part, Rows, raw_schema
+from kangma.store.by_person import Documents, Part, Rows, distinct, documents_of, raw_schema
+from kangma.store.state import State
 
 #: Kinds of few documents, which concern everybody.
 WHOLE = (
@@ -34,23 +38,43 @@ WHOLE = (
 
 
 class Reach:
-    """The raw relations on `con`: first what concerns everybody, then of whom they are asked for."""
+    """The raw relations on `con`: first what concerns everybody, then of whom they are asked for.
+
+    It is kept from cycle to cycle (`reach_of`), and with it what kangma.evidence made of the kinds that concern
+    everybody: they seldom change.
+    """
 
     def __init__(self, con: duckdb.DuckDBPyConnection, documents: Documents) -> None:
         self.con, self.documents = con, documents
-        self._tables: dict[str, pa.Table] = {}
-        tables = {kind: documents.whole(kind) if kind in WHOLE else raw_schema(kind).empty_table() for kind in KINDS}
-        self._register(tables)
-        known = who_is_who(con)
-        order = np.argsort(known["person"].to_numpy())
-        self._alias = known["person"].to_numpy()[order]
-        self._stands = known["canonical"].to_numpy()[order]
+        self.chosen = Chosen({})
+        self.made = ""  # the city-wide evidence that `prepare` left on `con`
+        self._tables = {kind: raw_schema(kind).empty_table() for kind in KINDS}
+        self._who = ""
+        self._risky = ("", np.empty(0, np.uint32))
+        self._alias = self._stands = np.empty(0, np.uint32)
+
+    def refresh(self) -> None:
+        """What is visible now."""
+        self.documents.refresh()
+        self._register({kind: self.documents.whole(kind) for kind in WHOLE})
+        self.chosen.known = self.made.startswith(self.city_wide())
+        who = self.documents.digest(["identities", "retractions"])
+        if who != self._who:
+            known = who_is_who(self.con)
+            order = np.argsort(known["person"].to_numpy())
+            self._alias = known["person"].to_numpy()[order]
+            self._stands = known["canonical"].to_numpy()[order]
+            self._who = who
+
+    def city_wide(self) -> str:
+        """Digest of the evidence that concerns everybody, but for cases: `prepare` depends on its names of places."""
+        return self.documents.digest([*(kind for kind in WHOLE if kind != "cases"), "places"])
 
     # who is who ------------------------------------------------------------------------------------------------------
 
     def canonical(self, persons: NDArray[np.uint32]) -> Persons:
         """The persons for whom these numbers stand, ascending, each once."""
-        return np.unique(self._stand_for(persons))
+        return distinct([self._stand_for(persons)], np.uint32)
 
     def numbers(self, persons: NDArray[np.uint32]) -> Persons:
         """Every number under which documents of these persons may have come in."""
@@ -99,10 +123,30 @@ class Reach:
 
     # documents ---------------------------------------------------------------------------------------------------------
 
-    def of_cases(self) -> None:
-        """On `con`: what tracing asks of the persons of all cases."""
-        numbers = self.numbers(self.documents.whole("cases")["person"].to_numpy())
-        self._register({kind: self.documents.chosen(kind, _of(numbers)) for kind in ("tests", "isolations")})
+    def of_cases(self, cases: pa.Array | None) -> None:
+        """On `con`: what tracing asks of the persons of these cases, None of all."""
+        table = self.documents.whole("cases")
+        if cases is not None:
+
+            def named(part: Part) -> Rows:
+                return np.flatnonzero(pc.is_in(part.table["case_id"].cast(pa.string()), cases).to_numpy())
+
+            table = self.documents.chosen("cases", named)
+        numbers = self.numbers(table["person"].to_numpy())
+        chosen = {kind: self.documents.chosen(kind, _of(numbers)) for kind in ("tests", "isolations")}
+        self._register({"cases": table, **chosen})
+
+    def told(self, kind: str, generation: int) -> list[tuple[Part, Rows]]:
+        """The rows of a kind that are new since a generation, and those of other versions of the same documents."""
+        parts = self.documents.since(kind, generation)
+        if not parts:
+            return []
+        return [(part, np.arange(part.table.num_rows)) for part in parts] + self.documents.versions(kind, parts)
+
+    def cases_of(self, persons: NDArray[np.uint32]) -> pa.Array:
+        """The ids of the cases of these persons."""
+        table = self.documents.whole("cases")
+        return table["case_id"].filter(pc.is_in(table["person"], pa.array(self.numbers(persons)))).combine_chunks()
 
     def of_persons(self, persons: Persons) -> None:
         """On `con`: everything that can matter to these persons."""
@@ -112,10 +156,17 @@ class Reach:
         }
         tables["places"] = self._places()
         tables["visits"] = self._visits(numbers)
+        tables["cases"] = self.documents.whole("cases")
         self._register(tables)
 
     def risky_places(self) -> NDArray[np.uint32]:
         """Places of which a document says that they lie in an area of which a document says that it was at risk."""
+        key = self.documents.digest(["areas", "area_lists", "places"])
+        if self._risky[0] != key:
+            self._risky = (key, self._find_risky_places())
+        return self._risky[1]
+
+    def _find_risky_places(self) -> NDArray[np.uint32]:
         areas: list[pa.Array] = []
         for kind in ("areas", "area_lists"):
             table = self.documents.whole(kind)
@@ -125,9 +176,11 @@ class Reach:
             part.table["place"].filter(pc.is_in(part.table["area_id"].cast(pa.string()), risky)).to_numpy()
             for part in self.documents.parts("places")
         ]
-        return np.unique(np.concatenate([np.empty(0, np.uint32), *found]))
+        return distinct(found, np.uint32)
 
     def _places(self) -> pa.Table:
+        if self.chosen.known:
+            return self._tables["places"]
         risky = self.risky_places()
 
         def said(part: Part) -> Rows:
@@ -143,17 +196,54 @@ class Reach:
         for kind, table in tables.items():
             self.con.register(f"raw_{kind}", table)
         self._tables |= tables
+        self.chosen.counts = {
+            kind: (table.num_rows, table.num_rows - table["document_id"].null_count)
+            for kind, table in self._tables.items()
+        }
         # The text of a row names persons and places by their keys.
         columns = [
-            table[c.name].drop_null().unique().to_numpy()
+            table[c.name].drop_null().to_numpy()
             for kind, table in self._tables.items()
             for c in KINDS[kind].stored
             if c.type is Type.PERSON and table.num_rows
         ]
-        persons = np.unique(np.concatenate([np.empty(0, np.uint32), *columns]))
-        self.con.register("person_keys", self.documents.keys.take(pa.array(persons)))
-        places = self._tables["visits"]["place"].unique().to_numpy()
-        self.con.register("place_numbers", self.documents.place_ids(np.sort(places)))
+        self.con.register("person_keys", self.documents.keys.take(pa.array(distinct(columns, np.uint32))))
+        places = distinct([self._tables["visits"]["place"].to_numpy()], np.uint32)
+        self.con.register("place_numbers", self.documents.place_ids(places))
+
+
+_KEPT: WeakKeyDictionary[State, tuple[ExitStack, Reach]] = WeakKeyDictionary()
+
+
+@contextmanager
+def reach_of(state: State) -> Iterator[Reach]:
+    """The reach of an open state as of now, kept until the state closes; made anew after a failure, which may have
+    left half of something on its connection. For whoever holds the state's lock."""
+    if state not in _KEPT:
+        stack = ExitStack()
+        _KEPT[state] = (stack, Reach(stack.enter_context(state.engine.alone()), documents_of(state)))
+        state.closing.callback(_let_go, weakref.ref(state))
+    _, reach = _KEPT[state]
+    try:
+        reach.refresh()
+        yield reach
+    except BaseException:
+        _let_go(weakref.ref(state))
+        raise
+
+
+def _let_go(state: weakref.ref[State]) -> None:
+    there = state()
+    if there is not None and there in _KEPT:
+        stack, _ = _KEPT.pop(there)
+        stack.close()
+
+
+def column(told: list[tuple[Part, Rows]], name: str) -> pa.Array:
+    """The values of a column in these rows, nulls left out."""
+    found = [part.table[name].take(pa.array(rows)).drop_null().combine_chunks() for part, rows in told]
+    found = [values.cast(pa.string()) if pa.types.is_dictionary(values.type) else values for values in found]
+    return pa.concat_arrays(found)
 
 
 def _of(numbers: Persons) -> Callable[[Part], Rows]:

@@ -87,19 +87,19 @@ def read(folder_of: Callable[[int], Path], number: int, name: str) -> Table:
 
 
 def replaced(before: pa.Table, key: str, changed: pa.Array, now: pa.Table) -> pa.Table:
-    """`before` without the rows of `changed`, and `now`; ascending by person where that is the key."""
+    """`before` without the rows of `changed`, and `now` behind them."""
     kept = before.filter(pc.invert(among(before[key], changed)))
-    both = pa.concat_tables([kept, now.cast(before.schema)]).combine_chunks()
-    if key != "person":
-        return both
-    return both.take(pa.array(np.argsort(both[key].to_numpy(), kind="stable")))
+    return pa.concat_tables([kept, now.cast(before.schema)]).combine_chunks()
 
 
 def among(values: pa.ChunkedArray, wanted: pa.Array) -> pa.Array:
-    """Whether each value is one of those wanted."""
-    if pa.types.is_integer(values.type):
-        return pa.array(np.isin(values.to_numpy(), wanted.to_numpy()))
-    return pc.is_in(values, wanted)
+    """Whether each value is one of those wanted; person numbers are small enough to be looked up in a table."""
+    if not pa.types.is_integer(values.type):
+        return pc.is_in(values, wanted)
+    found, numbers = values.to_numpy(), wanted.to_numpy()
+    marked = np.zeros(max(int(found.max(initial=0)), int(numbers.max(initial=0))) + 1, bool)
+    marked[numbers] = True
+    return pa.array(marked[found])
 
 
 def clear(folder_of: Callable[[int], Path], number: int, kept: int) -> None:

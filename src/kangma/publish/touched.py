@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from kangma.codes.turns import Persons, due
 from kangma.intake.kinds import KINDS, Type
 from kangma.publish.exposures import Traced
-from kangma.publish.reach import Reach
+from kangma.publish.reach import Reach, column
 from kangma.publish.release import read_table
 from kangma.store import registry as r
-from kangma.store.by_person import Documents, Part, Rows, tubes_of
+from kangma.store.by_person import Documents, Part, Rows, distinct, tubes_of
 from kangma.store.releases import Release
 from kangma.store.state import State
 from kangma.terms import Moment
@@ -45,27 +45,20 @@ def touched(reach: Reach, state: State, last: Release, traced: Traced, *, now: M
     held = reach.documents
     if _left(state, last):
         return None
-    fresh = {kind: held.since(kind, last.generation) for kind in KINDS if kind != "visits"}
-    if any(fresh[kind] for kind in EVERYBODY):
-        return None
-    if _in_an_area(held, fresh["places"]):
+    told = {kind: reach.told(kind, last.generation) for kind in KINDS if kind != "visits"}
+    if any(told[kind] for kind in EVERYBODY) or _in_an_area(held, told["places"]):
         return None
     found: list[NDArray[np.uint32]] = [traced.changed, due(read_table(state, last, "out"), now)]
-    for kind, parts in fresh.items():
-        if not parts:
-            continue
-        # The rows that are new, and those of other versions of the same documents.
-        told = [(part, np.arange(part.table.num_rows)) for part in parts] + held.versions(kind, parts)
-        for name in _named(kind):
-            found += [_column(part, rows, name).to_numpy() for part, rows in told]
-        if kind == "cases":
-            cases = pa.concat_arrays([_column(part, rows, "case_id") for part, rows in told]).unique()
-            found += _near_cases(held, traced, cases)
-        if kind == "tests":
-            tubes = np.unique(np.concatenate([tubes_of(part, rows) for part, rows in told]))
-            found += [_column(part, part.by_tube(tubes), "person").to_numpy() for part in held.parts("tests")]
+    for kind, rows in told.items():
+        if rows:
+            found += [column(rows, name).to_numpy() for name in _named(kind)]
+    if told["cases"]:
+        found += _near_cases(held, traced, column(told["cases"], "case_id").unique())
+    if told["tests"]:
+        tubes = distinct(tubes_of(part, rows) for part, rows in told["tests"])
+        found += [part.person[part.by_tube(tubes)] for part in held.parts("tests")]
     found += _at_risky_places(reach, last)
-    persons = reach.behind(np.unique(np.concatenate(found)).astype(np.uint32))
+    persons = reach.behind(distinct(found, np.uint32))
     if len(persons) > max(FEW, MOST * held.persons):
         return None
     return persons
@@ -93,32 +86,25 @@ def _named(kind: str) -> list[str]:
     return [c.name for c in KINDS[kind].stored if c.type is Type.PERSON and c.name != "guardian"]
 
 
-def _column(part: Part, rows: Rows, name: str) -> pa.Array:
-    """The values of a column in these rows, nulls left out."""
-    values = part.table[name].take(pa.array(rows)).drop_null().combine_chunks()
-    return values.cast(pa.string()) if pa.types.is_dictionary(values.type) else values
-
-
 def _at_risky_places(reach: Reach, last: Release) -> list[NDArray[np.uint32]]:
     """Whom new visits at places of a risky area name, and whom other versions of the same visits name. Other visits
     touch by what tracing makes of them."""
     held, risky = reach.documents, reach.risky_places()
     found = [part.person for part in held.visits_at(risky, since=last.generation)]
     ids = [held.visit_ids(s) for s in held.segments.get("visits", []) if s.since > last.generation]
-    documents = np.unique(np.concatenate([np.empty(0, np.uint64), *ids]))
+    documents = distinct(ids)
     found += [part.person[part.by_document(documents)] for part in held.visits_at(risky)]
     return found
 
 
-def _in_an_area(held: Documents, fresh: list[Part]) -> bool:
+def _in_an_area(held: Documents, told: list[tuple[Part, Rows]]) -> bool:
     """Whether one of these places lies in an area, or did by another description of it: its visits are stays there.
 
     What else places matter for, exposures, tells itself by the exposures that moved.
     """
-    if not fresh:
+    if not told:
         return False
-    told = [(part, np.arange(part.table.num_rows)) for part in fresh] + held.versions("places", fresh)
-    described = np.unique(np.concatenate([_column(part, rows, "place").to_numpy() for part, rows in told]))
+    described = distinct([column(told, "place").to_numpy()], np.uint32)
     return any(
         part.table["area_id"].is_valid().to_numpy()[np.isin(part.table["place"].to_numpy(), described)].any()
         for part in held.parts("places")

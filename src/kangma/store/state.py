@@ -112,6 +112,7 @@ class State:
         self.lock = WriterLock(path / "lock")
         self.registry = Registry(path / "registry.sqlite")
         self.engine = Engine(path / "tmp")
+        self.closing = contextlib.ExitStack()  # what others keep for as long as the state is open
         self.inbox = Inbox(self)
         self.log = EventLog(path / "log" / "events.ndjson")
 
@@ -122,6 +123,7 @@ class State:
         self.close()
 
     def close(self) -> None:
+        self.closing.close()
         self.engine.close()
         self.registry.close()
         self.log.close()

@@ -14,19 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from kangma.codes.turns import by_state, digest, turn
+from kangma.codes.turns import Digest, by_state, turn
 from kangma.errors import Code, Refused, Where
 from kangma.evidence.views import prepare
 from kangma.policy.document import Timeline
 from kangma.policy.judge import judge_all
 from kangma.policy.rules import Policy
-from kangma.publish import MEMORY
+from kangma.publish import MEMORY, tables
 from kangma.publish.exposures import Traced, trace_city
 from kangma.publish.parts import judged_in_parts
 from kangma.publish.policies import city_of, policies
 from kangma.publish.reach import reach_of
 from kangma.publish.release import commit, stage, whole_table
-from kangma.publish.tables import KEYS, Table, keep, replaced
+from kangma.publish.tables import KEYS, Table, replaced
 from kangma.publish.touched import last_deletion, touched
 from kangma.store.engine import engine
 from kangma.store.forget import DAYS, Forgotten, forget
@@ -100,6 +100,9 @@ def cycle(
         if judged is not None:
             holds = replaced(before["holds"].rows, "person", judged, holds)
 
+        said = None if last is None or whom is None else tables.digest(state, last)
+        digest = (said or Digest.of(before["out"].rows, held.key_bytes)).then(turned.out, held.key_bytes, whom)
+
         step("publish")
         states = by_state(turned.out, held.persons)
         made = Release(
@@ -114,7 +117,7 @@ def cycle(
                 "deletion_run": last_deletion(state),
                 "tracing_key": traced.key,
             },
-            digest(turned.out, held.keys["key"].take(turned.out["person"])),
+            digest.hex(),
         )
         made_of = {"out": (turned.out, judged), "holds": (holds, judged), **traced.tables}
         written = stage(
@@ -124,7 +127,7 @@ def cycle(
             | {"turns": Table(turned.turns)},
         )
         commit(state, lease, made)
-        keep(state, made, written)
+        tables.keep(state, made, written, digest)
 
         # Last: what has come of age is marked, and what waited long enough is gone. The release stands already.
         kept_days = int(policy.parameters.get("retention_days", DAYS))

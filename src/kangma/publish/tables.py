@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from kangma.codes.turns import Digest
 from kangma.store.durable import fsync_file
 
 if TYPE_CHECKING:
@@ -143,19 +144,31 @@ class _Kept:
     number: int
     digest: str
     tables: Mapping[str, Table]
+    out: Digest
 
 
 _KEPT: WeakKeyDictionary[State, _Kept] = WeakKeyDictionary()
 
 
-def keep(state: State, release: Release, tables: Mapping[str, Table]) -> None:
-    """The tables of a release that was recorded stay in memory."""
-    _KEPT[state] = _Kept(release.number, release.verdict_digest, tables)
+def keep(state: State, release: Release, tables: Mapping[str, Table], out: Digest) -> None:
+    """The tables of a release that was recorded stay in memory, and the digest of what is out."""
+    _KEPT[state] = _Kept(release.number, release.verdict_digest, tables, out)
 
 
 def kept(state: State, release: Release, name: str) -> Table | None:
     """The table of exactly this release, when this program has it."""
+    there = _there(state, release)
+    return None if there is None else there.tables.get(name)
+
+
+def digest(state: State, release: Release) -> Digest | None:
+    """The digest of what was out after exactly this release, when this program has it."""
+    there = _there(state, release)
+    return None if there is None else there.out
+
+
+def _there(state: State, release: Release) -> _Kept | None:
     there = _KEPT.get(state)
     if there is None or (there.number, there.digest) != (release.number, release.verdict_digest):
         return None
-    return there.tables.get(name)
+    return there

@@ -144,6 +144,12 @@ class Documents:
         self._visit_ids = {name: ids for name, ids in self._visit_ids.items() if name in live}
         return self.generation
 
+    @property
+    def key_bytes(self) -> NDArray[np.uint8]:
+        """(persons, 16) the key of each person number."""
+        keys = self.keys["key"].combine_chunks()
+        return np.frombuffer(keys.buffers()[1] or b"", np.uint8)[: 16 * self.persons].reshape(-1, 16)
+
     def digest(self, kinds: Collection[str]) -> str:
         """`State.evidence_digest` as at the last refresh."""
         return segments.digest(s for kind in kinds for s in self.segments.get(kind, []))

@@ -14,6 +14,7 @@ import pyarrow as pa
 from kangma.codes.turns import ALIASES, OUT
 from kangma.evidence.facts import FACTS
 from kangma.evidence.views import City, documents, prepare
+from kangma.intake.kinds import KINDS
 from kangma.policy.document import Policy, Timeline
 from kangma.policy.judge import judge_one
 from kangma.store.engine import engine
@@ -34,7 +35,7 @@ def verdicts(state: State, times: Timeline, *, now: Moment) -> tuple[pa.Table, p
     policy = times.in_force(now)
     with engine(state.path / "tmp", memory=MEMORY) as con:
         state.raw(con)
-        documents(con)
+        documents(con, [kind for kind in KINDS if kind not in ("identities", "retractions")])
         _trace(con, policy)
         prepare(con, city=City(name=policy.city, districts=policy.districts))
         for name in FACTS:

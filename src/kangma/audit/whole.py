@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 from numpy.typing import NDArray
@@ -23,12 +24,13 @@ from numpy.typing import NDArray
 from kangma.audit.derive import verdicts
 from kangma.audit.public import Folder, Public, Seen, audit_public, day_of, is_extra
 from kangma.audit.report import Check, Report
-from kangma.codes.turns import by_every_number, digest
+from kangma.codes.turns import Digest, by_every_number
 from kangma.credential.index import Permutation
 from kangma.errors import Corrupt, Unavailable
 from kangma.publish.book import Book
 from kangma.publish.journal import RECORD, WITHDRAWAL
 from kangma.publish.policies import policies
+from kangma.publish.tables import read as read_table
 from kangma.status.lists import BITS, OF_STATE, Status, inflate, unpack
 from kangma.status.token import open_cwt
 from kangma.store import registry as r
@@ -91,6 +93,10 @@ class _Keys:
 
     def hex(self, person: int) -> str:
         return str(self._keys[int(person)].as_py().hex())
+
+    def all(self) -> NDArray[np.uint8]:
+        """(persons, 16)"""
+        return self.rows(np.arange(self.count, dtype=np.uint32))
 
     def rows(self, persons: NDArray[np.uint32]) -> NDArray[np.uint8]:
         """(n, 16)"""
@@ -245,12 +251,14 @@ def _out(state: State, report: Report, last: Release, folded: Folded, keys: _Key
     where = f"releases/{last.number:08d}"
     with report.looking(Check.OUT, where):
         try:
-            out = pq.read_table(state.path / where / "out.parquet")
+            out = read_table(lambda n: state.path / "releases" / f"{n:08d}", last.number, "out").rows
             aliases = pq.read_table(state.path / where / "aliases.parquet")
         except pa.ArrowException as problem:
             raise Corrupt("cannot be read") from problem
         report.looked(Check.OUT, out.num_rows)
-        if digest(out, state.person_keys(out["person"])) != last.verdict_digest:
+        if len(out) and int(pc.max(out["person"]).as_py()) >= keys.count:
+            raise Corrupt("a code of nobody")
+        if Digest.of(out, keys.all()).hex() != last.verdict_digest:
             report.differs(Check.OUT, "what is out is not what the log says", f"{where}/out.parquet")
         now = _columns(by_every_number(out, aliases), keys.count)
         for name, column in now.items():

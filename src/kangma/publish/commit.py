@@ -26,6 +26,7 @@ from kangma.errors import Corrupt
 from kangma.publish.issue import Proposal
 from kangma.publish.release import drop_old_tables, folder_of, stage
 from kangma.publish.signer import ReleaseSigner
+from kangma.publish.tables import Table
 from kangma.store import registry as r
 from kangma.store.public import drop_public, write_public
 from kangma.store.releases import (
@@ -47,25 +48,26 @@ def commit(
     lease: Lease,
     signer: ReleaseSigner | None,
     release: Release,
-    tables: Mapping[str, pa.Table],
+    tables: Mapping[str, Table],
     *,
     zone: str,
     upon: Head | None,
-) -> Release:
+) -> tuple[Release, dict[str, Table]]:
     """`release` with these tables is the last one and public, durable on return; without a signer it is the last one.
+    The tables come back as the next release will need them.
 
     Conflict when somebody else was first, Unavailable when the signer or the disk is not there now: what was recorded
     by then is applied by `recover`, what was not is as if it had never been.
     """
     if signer is None:
-        stage(state, release.number, tables)
+        written = stage(state, release.number, tables)
         record_release(state.registry, lease, release, upon=upon)
     else:
         now = signer.describe()
         proposal = _proposal(
             state,
             release,
-            tables["turns"],
+            tables["turns"].rows,
             zone=zone,
             policies=_policies(state),
             deletions=_deletions(state),
@@ -73,12 +75,12 @@ def commit(
             journal=now.journal,
         )
         release = replace(release, head=signer.propose(proposal), announced=False)
-        stage(state, release.number, tables, {PROPOSAL: _as_json(proposal)})
+        written = stage(state, release.number, tables, {PROPOSAL: _as_json(proposal)})
         record_release(state.registry, lease, release, upon=upon)
         apply(state, signer, release, proposal)
         release = replace(release, announced=True)
     drop_old_tables(state, release.number)
-    return release
+    return release, written
 
 
 def apply(state: State, signer: ReleaseSigner, release: Release, proposal: Proposal) -> None:

@@ -58,7 +58,7 @@ export class Verifier {
   private readonly root: Root;
   private readonly marks: Marks;
   private believed: TrustList | undefined;
-  private lists = new Map<string, Held>();
+  private readonly lists = new Map<string, Held>();
   private readonly refusedLists = new Map<string, Reason>();
 
   constructor(root: Root, marks: Marks) {

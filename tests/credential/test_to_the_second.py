@@ -158,3 +158,12 @@ def test_a_key_id_of_another_length_is_no_key_id() -> None:
         signature = world.CREDENTIAL.sign(cose.dumps(["Signature1", protected, b"", payload]))
         content = cose.dumps(world.cbor2.CBORTag(18, [protected, {}, payload, signature]))
         assert door().verify(text.pack(content), now=NOW) == NotVerified(Reason.BAD_COSE)
+
+
+def test_true_in_place_of_1_is_another_header_although_python_says_they_are_equal() -> None:
+    payload = world.claims_.encode(world.paper())
+    protected = b"\xa2\x04\x48" + world.CREDENTIAL.key_id + b"\xf5\x26"
+    signature = world.CREDENTIAL.sign(cose.dumps(["Signature1", protected, b"", payload]))
+    content = cose.dumps(world.cbor2.CBORTag(18, [protected, {}, payload, signature]))
+    assert len(protected) == 13
+    assert door().verify(text.pack(content), now=NOW) == NotVerified(Reason.BAD_COSE)

@@ -7,6 +7,7 @@ import { bench, benchInflate } from "./bench.ts";
 import { fuzz } from "./fuzz.ts";
 import { replayAll } from "./replay.ts";
 import { fromHex, replayAllStatus } from "./replay_status.ts";
+import { replayAllTrust } from "./replay_trust.ts";
 
 /** A phone: its key stays in it. */
 class Phone {
@@ -25,4 +26,4 @@ class Phone {
   }
 }
 
-Object.assign(globalThis, { kangma: { bench, benchInflate, fuzz, replayAll, replayAllStatus, phone: new Phone() } });
+Object.assign(globalThis, { kangma: { bench, benchInflate, fuzz, replayAll, replayAllStatus, replayAllTrust, phone: new Phone() } });

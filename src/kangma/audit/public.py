@@ -9,6 +9,7 @@ can say (`kangma.audit.whole`); that there are no others, everybody can.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +88,7 @@ class Logged:
     credentials: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # by release
     policies: Mapping[str, str] = field(default_factory=dict)  # digest → text
     deletions: tuple[Mapping[str, Any], ...] = ()
+    trusts: Mapping[int, str] = field(default_factory=dict)  # version of the trust list → digest
 
     def lists(self) -> dict[str, str]:
         """Path → digest of every list as the last release left it."""
@@ -116,15 +118,17 @@ def audit_public(public: Folder, report: Report, *, seen: Seen, root: str | None
 
     root: the fingerprint (hex) that the stranger has from elsewhere; without one the first root seen is kept
     """
-    anchor = _root(public, report, root or seen.root)
-    trust = None if anchor is None else _trust(public, report, anchor, seen)
-    checkpoint = None if trust is None else _log(public, report, trust, seen)
-    logged = Logged() if checkpoint is None else _entries(public, report, checkpoint)
+    anchor = root_of(public, report, root or seen.root)
+    trust = None if anchor is None else trust_of(public, report, anchor, seen)
+    checkpoint = None if trust is None else log_of(public, report, trust, seen)
+    logged = Logged() if checkpoint is None else entries_of(public, report, checkpoint)
     lists: dict[str, Moment] = {}
     if trust is not None and checkpoint is not None:
-        _policies(public, report, logged)
-        _keys(public, report, checkpoint, trust)
-        lists = _lists(public, report, trust, checkpoint, logged, seen)
+        policies_as_logged(public, report, logged)
+        trusts_as_logged(public, report, logged)
+        found = _lists(public, report, trust, checkpoint, logged, seen)
+        pointer(public, report, trust, checkpoint, logged, found)
+        lists = {path: x.iat for path, x in found.items()}
     now = Seen(
         anchor.fingerprint.hex() if anchor else seen.root,
         max(seen.trust, trust.version if trust else 0),
@@ -135,7 +139,7 @@ def audit_public(public: Folder, report: Report, *, seen: Seen, root: str | None
     return Public(anchor, trust, checkpoint, logged, now, public)
 
 
-def _root(public: Folder, report: Report, pinned: str) -> Root | None:
+def root_of(public: Folder, report: Report, pinned: str) -> Root | None:
     with report.looking(Check.TRUST, "root"):
         anchor = decode_root(public.read("root"))
         if report.must(not pinned or anchor.fingerprint.hex() == pinned, Check.TRUST, "another root", "root"):
@@ -143,8 +147,8 @@ def _root(public: Folder, report: Report, pinned: str) -> Root | None:
     return None
 
 
-def _trust(public: Folder, report: Report, root: Root, seen: Seen) -> TrustList | None:
-    """The current list, and every version from the first one on."""
+def trust_of(public: Folder, report: Report, root: Root, seen: Seen) -> TrustList | None:
+    """The current list, and every version from the first one on, each with nothing but good signatures."""
     with report.looking(Check.TRUST, "trust"):
         content = public.read("trust")
         current = open_trust(content).verify(root)
@@ -155,7 +159,12 @@ def _trust(public: Folder, report: Report, root: Root, seen: Seen) -> TrustList 
             path = f"trust.d/{version}"
             with report.looking(Check.TRUST, path):
                 past = public.read(path)
-                found = open_trust(past).verify(root)
+                opened = open_trust(past)
+                found = opened.verify(root)
+                several = len(opened.message.signatures)
+                report.must(
+                    len(opened.signers(root)) == several, Check.TRUST, "a signature that is none", path
+                )
                 report.must(found.version == version, Check.TRUST, "another version", path)
                 if before is not None:
                     successor(before, found, seen=keys)
@@ -163,11 +172,14 @@ def _trust(public: Folder, report: Report, root: Root, seen: Seen) -> TrustList 
                 before = found
                 if version == current.version:
                     report.must(past == content, Check.TRUST, "not the last of the history", "trust")
+        known = {f"trust.d/{version}" for version in range(1, current.version + 1)}
+        for path in sorted(set(public.names("trust.d/")) - known):
+            report.differs(Check.TRUST, "a list of no version that there is", path)
         return current
     return None
 
 
-def _log(public: Folder, report: Report, trust: TrustList, seen: Seen) -> Checkpoint | None:
+def log_of(public: Folder, report: Report, trust: TrustList, seen: Seen) -> Checkpoint | None:
     with report.looking(Check.LOG, "checkpoint"):
         publisher = trust.publisher
         keys = [k.public for k in publisher.keys if k.use is Use.LOG and k.revoked_at is None]
@@ -187,7 +199,7 @@ def _log(public: Folder, report: Report, trust: TrustList, seen: Seen) -> Checkp
     return None
 
 
-def _entries(public: Folder, report: Report, checkpoint: Checkpoint) -> Logged:
+def entries_of(public: Folder, report: Report, checkpoint: Checkpoint) -> Logged:
     """The entries read in order, and that they make sense one after the other."""
     releases: list[Mapping[str, Any]] = []
     turns: list[tuple[bytes, ...]] = []
@@ -195,6 +207,7 @@ def _entries(public: Folder, report: Report, checkpoint: Checkpoint) -> Logged:
     changed: dict[str, str] = {}
     credentials: dict[int, Mapping[str, Any]] = {}
     deletions: list[Mapping[str, Any]] = []
+    trusts: dict[int, str] = {}
     policies: dict[str, list[Mapping[str, Any]]] = {}
     waiting: list[bytes] = []
     for at, entry in enumerate(_all(public, checkpoint.size)):
@@ -219,6 +232,8 @@ def _entries(public: Folder, report: Report, checkpoint: Checkpoint) -> Logged:
                     credentials[event["release"]] = event
                 case "deletion":
                     deletions.append(event)
+                case "key" if "trust" in event:
+                    trusts[event["trust"]] = event["digest"]
                 case "policy":
                     policies.setdefault(event["digest"], []).append(event)
     if waiting:
@@ -227,7 +242,7 @@ def _entries(public: Folder, report: Report, checkpoint: Checkpoint) -> Logged:
     for name, parts in policies.items():
         with report.looking(Check.POLICIES, f"policy {name[:16]}"):
             texts[name] = entries.policy_text(parts)
-    return Logged(tuple(releases), tuple(turns), tuple(digests), credentials, texts, tuple(deletions))
+    return Logged(tuple(releases), tuple(turns), tuple(digests), credentials, texts, tuple(deletions), trusts)
 
 
 def _release(
@@ -249,7 +264,7 @@ def _all(public: Folder, size: int) -> Iterable[bytes]:
         yield from tiles.entries_of(public.read, start, min(start + stretch, size), size)
 
 
-def _policies(public: Folder, report: Report, logged: Logged) -> None:
+def policies_as_logged(public: Folder, report: Report, logged: Logged) -> None:
     for said, text in logged.policies.items():
         path = f"policy/{said}.toml"
         with report.looking(Check.POLICIES, path):
@@ -259,54 +274,115 @@ def _policies(public: Folder, report: Report, logged: Logged) -> None:
         report.differs(Check.POLICIES, "a policy that the log does not have", path)
 
 
-def _keys(public: Folder, report: Report, checkpoint: Checkpoint, trust: TrustList) -> None:
+def trusts_as_logged(public: Folder, report: Report, logged: Logged) -> None:
     """Every trust list that the log speaks of is the one in the public."""
-    for entry in _all(public, checkpoint.size):
-        said = entries.parse(entry)
-        if not isinstance(said, entries.Event) or said.type != "key" or "trust" not in said.content:
-            continue
-        path = f"trust.d/{said.content['trust']}"
+    for version, said in logged.trusts.items():
+        path = f"trust.d/{version}"
         with report.looking(Check.TRUST, path):
-            payload = open_trust(public.read(path)).message.payload
-            found = hashlib.sha256(payload).hexdigest()
-            report.must(found == said.content["digest"], Check.TRUST, "not the list in the log", path)
+            found = hashlib.sha256(open_trust(public.read(path)).message.payload).hexdigest()
+            report.must(found == said, Check.TRUST, "not the list in the log", path)
 
 
 def _lists(
     public: Folder, report: Report, trust: TrustList, checkpoint: Checkpoint, logged: Logged, seen: Seen
-) -> dict[str, Moment]:
-    """Path → signed at, of every list that doors may download."""
-    signed_at: dict[str, Moment] = {}
-    said, when = logged.lists(), {r["number"]: r for r in logged.releases}
+) -> dict[str, token.StatusList]:
+    """Path → list, of every list that doors may download."""
+    found: dict[str, token.StatusList] = {}
     wanted = _in_use(trust, logged)
     paths = set(public.names("status/")) or wanted
     for path in sorted(paths):
-        report.looked(Check.LISTS)
-        with report.looking(Check.LISTS, path):
-            if path.endswith(".delta"):
-                _delta(public, report, trust, path)
-                continue
-            found = _verified(trust, public.read(path))
-            signed_at[path] = found.iat
-            right = said.get(path)
-            if found.sub != f"{trust.publisher.base}/{path}":
-                report.differs(Check.LISTS, f"it is signed as {found.sub}", path)
-            if right is None:
-                report.differs(Check.LISTS, "a list of which the log says nothing", path)
-            elif digest(found.raw).hex() != right:
-                report.differs(Check.LISTS, "another list than the log says", path)
-            release = when.get(found.release)
-            if (
-                release is None
-                or not release["at"] <= found.iat <= release["at"] + 60
-                or found.tree_size > checkpoint.size
-            ):
-                report.differs(Check.LISTS, "signed for a release that the log does not have", path)
-            if found.iat < seen.lists.get(path, 0):
-                report.differs(Check.LISTS, "older than one that was seen before", path)
+        if path.endswith(".delta"):
+            delta_of(public, report, trust, path)
+        elif (there := list_of(public, report, trust, checkpoint, logged, seen, path)) is not None:
+            found[path] = there
     for path in sorted(wanted - paths):
         report.differs(Check.LISTS, "a list is missing", path)
-    return signed_at
+    return {path: x for path, x in found.items() if path in wanted}
+
+
+def list_of(
+    public: Folder,
+    report: Report,
+    trust: TrustList,
+    checkpoint: Checkpoint,
+    logged: Logged,
+    seen: Seen,
+    path: str,
+) -> token.StatusList | None:
+    """One list: signed by a status key, as itself, for a release that there is, and with what the log says is in it."""
+    report.looked(Check.LISTS)
+    with report.looking(Check.LISTS, path):
+        found = _verified(trust, public.read(path))
+        right = logged.lists().get(path)
+        if found.sub != f"{trust.publisher.base}/{path}":
+            report.differs(Check.LISTS, f"it is signed as {found.sub}", path)
+        if right is None:
+            report.differs(Check.LISTS, "a list of which the log says nothing", path)
+        elif digest(found.raw).hex() != right:
+            report.differs(Check.LISTS, "another list than the log says", path)
+        release = next((r for r in logged.releases if r["number"] == found.release), None)
+        if (
+            release is None
+            or not release["at"] <= found.iat <= release["at"] + 60
+            or found.tree_size > checkpoint.size
+        ):
+            report.differs(Check.LISTS, "signed for a release that the log does not have", path)
+        if found.iat < seen.lists.get(path, 0):
+            report.differs(Check.LISTS, "older than one that was seen before", path)
+        return found
+    return None
+
+
+def delta_of(public: Folder, report: Report, trust: TrustList, path: str) -> None:
+    """One delta: signed by a status key, for its list, and leading to what is published, if to the newest version."""
+    report.looked(Check.LISTS)
+    with report.looking(Check.LISTS, path):
+        opened = delta.open_delta(public.read(path))
+        claims = opened.verify(_status_key(trust, opened.key_id, opened.claims.iat)).claims
+        whole = _verified(trust, public.read(path.removesuffix(".delta")))
+        if claims.sub != whole.sub or claims.iat > whole.iat:
+            report.differs(Check.LISTS, "the delta of another list", path)
+        if claims.iat == whole.iat and opened.result != digest(whole.raw):
+            report.differs(Check.LISTS, "leads to another list than is published", path)
+
+
+def pointer(
+    public: Folder,
+    report: Report,
+    trust: TrustList,
+    checkpoint: Checkpoint,
+    logged: Logged,
+    lists: Mapping[str, token.StatusList],
+) -> None:
+    """`latest.json` is not signed, and points at what is: to everything that is in use, and to nothing else. A door
+    that fetches over the network hears of no list but those it names."""
+    if not logged.releases or lists.keys() != _in_use(trust, logged):
+        return  # what is missing was told already
+    last = logged.releases[-1]
+    families: dict[str, dict[str, int]] = {}
+    for path, found in lists.items():
+        one = families.setdefault(
+            path.split("/")[1], {"day": day_of(path), "lists": 0, "entries": found.size}
+        )
+        one["lists"] += 1
+    right = {
+        "release": last["number"],
+        "at": last["at"],
+        "trust": max(logged.trusts, default=0),
+        "log": {"size": checkpoint.size, "root": checkpoint.root.hex()},
+        "families": families,
+        "lists": {path: found.iat for path, found in lists.items()},
+    }
+    with report.looking(Check.LISTS, "latest.json"):
+        content = public.read("latest.json")
+        said = json.loads(content)
+        same = json.dumps(said, sort_keys=True) == json.dumps(right, sort_keys=True)
+        report.must(
+            same and json.dumps(said, indent=1).encode() == content,
+            Check.LISTS,
+            "points elsewhere than to what is there",
+            "latest.json",
+        )
 
 
 def _in_use(trust: TrustList, logged: Logged) -> set[str]:
@@ -338,11 +414,3 @@ def _status_key(trust: TrustList, key_id: bytes, at: Moment) -> PublicKey:
     if not key.signs(at):
         raise Refused(Code.UNTRUSTED, hint="signed by a key that might not sign then")
     return key.public
-
-
-def _delta(public: Folder, report: Report, trust: TrustList, path: str) -> None:
-    opened = delta.open_delta(public.read(path))
-    found = opened.verify(_status_key(trust, opened.key_id, opened.claims.iat))
-    whole = _verified(trust, public.read(path.removesuffix(".delta")))
-    if found.claims.iat == whole.iat and found.result != digest(whole.raw):
-        report.differs(Check.LISTS, "leads to another list than is published", path)

@@ -11,6 +11,8 @@ from typing import Any
 from kangma.errors import Corrupt, Refused
 from kangma.terms import Moment
 
+#: What readers make of a file that somebody changed. Unavailable passes: nothing was found out then.
+_UNREADABLE = (Refused, Corrupt, LookupError, OSError, ValueError, TypeError, ArithmeticError)
 #: Of one check so many differences are told one by one; the rest is counted.
 TOLD = 1_000
 
@@ -30,6 +32,7 @@ class Check(StrEnum):
     TURNS = "turns"  # every turn of every release is a leaf of the log, and no other
     OUT = "out"  # what is out is the sum of all turns
     VERDICTS = "verdicts"  # what is out is what the evidence gives
+    TABLES = "tables"  # what the next cycle builds on: the files as written, and what they say as the evidence gives it
     STATUS = "status"  # what the lists say of each person is what the evidence gives
     CREDENTIALS = "credentials"  # every credential that was issued is in the log
     SIGNER = "signer"  # the signer's own book is the log's
@@ -94,7 +97,7 @@ class Report:
         """What cannot be read within the block is a difference, and the block is left."""
         try:
             yield
-        except (Refused, Corrupt, LookupError, OSError) as problem:
+        except _UNREADABLE as problem:
             told = f"{problem.code}: {problem.hint}" if isinstance(problem, Refused) else "cannot be read"
             self.differs(check, told if not isinstance(problem, Corrupt) else str(problem), where)
 

@@ -2,15 +2,17 @@
 
 Nothing that a cycle concluded is believed. What must agree, from the bottom up: the files of the evidence and the
 manifest that the log has of them; turns and leaves; the sum of all turns and what is out; what is out and what the
-evidence gives by another way (`kangma.audit.derive`); what the lists say of each person and the same; credentials and
-journal; the signer's book. A red that somebody wrote into a database fails at one of them, whatever else was rewritten
-to fit: the log can be continued but not changed.
+evidence gives by another way (`kangma.audit.derive`); what the next cycle will build on and the same; what the lists
+say of each person and the same; credentials and journal; the signer's book. A red that somebody wrote into a database
+fails at one of them, whatever else was rewritten to fit: the log can be continued but not changed.
+
+Each check can be called by itself, so that tests/audit/test_byte_flips.py can change every byte there is.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,14 +23,14 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from kangma.audit.derive import verdicts
+from kangma.audit.derive import Derived, derive
 from kangma.audit.public import Folder, Public, Seen, audit_public, day_of, is_extra
 from kangma.audit.report import Check, Report
-from kangma.codes.turns import Digest, by_every_number
+from kangma.codes.turns import TURNS, Digest, by_every_number
 from kangma.credential.index import Permutation
 from kangma.errors import Corrupt, Unavailable
 from kangma.publish.book import Book
-from kangma.publish.journal import RECORD, WITHDRAWAL
+from kangma.publish.journal import RECORD, WITHDRAWAL, seal
 from kangma.publish.policies import policies
 from kangma.publish.tables import read as read_table
 from kangma.status.lists import BITS, OF_STATE, Status, inflate, unpack
@@ -64,26 +66,39 @@ def audit(state: State, report: Report, *, seen: Seen, root: str | None = None) 
     public = audit_public(folder, report, seen=seen, root=root)
     recorded = [x for x in releases(state.registry) if x.head is not None]
     _evidence(state, report)
-    _releases(state, report, folder, recorded, public)
+    registry_as_logged(state, report, folder, recorded, public)
     if not recorded:
         return public
     last = recorded[-1]
     _nothing_new(state, last)
-    keys = _Keys(state)
-    folded = _turns(state, report, recorded, public, keys)
+    for number, name, said in files_of(recorded):
+        release_file(state, report, number, name, said)
+    keys = keys_of(state, report)
+    if keys is None:
+        return public
+    folded = fold(
+        report, turns_of(state, report, recorded, keys), salts_of(state, report, keys), public, keys
+    )
     out = _out(state, report, last, folded, keys)
-    derived_out, derived_aliases = verdicts(state, policies(state), now=last.now)
-    persons = keys.count
-    derived = _columns(by_every_number(derived_out, derived_aliases), persons)
-    _verdicts(report, recorded, folded, derived, keys)
-    _next_changes(report, out, derived_out, last, keys)
-    _status(state, report, folder, public, recorded, folded, derived, keys)
-    _credentials(state, report, public)
-    _signer(state, report, last, folded)
+    credentials_as_logged(state, report, public)
+    signer_as_logged(state, report, recorded, folded, public)
+    with report.looking(Check.VERDICTS, ""):
+        derived = derive(state, policies(state), now=last.now)
+        by_number = _columns(by_every_number(derived.out, derived.aliases), keys.count)
+        _verdicts(report, recorded, folded, by_number, keys)
+        _next_changes(report, out, derived.out, last, keys)
+        _tables(state, report, last, derived)
+        _status(state, report, folder, public, recorded, folded, by_number, keys)
     return public
 
 
-class _Keys:
+def keys_of(state: State, report: Report) -> Keys | None:
+    with report.looking(Check.EVIDENCE, "persons.keys"):
+        return Keys(state)
+    return None
+
+
+class Keys:
     """Person keys by number."""
 
     def __init__(self, state: State) -> None:
@@ -110,17 +125,17 @@ class _Keys:
 def _evidence(state: State, report: Report) -> None:
     """Every file that the registry names is there and has the digest of the day on which it was written."""
     for segment in state.live_segments():
-        where = f"segments/{segment.path.relative_to(state.path / 'segments')}"
-        with report.looking(Check.EVIDENCE, where):
-            same = file_digest(segment.path) == segment.digest
-            report.must(same, Check.EVIDENCE, "not what was taken in", where)
+        evidence_file(state, report, str(segment.path.relative_to(state.path)), segment.digest)
     b = r.batches.c
     with state.registry.read() as on:
         waiting = on.execute(sa.select(b.file, b.digest).where(b.state == "accepted")).all()
     for file, said in waiting:
-        with report.looking(Check.EVIDENCE, f"inbox/{file}"):
-            same = file_digest(state.path / "inbox" / file) == said
-            report.must(same, Check.EVIDENCE, "not what was taken in", f"inbox/{file}")
+        evidence_file(state, report, f"inbox/{file}", said)
+
+
+def evidence_file(state: State, report: Report, path: str, said: str) -> None:
+    with report.looking(Check.EVIDENCE, path):
+        report.must(file_digest(state.path / path) == said, Check.EVIDENCE, "not what was taken in", path)
 
 
 def _nothing_new(state: State, last: Release) -> None:
@@ -138,7 +153,9 @@ def _nothing_new(state: State, last: Release) -> None:
 # the log and the registry --------------------------------------------------------------------------------------------
 
 
-def _releases(state: State, report: Report, folder: Folder, recorded: list[Release], public: Public) -> None:
+def registry_as_logged(
+    state: State, report: Report, folder: Folder, recorded: list[Release], public: Public
+) -> None:
     """What the registry says of each release, the log says too, and neither has more."""
     logged = public.logged.releases
     if public.checkpoint is None:
@@ -160,11 +177,11 @@ def _releases(state: State, report: Report, folder: Folder, recorded: list[Relea
             "policy": release.policy_digest,
             "verdicts": release.verdict_digest,
             "persons": release.counts["persons"],
-            "keys": state.persons_digest(int(str(release.counts["persons"]))),
         }
         for name, value in right.items():
             if said.get(name) != value:
                 report.differs(Check.RELEASES, f"its {name} is not the log's", where)
+        person_keys(state, report, release, said)
         with report.looking(Check.RELEASES, where):
             if head.size > public.checkpoint.size or tiles.root(folder.read, head.size) != head.root:
                 report.differs(Check.RELEASES, "its place in the log is not the log's", where)
@@ -184,35 +201,109 @@ def _releases(state: State, report: Report, folder: Folder, recorded: list[Relea
             report.must(same, Check.POLICIES, "not in the log", f"policy {text.id} {text.version}")
 
 
-def _turns(state: State, report: Report, recorded: list[Release], public: Public, keys: _Keys) -> Folded:
+def person_keys(state: State, report: Report, release: Release, said: Mapping[str, Any]) -> None:
+    """Who is behind each number, as the log has it."""
+    where = "persons.keys"
+    with report.looking(Check.EVIDENCE, where):
+        same = state.persons_digest(int(str(release.counts["persons"]))) == said.get("keys")
+        report.must(same, Check.EVIDENCE, f"not the keys that release {release.number} logged", where)
+
+
+# what a release left ---------------------------------------------------------------------------------------------------
+
+#: Of every release these stay; the others of the last one must be there, of earlier ones they may.
+STAY = ("turns.parquet", "proposal.json")
+
+
+def files_of(recorded: list[Release]) -> Iterator[tuple[int, str, str]]:
+    """(release, file, digest) of all files that must be there."""
+    for release in recorded:
+        files: Any = release.counts.get("files", {})
+        for name in sorted({*files, *STAY}):
+            if name in STAY or release is recorded[-1]:
+                yield release.number, name, str(files.get(name))
+
+
+def release_file(state: State, report: Report, number: int, name: str, said: str) -> None:
+    """One file of a release is as it was written: the next cycle builds on it."""
+    path = f"releases/{number:08d}/{name}"
+    with report.looking(Check.TABLES, path):
+        report.must(file_digest(state.path / path) == said, Check.TABLES, "not what the cycle wrote", path)
+
+
+def _table(state: State, number: int, name: str) -> pa.Table:
+    try:
+        return read_table(lambda n: state.path / "releases" / f"{n:08d}", number, name).rows
+    except (pa.ArrowException, OSError) as problem:
+        raise Corrupt("cannot be read") from problem
+
+
+@dataclass(frozen=True)
+class TurnsOf:
+    """The turns of one release, as its table has them; columns of TURNS but the person."""
+
+    release: Release
+    persons: NDArray[np.uint32]
+    columns: Mapping[str, NDArray[Any]]
+
+
+def turns_of(state: State, report: Report, recorded: list[Release], keys: Keys) -> list[TurnsOf]:
+    found = []
+    for release in recorded:
+        with report.looking(Check.TURNS, f"release {release.number}"):
+            table = _table(state, release.number, "turns")
+            columns = {name: table[name].to_numpy() for name in TURNS.names}
+            persons = columns.pop("person")
+            if len(persons) and (
+                int(persons.max()) >= keys.count or (np.diff(persons.astype(int)) <= 0).any()
+            ):
+                raise Corrupt("a turn of nobody, or two of one person")
+            found.append(TurnsOf(release, persons, columns))
+    return found
+
+
+def salts_of(state: State, report: Report, keys: Keys) -> NDArray[np.uint8]:
+    """(persons, 32) everybody's salt, zeros for who has none yet."""
+    salts = np.zeros((keys.count, SALT), np.uint8)
+    with report.looking(Check.TURNS, "signer/salts"):
+        content = (state.path / "signer" / "salts").read_bytes()
+        if len(content) % SALT or len(content) > salts.size:
+            report.differs(Check.TURNS, "more salts than persons, or part of one", "signer/salts")
+        content = content[: min(len(content) // SALT * SALT, salts.size)]
+        salts.reshape(-1)[: len(content)] = np.frombuffer(content, np.uint8)
+    return salts
+
+
+def fold(
+    report: Report, turns: list[TurnsOf], salts: NDArray[np.uint8], public: Public, keys: Keys
+) -> Folded:
     """Leaves from turns; and the turns added up."""
     shown = {name: np.zeros(keys.count, kind) for name, kind in _SHOWN.items()}
     turned = np.zeros(keys.count, np.int64)
-    salts = _salts(state)
-    for release in recorded:
-        where = f"release {release.number}"
-        with report.looking(Check.TURNS, where):
-            table = pq.read_table(state.path / "releases" / f"{release.number:08d}" / "turns.parquet")
-            columns = {name: table[name].to_numpy() for name in table.schema.names}
-            persons = columns.pop("person")
-            report.looked(Check.TURNS, len(persons))
-            if len(persons) and int(persons.max()) >= min(keys.count, len(salts)):
-                raise Corrupt("a turn of nobody")
-            opened = entries.openings(salts[persons], release.number)
-            made = entries.commit(opened, entries.turn_bytes(keys.rows(persons), release.number, **columns))
-            if release.number <= len(public.logged.turns) and public.checkpoint is not None:
-                _compare_turns(report, release, made, public.logged.turns[release.number - 1], persons, keys)
-            for name, column in shown.items():
-                for person in persons[column[persons] != columns[f"from_{name}"]]:
-                    report.differs(
-                        Check.TURNS,
-                        f"its {name} begins where no turn ended",
-                        where,
-                        key=keys.hex(int(person)),
-                        since=(release.number, release.now),
-                    )
-                column[persons] = columns[f"to_{name}"]
-            turned[persons] = release.number
+    for x in turns:
+        release, persons = x.release, x.persons
+        report.looked(Check.TURNS, len(persons))
+        opened = entries.openings(salts[persons], release.number)
+        made = entries.commit(opened, entries.turn_bytes(keys.rows(persons), release.number, **x.columns))
+        if release.number <= len(public.logged.turns) and public.checkpoint is not None:
+            _compare_turns(report, release, made, public.logged.turns[release.number - 1], persons, keys)
+        for name, column in shown.items():
+            for person in persons[column[persons] != x.columns[f"from_{name}"]]:
+                report.differs(
+                    Check.TURNS,
+                    f"its {name} begins where no turn ended",
+                    f"release {release.number}",
+                    key=keys.hex(int(person)),
+                    since=(release.number, release.now),
+                )
+            column[persons] = x.columns[f"to_{name}"]
+        turned[persons] = release.number
+    # Who never turned has no salt, or one whose release was never recorded. One that is nearly nothing could be guessed.
+    drawn = np.count_nonzero(salts, axis=1)
+    for person in np.flatnonzero((turned == 0) & (drawn > 0) & (drawn < SALT // 2)):
+        report.differs(
+            Check.TURNS, "its salt was not drawn by chance", "signer/salts", key=keys.hex(int(person))
+        )
     return Folded(shown, turned)
 
 
@@ -222,7 +313,7 @@ def _compare_turns(
     made: list[bytes],
     logged: tuple[bytes, ...],
     persons: NDArray[np.uint32],
-    keys: _Keys,
+    keys: Keys,
 ) -> None:
     there, since = set(logged), (release.number, release.now)
     for person, leaf in zip(persons, made, strict=True):
@@ -236,25 +327,14 @@ def _compare_turns(
         report.differs(Check.TURNS, what, f"release {release.number}", since=since)
 
 
-def _salts(state: State) -> NDArray[np.uint8]:
-    try:
-        return np.fromfile(state.path / "signer" / "salts", np.uint8).reshape(-1, SALT)
-    except FileNotFoundError:
-        return np.zeros((0, SALT), np.uint8)
-
-
 # codes ---------------------------------------------------------------------------------------------------------------
 
 
-def _out(state: State, report: Report, last: Release, folded: Folded, keys: _Keys) -> pa.Table | None:
+def _out(state: State, report: Report, last: Release, folded: Folded, keys: Keys) -> pa.Table | None:
     """What is out is the sum of all turns, by the digest that the log has of it."""
     where = f"releases/{last.number:08d}"
     with report.looking(Check.OUT, where):
-        try:
-            out = read_table(lambda n: state.path / "releases" / f"{n:08d}", last.number, "out").rows
-            aliases = pq.read_table(state.path / where / "aliases.parquet")
-        except pa.ArrowException as problem:
-            raise Corrupt("cannot be read") from problem
+        out, aliases = _table(state, last.number, "out"), _table(state, last.number, "aliases")
         report.looked(Check.OUT, out.num_rows)
         if len(out) and int(pc.max(out["person"]).as_py()) >= keys.count:
             raise Corrupt("a code of nobody")
@@ -279,7 +359,7 @@ def _columns(table: pa.Table, persons: int) -> Columns:
     return made
 
 
-def _verdicts(report: Report, recorded: list[Release], folded: Folded, derived: Columns, keys: _Keys) -> None:
+def _verdicts(report: Report, recorded: list[Release], folded: Folded, derived: Columns, keys: Keys) -> None:
     when = {x.number: x.now for x in recorded}
     report.looked(Check.VERDICTS, keys.count)
     for name, right in derived.items():
@@ -293,9 +373,7 @@ def _verdicts(report: Report, recorded: list[Release], folded: Folded, derived: 
             )
 
 
-def _next_changes(
-    report: Report, out: pa.Table | None, derived: pa.Table, last: Release, keys: _Keys
-) -> None:
+def _next_changes(report: Report, out: pa.Table | None, derived: pa.Table, last: Release, keys: Keys) -> None:
     """The moment at which a verdict is looked at again: too late a one would keep a code past its end."""
     if out is None:
         return
@@ -311,6 +389,23 @@ def _next_changes(
         report.differs(Check.VERDICTS, what, key=keys.hex(int(person)), since=(last.number, last.now))
 
 
+def _tables(state: State, report: Report, last: Release, derived: Derived) -> None:
+    """What the next cycle takes over without deriving it again is what the evidence gives now."""
+    if state.manifest_digest(state.generation()) != state.manifest_digest(last.generation):
+        return  # evidence of age has left since; what was found with it stays until the next cycle
+    for name, right in (derived.kept | {"aliases": derived.aliases}).items():
+        where = f"releases/{last.number:08d}/{name}.parquet"
+        with report.looking(Check.TABLES, where):
+            by = [(column, "ascending") for column in right.schema.names]
+            there = _table(state, last.number, name).select(right.schema.names).cast(right.schema)
+            report.must(
+                there.sort_by(by).combine_chunks() == right.sort_by(by).combine_chunks(),
+                Check.TABLES,
+                "not what the evidence gives",
+                where,
+            )
+
+
 # lists ---------------------------------------------------------------------------------------------------------------
 
 
@@ -322,7 +417,7 @@ def _status(
     recorded: list[Release],
     folded: Folded,
     derived: Columns,
-    keys: _Keys,
+    keys: Keys,
 ) -> None:
     """What each list says of each person, derived from the verdicts by the permutation of its family."""
     if public.trust is None or not public.logged.releases:
@@ -422,24 +517,27 @@ def journal_of(state: State) -> NDArray[np.void]:
     return rows
 
 
-def _credentials(state: State, report: Report, public: Public) -> None:
-    """The roots in the log are those of the journal, stretch by stretch."""
-    rows, start = journal_of(state), 0
-    for event in public.logged.releases:
-        where = f"release {event['number']}"
-        stop = int(event["journal"])
-        stretch = rows[start:stop]
-        issued = stretch[stretch["kind"] != WITHDRAWAL]["digest"]
-        said = public.logged.credentials.get(int(event["number"]))
-        report.looked(Check.CREDENTIALS, len(issued))
-        if stop > len(rows):
-            report.differs(Check.CREDENTIALS, "the journal is shorter than the log says", where)
-            return
-        if len(issued) or said is not None:
-            root = Log.EMPTY.append([d.tobytes() for d in issued])[0].root.hex()
-            if said is None or (said["count"], said["root"]) != (len(issued), root):
-                report.differs(Check.CREDENTIALS, "what was issued is not what the log says", where)
-        start = stop
+def credentials_as_logged(state: State, report: Report, public: Public) -> None:
+    """The roots and seals in the log are those of the journal, stretch by stretch."""
+    with report.looking(Check.CREDENTIALS, "signer/journal"):
+        rows, start = journal_of(state), 0
+        index = read_key(state.path / "signer" / "index.key")
+        for event in public.logged.releases:
+            where = f"release {event['number']}"
+            stop = int(event["journal"])
+            stretch = rows[start:stop]
+            issued, sealed = stretch[stretch["kind"] != WITHDRAWAL]["digest"], seal(stretch, index)
+            said = public.logged.credentials.get(int(event["number"]))
+            report.looked(Check.CREDENTIALS, len(issued))
+            if stop > len(rows):
+                report.differs(Check.CREDENTIALS, "the journal is shorter than the log says", where)
+                return
+            if len(stretch) or said is not None:
+                root = Log.EMPTY.append([d.tobytes() for d in issued])[0].root.hex()
+                if said is None or (said["count"], said["root"], said["seal"]) != (len(issued), root, sealed):
+                    what = "the journal has other records than the log says"
+                    report.differs(Check.CREDENTIALS, what, where)
+            start = stop
 
 
 def find_credential(state: State, public: Public, signed: bytes) -> int | None:
@@ -455,14 +553,39 @@ def find_credential(state: State, public: Public, signed: bytes) -> int | None:
     raise Unavailable("it was issued since the last release, and is in the log with the next one")
 
 
-def _signer(state: State, report: Report, last: Release, folded: Folded) -> None:
-    """The signer's own book: where it stands, and what it holds to be public."""
+def signer_as_logged(
+    state: State, report: Report, recorded: list[Release], folded: Folded, public: Public
+) -> None:
+    """The signer's own: where it stands, what it holds to be public, and whom it believes."""
+    folder, last = state.path / "signer", recorded[-1]
+    for name in ("root", "trust"):
+        with report.looking(Check.SIGNER, f"signer/{name}"):
+            same = (folder / name).read_bytes() == (state.path / "public" / name).read_bytes()
+            report.must(same, Check.SIGNER, "not the one that is public", f"signer/{name}")
     with report.looking(Check.SIGNER, "signer/book"):
-        book = Book.from_bytes((state.path / "signer" / "book").read_bytes())
-        assert last.head is not None
+        book = Book.from_bytes((folder / "book").read_bytes())
         report.looked(Check.SIGNER, len(book.shown))
-        if (book.number, book.log.size, book.log.root) != (last.number, last.head.size, last.head.root):
+        logged = {path: said for path, said in public.logged.lists().items() if path in book.listed}
+        if not _stands(book, last):
             what = f"it stands at release {book.number}, the registry at {last.number}"
             report.differs(Check.SIGNER, what, "signer/book")
         elif not np.array_equal(book.shown, folded.shown["state"][: len(book.shown)]):
             report.differs(Check.SIGNER, "it holds other states than the turns give", "signer/book")
+        elif public.checkpoint is not None and {p: x.digest for p, x in book.listed.items()} != logged:
+            report.differs(Check.SIGNER, "it holds other lists than the log says", "signer/book")
+    if last.number > 1:
+        with report.looking(
+            Check.SIGNER, "signer/book.before"
+        ):  # a release that is made again is made upon it
+            before = Book.from_bytes((folder / "book.before").read_bytes())
+            stands = any(_stands(before, x) for x in recorded[-2:])
+            report.must(stands, Check.SIGNER, "it stands at no release before the last", "signer/book.before")
+
+
+def _stands(book: Book, release: Release) -> bool:
+    assert release.head is not None
+    return (book.number, book.log.size, book.log.root) == (
+        release.number,
+        release.head.size,
+        release.head.root,
+    )

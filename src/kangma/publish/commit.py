@@ -28,6 +28,7 @@ from kangma.publish.release import drop_old_tables, folder_of, stage
 from kangma.publish.signer import ReleaseSigner
 from kangma.publish.tables import Table
 from kangma.store import registry as r
+from kangma.store.durable import file_digest
 from kangma.store.public import drop_public, write_public
 from kangma.store.releases import (
     Head,
@@ -61,6 +62,7 @@ def commit(
     """
     if signer is None:
         written = stage(state, release.number, tables)
+        release = _with_files(state, release)
         record_release(state.registry, lease, release, upon=upon)
     else:
         now = signer.describe()
@@ -76,11 +78,19 @@ def commit(
         )
         release = replace(release, head=signer.propose(proposal), announced=False)
         written = stage(state, release.number, tables, {PROPOSAL: _as_json(proposal)})
+        release = _with_files(state, release)
         record_release(state.registry, lease, release, upon=upon)
         apply(state, signer, release, proposal)
         release = replace(release, announced=True)
     drop_old_tables(state, release.number)
     return release, written
+
+
+def _with_files(state: State, release: Release) -> Release:
+    """`release` with the SHA-256 of each file that was staged for it: the next cycle builds on them, the audit looks."""
+    folder = folder_of(state, release.number)
+    files = {str(f.relative_to(folder)): file_digest(f) for f in sorted(folder.rglob("*")) if f.is_file()}
+    return replace(release, counts={**release.counts, "files": files})
 
 
 def apply(state: State, signer: ReleaseSigner, release: Release, proposal: Proposal) -> None:

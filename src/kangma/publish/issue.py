@@ -70,6 +70,7 @@ class Issued:
     withdrawn: Mapping[str, tuple[int, ...]] = field(
         default_factory=dict
     )  # places taken back since the last release
+    seal: str = ""  # over the records of all that the log does not have yet; empty when there is nothing
 
     def of(self, family: Family) -> Persons | None:
         return self.holders.get(family.name, _NOBODY) if family.extra else None
@@ -303,10 +304,10 @@ def _events(book: Book, proposal: Proposal, issued: Issued) -> tuple[list[bytes]
         if run > book.deletion:
             logged.append(entries.event({"type": "deletion", "run": run, "at": at, "rows": dict(counts)}))
             about["deletion"] = run
-    if issued.digests:
+    if issued.seal:
         root = Log.EMPTY.append(issued.digests)[0].root
         found = {"type": "credentials", "release": proposal.number, "count": len(issued.digests)}
-        logged.append(entries.event(found | {"root": root.hex()}))
+        logged.append(entries.event(found | {"root": root.hex(), "seal": issued.seal}))
     return logged, about
 
 

@@ -6,6 +6,8 @@ acknowledged, and is cut off when the journal is opened.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,6 +120,12 @@ class Journal:
         return int(((late["at"] > at) & (late["kind"] != WITHDRAWAL)).sum())
 
 
+def seal(rows: NDArray[np.void], key: bytes) -> str:
+    """HMAC-SHA-256 (hex) over a stretch of a journal, empty for none. The log has it, so that no byte of a record can
+    change later; keyed, since who and where would otherwise be found by trying."""
+    return hmac.new(key, rows.tobytes(), hashlib.sha256).hexdigest() if len(rows) else ""
+
+
 class Rows:
     """A stretch of a journal."""
 
@@ -142,6 +150,10 @@ class Rows:
     def extras_of(self, day: Day) -> int:
         """How many places of a day's extra families are taken."""
         return int(((self._issued["extra"] == 1) & (self._issued["day"] == day)).sum())
+
+    def seal(self, key: bytes) -> str:
+        """`seal` of the stretch."""
+        return seal(self._rows, key)
 
     def digests(self) -> tuple[bytes, ...]:
         """SHA-256 of each credential, in the order of issue."""

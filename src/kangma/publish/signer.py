@@ -219,6 +219,7 @@ class LocalSigner:
             {f.name: len(fresh.holders(f.name)) for f in found},
             fresh.digests(),
             fresh.withdrawn(),
+            fresh.seal(self._index),
         )
 
     def _salts(self, persons: NDArray[np.uint32]) -> NDArray[np.uint8]:

@@ -16,7 +16,8 @@ def write_public(folder: Path, files: Mapping[str, bytes]) -> None:
     """The files (path → content) are in the folder, durable on return. They become visible in the order given, each
     whole: a reader sees what was there before or what is there now. May be repeated.
 
-    When a tile of the log is full, the partial ones that it replaces go.
+    When a tile of the log is full, the partial ones that it replaces go; and the delta of a list that was signed anew
+    without one.
     """
     one_by_one = len(files) <= MANY
     with unavailable_when_the_disk_is():
@@ -40,6 +41,8 @@ def write_public(folder: Path, files: Mapping[str, bytes]) -> None:
         for parent in sorted({*touched, *(m.parent for m in made)}):
             fsync_folder(parent)
         for path in files:
+            if path.startswith("status/") and f"{path}.delta" not in files and not path.endswith(".delta"):
+                (folder / f"{path}.delta").unlink(missing_ok=True)
             partial = folder / f"{path}.p"
             if path.startswith("tile/") and partial.is_dir():
                 remove_folder(partial)

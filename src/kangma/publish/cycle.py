@@ -101,7 +101,9 @@ def cycle(
             holds = replaced(before["holds"].rows, "person", judged, holds)
 
         said = None if last is None or whom is None else tables.digest(state, last)
-        digest = (said or Digest.of(before["out"].rows, held.key_bytes)).then(turned.out, held.key_bytes, whom)
+        digest = (said or Digest.of(before["out"].rows, held.key_bytes)).then(
+            turned.out, held.key_bytes, whom
+        )
 
         step("publish")
         states = by_state(turned.out, held.persons)

@@ -30,7 +30,6 @@ from kangma.tracing.columns import Columns, Day
 from kangma.tracing.derive import cell_metres, met, places, windows
 from kangma.tracing.tables import Places, Windows
 
-
 #: A table of more pieces than this is copied into one.
 PIECES = 32
 
@@ -74,9 +73,7 @@ def trace_city(reach: Reach, state: State, policy: Policy, last: Release | None)
         nobody = np.empty(0, np.uint32)
         return Traced(open_now, old_exposures, old_companions, nobody, 0, key, pa.array([], pa.string()))
 
-    again = Windows.from_arrow(
-        open_now.filter(pc.is_in(open_now["case_id"], pa.array(stale, pa.string())))
-    )
+    again = Windows.from_arrow(open_now.filter(pc.is_in(open_now["case_id"], pa.array(stale, pa.string()))))
     if again.case_ids:
         columns, known = city_columns(state, held), city_places(state, held, policy)
     else:
@@ -91,7 +88,10 @@ def trace_city(reach: Reach, state: State, policy: Policy, last: Release | None)
 def _moved(reach: Reach, last: Release) -> pa.Array:
     """The cases whose windows may not be those of the release before: of which new documents speak, and of persons of
     whom new tests or isolations do."""
-    named, generation = [reach.told(kind, last.generation) for kind in ("tests", "isolations")], last.generation
+    named, generation = (
+        [reach.told(kind, last.generation) for kind in ("tests", "isolations")],
+        last.generation,
+    )
     persons = distinct([column(told, "person").to_numpy() for told in named if told], np.uint32)
     told = reach.told("cases", generation)
     cases = [reach.cases_of(persons), *([column(told, "case_id")] if told else [])]
@@ -258,4 +258,6 @@ def _merge(
     kept = old.filter(pc.invert(then)) if found_then.num_rows else old
     # Copying a million rows costs more than a few more pieces.
     whole = pa.concat_tables([kept, found])
-    return whole if whole["person"].num_chunks < PIECES else whole.combine_chunks(), np.sort(moved["person"].to_numpy())
+    return whole if whole["person"].num_chunks < PIECES else whole.combine_chunks(), np.sort(
+        moved["person"].to_numpy()
+    )

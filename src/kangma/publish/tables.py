@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     from kangma.store.state import State
 
 #: The column by which rows are replaced.
-KEYS = {"out": "person", "holds": "person", "windows": "case_id", "exposures": "case_id", "companions": "case_id"}
+KEYS = {
+    "out": "person",
+    "holds": "person",
+    "windows": "case_id",
+    "exposures": "case_id",
+    "companions": "case_id",
+}
 #: A table of fewer rows is always written whole, and any other when this part of it has changed since its base.
 WHOLE = 20_000
 PART = 0.125
@@ -124,16 +130,14 @@ def _base(folder: Path, name: str) -> int | None:
 
 
 def _with_gone(now: pa.Table, key: str, gone: pa.Array) -> pa.Table:
-    plain = {pa.string(): "", pa.bool_(): False}
-    columns = {
-        f.name: gone if f.name == key else pa.nulls(len(gone), f.type) if f.nullable else pa.array([plain.get(f.type, 0)] * len(gone), f.type)
-        for f in now.schema
-    }
-    nobody = pa.table(columns, schema=now.schema)
-    marks = [pa.array(np.zeros(now.num_rows, bool)), pa.array(np.ones(len(gone), bool))]
-    return pa.concat_tables(
-        [t.append_column("gone", m) for t, m in zip((now, nobody), marks, strict=True)]
+    """The rows that are there, and a row of nothing but the key for each that is gone."""
+    open_ended = pa.schema([pa.field(f.name, f.type) for f in now.schema])
+    nobody = pa.table(
+        [gone if f.name == key else pa.nulls(len(gone), f.type) for f in open_ended], schema=open_ended
     )
+    marks = [pa.array(np.zeros(now.num_rows, bool)), pa.array(np.ones(len(gone), bool))]
+    both = (now.cast(open_ended), nobody)
+    return pa.concat_tables([t.append_column("gone", m) for t, m in zip(both, marks, strict=True)])
 
 
 # in memory -----------------------------------------------------------------------------------------------------------

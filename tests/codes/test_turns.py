@@ -107,9 +107,8 @@ def test_judging_in_parts_gives_what_judging_at_once_gives(
 @given(rows, st.permutations(range(31)))
 def test_the_digest_goes_by_key_and_not_by_number(table: pa.Table, numbers: list[int]) -> None:
     # Person n has key n here, and key numbers[n] there.
-    renumbered = pa.table(
-        [pa.array([numbers[p] for p in table["person"].to_pylist()], pa.uint32()), *table.columns[1:]], OUT
-    )
+    moved = pa.array([numbers[p] for p in table["person"].to_pylist()], pa.uint32())
+    renumbered = pa.table([moved, *table.columns[1:]], schema=OUT)
     keys = np.array([list(bytes([p % 3]) + p.to_bytes(15, "big")) for p in range(31)], np.uint8)
     there = np.empty_like(keys)
     there[list(numbers)] = keys

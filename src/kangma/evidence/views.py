@@ -387,8 +387,8 @@ def _live(
     count: tuple[int, int] | None = None,
     make: Callable[[duckdb.DuckDBPyConnection, str, str], None] = _view,
 ) -> None:
-    """The view (or table, as `make` says) of what counts of a kind's rows. Each step is left out where it has nothing to do, so that the bulk
-    kinds, which come without ids, stay a plain scan."""
+    """The view (or table, as `make` says) of what counts of a kind's rows. Each step is left out where it has nothing
+    to do, so that the bulk kinds, which come without ids, stay a plain scan. `count`: its rows and named ones."""
     live = statements("live.sql")
     kind, rows = KINDS[name], relations[name]
     columns, at = raw_columns(kind), _moment(kind, "r.")

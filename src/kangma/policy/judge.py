@@ -429,7 +429,7 @@ def judge_few(
         # Without a change of its own a person waits for the next switch, as everybody who is not listed does.
         at = min([*changes, *([] if switch is None else [switch])], default=None)
         said.append((person, highest(h.outcome for h in holds), popups, reminds, at))
-    held.sort(key=lambda h: tuple((x is None, x) for x in (*h[:3], *h[6:9])))
+    held.sort(key=lambda h: (h[0], h[1], h[2], h[6], h[7] is None, h[7], h[8] is None, h[8]))
     return _table(held, HOLDS), _table(said, VERDICTS)
 
 

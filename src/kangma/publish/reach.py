@@ -101,7 +101,7 @@ class Reach:
         while len(fresh):
             numbers = self.numbers(fresh)
             found = [
-                part.table["index_person"].take(pa.array(part.rows_of(numbers))).drop_null().to_numpy()
+                part.column("index_person", part.rows_of(numbers)).drop_null().to_numpy()
                 for part in self.documents.parts("contacts")
             ]
             there = self.canonical(np.concatenate([np.empty(0, np.uint32), *found]))
@@ -118,9 +118,9 @@ class Reach:
             theirs = cases["case_id"].filter(pc.is_in(cases["person"], numbers)).unique()
             found = []
             for part in self.documents.parts("contacts"):
-                near = pc.is_in(part.table["index_person"], numbers)
-                near = pc.or_(near, pc.is_in(part.table["index_case_id"].cast(pa.string()), theirs))
-                found.append(part.person[near.to_numpy()])
+                near = pc.is_in(part.column("index_person"), numbers)
+                near = pc.or_(near, pc.is_in(part.column("index_case_id"), theirs))
+                found.append(part.person[near.to_numpy(zero_copy_only=False)])
             there = self.canonical(np.concatenate([np.empty(0, np.uint32), *found]))
             fresh = np.setdiff1d(there, reached, assume_unique=True)
             reached = np.union1d(reached, fresh)
@@ -134,7 +134,8 @@ class Reach:
         if cases is not None:
 
             def named(part: Part) -> Rows:
-                return np.flatnonzero(pc.is_in(part.table["case_id"].cast(pa.string()), cases).to_numpy())
+                there = pc.is_in(part.column("case_id"), cases)
+                return np.flatnonzero(there.to_numpy(zero_copy_only=False))
 
             table = self.documents.chosen("cases", named)
         numbers = self.numbers(table["person"].to_numpy())
@@ -146,9 +147,7 @@ class Reach:
         parts = self.documents.since(kind, generation)
         if not parts:
             return []
-        return [(part, np.arange(part.table.num_rows)) for part in parts] + self.documents.versions(
-            kind, parts
-        )
+        return [(part, np.arange(part.rows)) for part in parts] + self.documents.versions(kind, parts)
 
     def cases_of(self, persons: NDArray[np.uint32]) -> pa.Array:
         """The ids of the cases of these persons."""
@@ -182,7 +181,7 @@ class Reach:
             areas.append(table["area_id"].filter(pc.not_equal(table["level"], "low")).drop_null())
         risky = pa.chunked_array([c for a in areas for c in a.chunks], pa.string()).unique()
         found = [
-            part.table["place"].filter(pc.is_in(part.table["area_id"].cast(pa.string()), risky)).to_numpy()
+            part.column("place").filter(pc.is_in(part.column("area_id"), risky)).to_numpy()
             for part in self.documents.parts("places")
         ]
         return distinct(found, np.uint32)
@@ -193,7 +192,7 @@ class Reach:
         risky = self.risky_places()
 
         def said(part: Part) -> Rows:
-            return np.flatnonzero(np.isin(part.table["place"].to_numpy(), risky))
+            return np.flatnonzero(np.isin(part.column("place").to_numpy(), risky))
 
         return self.documents.chosen("places", said)
 
@@ -250,9 +249,7 @@ def _let_go(state: weakref.ref[State]) -> None:
 
 def column(told: list[tuple[Part, Rows]], name: str) -> pa.Array:
     """The values of a column in these rows, nulls left out."""
-    found = [part.table[name].take(pa.array(rows)).drop_null().combine_chunks() for part, rows in told]
-    found = [values.cast(pa.string()) if pa.types.is_dictionary(values.type) else values for values in found]
-    return pa.concat_arrays(found)
+    return pa.concat_arrays([part.column(name, rows).drop_null() for part, rows in told])
 
 
 def _of(numbers: Persons) -> Callable[[Part], Rows]:

@@ -131,18 +131,14 @@ def _base(folder: Path, name: str) -> int | None:
 
 
 def _with_gone(now: pa.Table, key: str, gone: pa.Array) -> pa.Table:
-    plain = {pa.string(): "", pa.bool_(): False}
-    columns = {
-        f.name: gone
-        if f.name == key
-        else pa.nulls(len(gone), f.type)
-        if f.nullable
-        else pa.array([plain.get(f.type, 0)] * len(gone), f.type)
-        for f in now.schema
-    }
-    nobody = pa.table(columns, schema=now.schema)
+    """The rows that are there, and a row of nothing but the key for each that is gone."""
+    open_ended = pa.schema([pa.field(f.name, f.type) for f in now.schema])
+    nobody = pa.table(
+        [gone if f.name == key else pa.nulls(len(gone), f.type) for f in open_ended], schema=open_ended
+    )
     marks = [pa.array(np.zeros(now.num_rows, bool)), pa.array(np.ones(len(gone), bool))]
-    return pa.concat_tables([t.append_column("gone", m) for t, m in zip((now, nobody), marks, strict=True)])
+    both = (now.cast(open_ended), nobody)
+    return pa.concat_tables([t.append_column("gone", m) for t, m in zip(both, marks, strict=True)])
 
 
 # in memory -----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from kangma.publish.exposures import Traced
 from kangma.publish.reach import Reach, column
 from kangma.publish.release import read_table
 from kangma.store import registry as r
-from kangma.store.by_person import Documents, Part, Rows, distinct, tubes_of
+from kangma.store.by_person import Documents, Part, Rows, distinct
 from kangma.store.releases import Release
 from kangma.store.state import State
 from kangma.terms import Moment
@@ -55,7 +55,7 @@ def touched(reach: Reach, state: State, last: Release, traced: Traced, *, now: M
     if told["cases"]:
         found += _near_cases(held, traced, column(told["cases"], "case_id").unique())
     if told["tests"]:
-        tubes = distinct(tubes_of(part, rows) for part, rows in told["tests"])
+        tubes = distinct(part.tubes(rows) for part, rows in told["tests"])
         found += [part.person[part.by_tube(tubes)] for part in held.parts("tests")]
     found += _at_risky_places(reach, last)
     persons = reach.behind(distinct(found, np.uint32))
@@ -108,16 +108,17 @@ def _in_an_area(held: Documents, told: list[tuple[Part, Rows]]) -> bool:
         return False
     described = distinct([column(told, "place").to_numpy()], np.uint32)
     return any(
-        part.table["area_id"].is_valid().to_numpy()[np.isin(part.table["place"].to_numpy(), described)].any()
+        len(
+            part.column(
+                "area_id", np.flatnonzero(np.isin(part.column("place").to_numpy(), described))
+            ).drop_null()
+        )
         for part in held.parts("places")
     )
 
 
 def _near_cases(held: Documents, traced: Traced, cases: pa.Array) -> list[NDArray[np.uint32]]:
     """Whoever has an exposure to, or was named a contact of, one of these cases."""
-    tables = [(traced.exposures, "case_id"), (traced.companions, "case_id")]
-    tables += [(part.table, "index_case_id") for part in held.parts("contacts")]
-    return [
-        table["person"].filter(pc.is_in(table[name].cast(pa.string()), cases)).to_numpy()
-        for table, name in tables
-    ]
+    near = [(table["case_id"], table["person"]) for table in (traced.exposures, traced.companions)]
+    near += [(part.column("index_case_id"), part.column("person")) for part in held.parts("contacts")]
+    return [person.filter(pc.is_in(case, cases)).to_numpy() for case, person in near]

@@ -8,7 +8,7 @@ begins anew reads the segments anew, and what was shredded leaves with its segme
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -68,22 +68,37 @@ class Index:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One segment, ascending by person where its kind has one.
+    """One segment, ascending by person where its kind has one; a column that says the same everywhere takes no room.
 
-    table:    the columns of raw_<kind>, texts that repeat as dictionaries
-    document: (n,) hash of feed and document id
-    named:    (n,) bool, whether the row has a document id; the hash of others says nothing
-    tube:     (n,) hash of laboratory and tube; of tests only
+    varying:  name → (rows,) the column, texts that repeat as dictionaries
+    constant: name → the one value of the column
+    document: (rows,) hash of feed and document id; empty where no row has an id
+    named:    (rows,) bool, whether the row has a document id; the hash of others says nothing; empty likewise
+    tube:     (rows,) hash of laboratory and tube; of tests only
     """
 
-    table: pa.Table
+    rows: int
+    varying: Mapping[str, pa.Array]
+    constant: Mapping[str, pa.Scalar]
     document: U64
     named: NDArray[np.bool_]
     tube: U64 | None
 
+    def column(self, name: str, rows: Rows | None = None) -> pa.Array:
+        """A column, whole or in these rows; dictionaries as plain texts."""
+        if name in self.constant:
+            return pa.repeat(self.constant[name], self.rows if rows is None else len(rows))
+        values = self.varying[name] if rows is None else self.varying[name].take(pa.array(rows))
+        return values.cast(pa.string()) if pa.types.is_dictionary(values.type) else values
+
+    def take(self, kind: str, rows: Rows | None = None) -> pa.Table:
+        """Rows as raw_<kind> has them."""
+        schema = raw_schema(kind)
+        return pa.table([self.column(f.name, rows) for f in schema], schema=schema)
+
     @cached_property
     def person(self) -> NDArray[np.uint32]:
-        column: NDArray[np.uint32] = self.table["person"].to_numpy()
+        column: NDArray[np.uint32] = self.column("person").to_numpy()
         return column
 
     @cached_property
@@ -93,25 +108,38 @@ class Part:
 
     @cached_property
     def by_tube(self) -> Index:
-        return self._tubes(self.table["pool_id"].is_valid())
+        return self._tubes(self.column("pool_id").is_valid())
 
     @cached_property
     def by_positive_tube(self) -> Index:
         return self._tubes(
-            pc.and_(self.table["pool_id"].is_valid(), pc.equal(self.table["result"], "positive"))
+            pc.and_(self.column("pool_id").is_valid(), pc.equal(self.column("result"), "positive"))
         )
 
-    def _tubes(self, which: pa.ChunkedArray) -> Index:
+    def _tubes(self, which: pa.Array) -> Index:
         assert self.tube is not None
-        rows = np.flatnonzero(which.to_numpy()).astype(np.uint32)
+        rows = np.flatnonzero(which.to_numpy(zero_copy_only=False)).astype(np.uint32)
         return Index.of(self.tube[rows], rows)
 
     def rows_of(self, persons: NDArray[np.uint32]) -> Rows:
         """The rows of these persons (ascending, each once)."""
         return spread(*bounds(self.person, persons))
 
-    def take(self, rows: Rows, schema: pa.Schema) -> pa.Table:
-        return self.table.take(pa.array(rows)).cast(schema)
+    def tubes(self, rows: Rows) -> U64:
+        """The tubes of these rows of tests."""
+        assert self.tube is not None
+        pooled = self.column("pool_id", rows).is_valid().to_numpy(zero_copy_only=False)
+        tubes: U64 = self.tube[rows[pooled]]
+        return tubes
+
+    def documents(self, rows: Rows) -> U64:
+        """The documents of these rows that have an id."""
+        return self.document[rows[self.named[rows]]] if len(self.named) else self.document
+
+    @property
+    def ids(self) -> U64:
+        """The documents of all rows that have an id."""
+        return self.document[self.named]
 
 
 class Documents:
@@ -169,9 +197,8 @@ class Documents:
         names = tuple(s.segment for s in self.segments.get(kind, []))
         there = self._tables.get(kind)
         if there is None or there[0] != names:
-            schema = raw_schema(kind)
-            parts = [part.table.cast(schema) for part in self.parts(kind)]
-            there = (names, pa.concat_tables([schema.empty_table(), *parts]).combine_chunks())
+            parts = [part.take(kind) for part in self.parts(kind)]
+            there = (names, pa.concat_tables([raw_schema(kind).empty_table(), *parts]).combine_chunks())
             self._tables[kind] = there
         return there[1]
 
@@ -181,7 +208,7 @@ class Documents:
         parts = self.parts(kind)
         rows = [choose(part) for part in parts]
         if tubes:
-            wanted = distinct(tubes_of(part, found) for part, found in zip(parts, rows, strict=True))
+            wanted = distinct(part.tubes(found) for part, found in zip(parts, rows, strict=True))
             rows = [
                 _both(found, part.by_positive_tube(wanted)) for part, found in zip(parts, rows, strict=True)
             ]
@@ -191,10 +218,9 @@ class Documents:
     def chosen_of(kind: str, parts: list[Part], rows: list[Rows]) -> pa.Table:
         """These rows of these parts, with every other version, in these parts, of the same documents."""
         pairs = list(zip(parts, rows, strict=True))
-        wanted = distinct(part.document[found[part.named[found]]] for part, found in pairs)
-        schema = raw_schema(kind)
-        tables = [part.take(_both(found, part.by_document(wanted)), schema) for part, found in pairs]
-        return pa.concat_tables([schema.empty_table(), *tables]).combine_chunks()
+        wanted = distinct(part.documents(found) for part, found in pairs)
+        tables = [part.take(kind, _both(found, part.by_document(wanted))) for part, found in pairs]
+        return pa.concat_tables([raw_schema(kind).empty_table(), *tables]).combine_chunks()
 
     def visits_at(self, places: NDArray[np.uint32], *, since: int = -1) -> list[Part]:
         """The visits at these places, and every version of the same documents: by segment, of those that are visible
@@ -218,19 +244,21 @@ class Documents:
         ids = self._visit_ids.get(segment.segment)
         if ids is None:
             with self._state.engine.work() as con:
-                query = f"SELECT hash(feed, document_id) AS document FROM {parquet([segment.path])} WHERE document_id IS NOT NULL"
-                ids = np.sort(con.sql(query).to_arrow_table()["document"].to_numpy())
+                query = f"SELECT hash(feed, document_id) AS document FROM {parquet([segment.path])}"
+                ids = np.sort(
+                    con.sql(f"{query} WHERE document_id IS NOT NULL").to_arrow_table()["document"].to_numpy()
+                )
             self._visit_ids[segment.segment] = ids
         return ids
 
     def _with_versions(self, found: list[Segment]) -> None:
         """Visits near places that have other versions elsewhere: read anew with those."""
-        wanted = distinct(part.document[part.named] for part in self._near.values())
+        wanted = distinct(part.ids for part in self._near.values())
         there = sum(
             (np.subtract(*bounds(self.visit_ids(s), wanted)[::-1]) for s in found),
             np.zeros(len(wanted), np.int64),
         )
-        here = np.sort(np.concatenate([part.document[part.named] for part in self._near.values()]))
+        here = np.sort(np.concatenate([part.ids for part in self._near.values()]))
         more = wanted[there > np.subtract(*bounds(here, wanted)[::-1])]
         if not len(more):
             return
@@ -259,7 +287,7 @@ class Documents:
 
     def versions(self, kind: str, fresh: Iterable[Part]) -> list[tuple[Part, Rows]]:
         """The rows, of all parts, of the documents that the `fresh` parts hold a version of."""
-        wanted = distinct(part.document[part.named] for part in fresh)
+        wanted = distinct(part.ids for part in fresh)
         return [(part, part.by_document(wanted)) for part in self.parts(kind)]
 
     def _part(self, segment: Segment) -> Part:
@@ -305,55 +333,62 @@ def read_part(
             where.append("place IN (SELECT place FROM near_places)")
         if documents is not None:
             con.register("near_documents", pa.table({"document": documents}))
-            where.append(
-                "document_id IS NOT NULL AND hash(feed, document_id) IN (SELECT document FROM near_documents)"
-            )
+            named = "document_id IS NOT NULL AND hash(feed, document_id)"
+            where.append(f"{named} IN (SELECT document FROM near_documents)")
         table = con.sql(
             f"SELECT {listed}, hash(feed, document_id) AS document, document_id IS NOT NULL AS named, {tube} AS tube "
             f"FROM {parquet([segment.path])} WHERE {' OR '.join(where) or 'true'}{order}"
         ).to_arrow_table()
-    table = table.combine_chunks()
+    found = {name: table.column(name).combine_chunks() for name in table.column_names}
+    constant = {n: found[n][0] for n in columns if _says_one_thing(found[n])}
+    some = bool(pc.any(found["named"]).as_py())
     return Part(
-        _shorter(table.select(list(columns))),
-        table["document"].to_numpy(),
-        table["named"].to_numpy(),
-        table["tube"].to_numpy() if segment.kind == "tests" else None,
+        table.num_rows,
+        {n: _shorter(found[n]) for n in columns if n not in constant},
+        constant,
+        found["document"].to_numpy() if some else np.empty(0, np.uint64),
+        found["named"].to_numpy(zero_copy_only=False) if some else np.empty(0, bool),
+        found["tube"].to_numpy() if segment.kind == "tests" else None,
     )
 
 
-def _shorter(table: pa.Table) -> pa.Table:
-    for i, field in enumerate(table.schema):
-        if field.type == pa.string() and table.num_rows:
-            words = table.column(i).combine_chunks().dictionary_encode()
-            words = words.chunk(0) if isinstance(words, pa.ChunkedArray) else words
-            if len(words.dictionary) * _OFTEN < len(words):
-                table = table.set_column(i, field.name, words)
-    return table
+def _says_one_thing(column: pa.Array) -> bool:
+    if len(column) == 0 or column.null_count not in (0, len(column)):
+        return False
+    return column.null_count > 0 or bool(pc.all(pc.equal(column, column[0])).as_py())
 
 
-def tubes_of(part: Part, rows: Rows) -> U64:
-    """The tubes of these rows of tests."""
-    assert part.tube is not None
-    pooled = part.table["pool_id"].take(pa.array(rows)).is_valid().to_numpy()
-    return part.tube[rows[pooled]]
+def _shorter(column: pa.Array) -> pa.Array:
+    if column.type != pa.string() or not len(column):
+        return column
+    words = column.dictionary_encode()
+    if len(words.dictionary) * _OFTEN > len(words):
+        return column
+    width = pa.int8() if len(words.dictionary) < 2**7 else pa.int32()
+    return pa.DictionaryArray.from_arrays(words.indices.cast(width), words.dictionary)
 
 
 def bounds(ordered: NDArray[Any], wanted: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the run of each wanted value begins and ends."""
-    return np.searchsorted(ordered, wanted, "left"), np.searchsorted(ordered, wanted, "right")
+    found = np.searchsorted(ordered, wanted, "left"), np.searchsorted(ordered, wanted, "right")
+    return found[0].astype(np.int64), found[1].astype(np.int64)
 
 
 def spread(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
     """Every number of the half-open ranges, range after range."""
     lengths = ends - starts
     before = np.cumsum(lengths) - lengths
-    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+    numbers: NDArray[np.int64] = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+    return numbers
 
 
 def distinct(values: Iterable[NDArray[Any]], dtype: type[np.generic] = np.uint64) -> NDArray[Any]:
     """Ascending, each once. (np.unique hashes, which for numbers as large as these takes ten times as long.)"""
     ordered = np.sort(np.concatenate([np.empty(0, dtype), *values]))
-    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)]]
+    fresh = np.ones(len(ordered), bool)
+    fresh[1:] = ordered[1:] != ordered[:-1]
+    once: NDArray[Any] = ordered[fresh]
+    return once
 
 
 def _both(one: Rows, other: Rows) -> Rows:

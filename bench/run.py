@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("tracing", "policy", "absorb", "cycle", "status", "translog", "verify")
+NAMES = ("tracing", "policy", "absorb", "cycle", "status", "translog", "verify", "publish", "web")
 
 
 def machine() -> dict[str, Any]:

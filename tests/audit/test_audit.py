@@ -16,7 +16,7 @@ from published import CITY, Town, audited, coloured, seen_by_a_stranger
 from kangma.audit.public import Seen
 from kangma.audit.report import Check, Report
 from kangma.audit.whole import audit, find_credential
-from kangma.codes.turns import OUT, digest
+from kangma.codes.turns import OUT, Digest
 from kangma.credential import issue
 from kangma.credential.claims import Kind
 from kangma.errors import Corrupt, Refused, Unavailable
@@ -92,7 +92,8 @@ def test_a_red_with_all_digests_rewritten_to_fit_is_still_not_signed(town: Town,
         victim = next(n for n in range(400) if n not in set(_out(path, last.number)["person"].to_pylist()))
         _make_red(path, last.number, victim)
         out = _out(path, last.number)
-        forged = digest(out, state.person_keys(out["person"]))
+        keys = b"".join(state.person_keys(pa.array(np.arange(state.person_count(), dtype=np.uint32))))
+        forged = Digest.of(out, np.frombuffer(keys, np.uint8).reshape(-1, 16)).hex()
         key = state.person_keys(pa.array([victim], pa.uint32()))[0].hex()
     with sqlite3.connect(path / "registry.sqlite") as on:
         on.execute("UPDATE releases SET verdict_digest = ? WHERE number = ?", (forged, last.number))

@@ -25,6 +25,7 @@ from kangma.audit.public import Folder, Public, Seen
 from kangma.audit.report import Report
 from kangma.city import make_city
 from kangma.credential.claims import Kind
+from kangma.publish import tables as tables_on_disk
 from kangma.publish.city import the_signer
 from kangma.publish.cycle import cycle
 from kangma.publish.signer import Order
@@ -184,7 +185,12 @@ def live_on(path: Path, town: Town, *, residents: int, days: int, seed: int = 3)
         orders += [Order(7, Kind.PROXY, "*", today, phone, again=True), Order(8, Kind.PAPER, "*", today)]
         signer.credentials(orders, now=town.now)
         signer.withdraw(8, now=town.now)
-        cycle(state, now=at, signer=signer)
+        with (
+            pytest.MonkeyPatch.context() as small
+        ):  # tables as a large city has them: a base, and what changed since
+            small.setattr(tables_on_disk, "WHOLE", 0)
+            cycle(state, now=at, signer=signer)
+        assert list((path / "releases").rglob("out.since-*.parquet"))
         tables = path.parent / "more"
         tables.mkdir()
         for kind, rows in make_city(residents, days + 1, seed).arrivals(days).items():

@@ -382,7 +382,12 @@ def test_a_reader_who_stops_reading_is_no_failure() -> None:
 
 def test_the_shell_can_complete_verbs() -> None:
     env = {"_KANGMA_COMPLETE": "complete_bash", "COMP_WORDS": "kangma c", "COMP_CWORD": "1"}
-    assert _python("from kangma.cli import main; main()", env=env).split() == ["city", "cycle", "code"]
+    assert _python("from kangma.cli import main; main()", env=env).split() == [
+        "city",
+        "cycle",
+        "code",
+        "credential",
+    ]
     env = {"_KANGMA_COMPLETE": "complete_bash", "COMP_WORDS": "kangma trace --c", "COMP_CWORD": "2"}
     assert _python("from kangma.cli import main; main()", env=env).split() == ["--case"]
 

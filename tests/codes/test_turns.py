@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kangma.codes.turns import OUT, by_state, digest, due, nobody, turn
+from kangma.codes.turns import OUT, Digest, by_state, due, nobody, turn
 from kangma.terms import State
 
 
@@ -106,10 +106,23 @@ def test_judging_in_parts_gives_what_judging_at_once_gives(
 
 @given(rows, st.permutations(range(31)))
 def test_the_digest_goes_by_key_and_not_by_number(table: pa.Table, numbers: list[int]) -> None:
-    keys = [p.to_bytes(16, "big") for p in table["person"].to_pylist()]
-    order = sorted(range(len(keys)), key=lambda i: numbers[i])
-    shuffled = table.take(pa.array(order, pa.int64()))
-    renumbered = shuffled.set_column(
-        0, OUT.field("person"), pa.array(sorted(numbers)[: len(keys)], pa.uint32())
-    )
-    assert digest(table, keys) == digest(renumbered, [keys[i] for i in order])
+    # Person n has key n here, and key numbers[n] there.
+    moved = pa.array([numbers[p] for p in table["person"].to_pylist()], pa.uint32())
+    renumbered = pa.table([moved, *table.columns[1:]], schema=OUT)
+    keys = np.array([list(bytes([p % 3]) + p.to_bytes(15, "big")) for p in range(31)], np.uint8)
+    there = np.empty_like(keys)
+    there[list(numbers)] = keys
+    assert Digest.of(table, keys).hex() == Digest.of(renumbered.sort_by("person"), there).hex()
+
+
+@given(rows, rows, st.sets(st.integers(0, 30)))
+def test_a_digest_of_what_changed_is_the_digest_of_everybody(
+    before: pa.Table, should: pa.Table, some: set[int]
+) -> None:
+    keys = np.array([list(bytes([p % 3]) + p.to_bytes(15, "big")) for p in range(31)], np.uint8)
+    wanted = np.array(sorted(some), dtype=np.uint32)
+    inside = pa.array(np.isin(should["person"].to_numpy(), wanted))
+    first = turn(nobody(), before, None).out
+    after = turn(first, should.filter(inside), wanted).out
+    assert Digest.of(first, keys).then(after, keys, wanted).hex() == Digest.of(after, keys).hex()
+    assert (Digest.of(first, keys).hex() == Digest.of(after, keys).hex()) == first.equals(after)

@@ -18,6 +18,7 @@ from kangma.credential.marks import MarksInMemory, of_list
 from kangma.credential.outcome import Colour, NotVerified, Reason, Verified
 from kangma.credential.verify import Verifier
 from kangma.errors import Code, Refused
+from kangma.status.delta import delta_cwt
 from kangma.store.marks import MarksInFile
 from kangma.terms import DAY, Moment
 
@@ -132,6 +133,30 @@ def test_keys_that_a_new_trust_list_revokes_take_their_status_lists_with_them() 
     beijing = replace(world.BEIJING, keys=tuple(keys))
     verifier.take_trust(signed(replace(world.TRUST, version=6, issued=NOW - 30, authorities=(beijing,))))
     assert verifier.verify(CODE, now=NOW) == NotVerified(Reason.BAD_LIST)
+
+
+def test_a_delta_to_the_list_at_hand_turns_it_and_any_other_changes_nothing() -> None:
+    values = {n: world.np.zeros(1024, world.np.uint8) for n in (1, 2)}
+    values[2][INDEX] = 0xD
+    raw = {n: world.lists.pack(v, 4) for n, v in values.items()}
+    iat = {n: NOW - 1_000 + 300 * n for n in (1, 2)}
+    said = world.ListClaims(URI, iat[2], iat[2] + 7 * DAY, 300, 4, bytes(99), 2, 2)
+    delta = delta_cwt(raw[1], iat[1], raw[2], said, world.STATUS)
+    assert delta is not None
+    verifier = door(lists={})
+    with pytest.raises(Refused, match="wrong_base"):
+        verifier.take_delta(URI, delta)
+    verifier.take_list(URI, LISTS[1])
+    forged = delta_cwt(raw[1], iat[1], raw[2], said, world.STRANGER)
+    for bad in (forged or b"", delta[:-1], b""):
+        with pytest.raises(Refused):
+            verifier.take_delta(URI, bad)
+        assert getattr(verifier.verify(CODE, now=NOW), "colour", None) is Colour.GREEN
+    verifier.take_delta(URI, delta)
+    assert getattr(verifier.verify(CODE, now=NOW), "colour", None) is Colour.RED
+    with pytest.raises(Refused, match="wrong_base"):
+        verifier.take_delta(URI, delta)
+    assert fed(verifier, list_=LISTS[1]) is Code.ROLLED_BACK
 
 
 def test_damaged_marks_are_not_taken_for_no_marks(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_the_worked_example_is_what_the_code_makes() -> None:
 def test_the_page_names_every_event_and_every_limit() -> None:
     for kind in entries.EVENTS:
         assert f"`{kind}`" in PAGE
-    for limit in (note.MAX_SIGNATURES, witness.MAX_PROOF, entries.MAX_DEPTH):
+    for limit in (note.MAX_SIGNATURES, receipt.MAX_PATH, entries.MAX_DEPTH):
         assert str(limit) in PAGE
     for limit in (tiles.MAX_ENTRY, entries.MAX_PART, note.MAX_NOTE):
         assert f"{limit:,}" in PAGE

@@ -147,6 +147,19 @@ def test_a_proof_of_another_height_does_not_pass_for_a_smaller_or_larger_tree() 
                         assert not found, (old, new, before, other)
 
 
+def test_a_byte_moved_from_one_hash_to_its_neighbour_is_found() -> None:
+    """What is hashed stays the same, so only the lengths tell."""
+    left, right = tree.leaf_hash(b"left"), tree.leaf_hash(b"right")
+    root = tree.node_hash(left, right)
+    assert tree.verify_inclusion(left, 0, 2, [right], root)
+    assert not tree.verify_inclusion(left[:-1], 0, 2, [left[-1:] + right], root)
+    assert not tree.verify_inclusion(left + right[:1], 0, 2, [right[1:]], root)
+    assert not tree.verify_inclusion(b"", 0, 1, [], b"")
+    assert tree.verify_consistency(1, left, 2, root, [right])
+    assert not tree.verify_consistency(1, left[:-1], 2, root, [left[-1:] + right])
+    assert not tree.verify_consistency(7, b"", 7, b"", [])
+
+
 def test_every_tree_extends_the_empty_one_and_itself_without_a_proof() -> None:
     some = tree.leaf_hash(b"some")
     assert tree.verify_consistency(0, tree.EMPTY_ROOT, 0, tree.EMPTY_ROOT, [])

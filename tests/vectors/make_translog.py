@@ -102,10 +102,9 @@ def trees() -> dict[str, Vector]:
     )
     inclusion("short-hash", "A hash of 31 bytes.", proof=[proof[0][2:], *proof[1:]])
     inclusion(
-        "moved-byte",
-        "A byte moved from one hash to the next.",
-        proof=[proof[0][:-2], proof[0][-2:] + proof[1]],
-    )
+        "moved-byte", "A byte moved from the leaf to the hash beside it: what is hashed stays the same.",
+        leaf_hash=sound["leaf_hash"][:-2], proof=[sound["leaf_hash"][-2:] + proof[0], *proof[1:]],
+    )  # fmt: skip
 
     sound = {
         "old_size": 3,

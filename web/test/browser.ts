@@ -3,10 +3,11 @@
 import { type Bytes, hex } from "../src/verify/bytes.ts";
 import { newHolder, proven } from "../src/verify/holder.ts";
 import { textOf } from "../src/verify/text.ts";
-import { bench } from "./bench.ts";
+import { bench, benchInflate } from "./bench.ts";
 import { fuzz } from "./fuzz.ts";
 import { replayAll } from "./replay.ts";
 import { fromHex, replayAllStatus } from "./replay_status.ts";
+import { replayAllTrust } from "./replay_trust.ts";
 
 /** A phone: its key stays in it. */
 class Phone {
@@ -25,4 +26,4 @@ class Phone {
   }
 }
 
-Object.assign(globalThis, { kangma: { bench, fuzz, replayAll, replayAllStatus, phone: new Phone() } });
+Object.assign(globalThis, { kangma: { bench, benchInflate, fuzz, replayAll, replayAllStatus, replayAllTrust, phone: new Phone() } });

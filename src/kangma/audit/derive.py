@@ -16,6 +16,7 @@ from kangma.codes.turns import ALIASES, OUT
 from kangma.errors import Corrupt
 from kangma.evidence.facts import FACTS
 from kangma.evidence.views import City, documents, prepare
+from kangma.intake.kinds import KINDS
 from kangma.policy.document import Policy, Timeline
 from kangma.policy.judge import HOLDS, judge_one
 from kangma.store.engine import engine
@@ -53,7 +54,7 @@ def _derived(state: State, times: Timeline, now: Moment) -> Derived:
     policy = times.in_force(now)
     with engine(state.path / "tmp", memory=MEMORY) as con:
         state.raw(con)
-        documents(con)
+        documents(con, [kind for kind in KINDS if kind not in ("identities", "retractions")])
         traced = _trace(con, policy)
         prepare(con, city=City(name=policy.city, districts=policy.districts))
         for name in FACTS:

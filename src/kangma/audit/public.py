@@ -104,6 +104,13 @@ class Public:
     checkpoint: Checkpoint | None
     logged: Logged
     seen: Seen
+    public: Folder
+
+    def root_at(self, size: int) -> bytes | None:
+        """The root of the log's first entries, None where it has fewer."""
+        if self.checkpoint is None or size > self.checkpoint.size:
+            return None
+        return tiles.root(self.public.read, size)
 
 
 def audit_public(public: Folder, report: Report, *, seen: Seen, root: str | None = None) -> Public:
@@ -129,7 +136,7 @@ def audit_public(public: Folder, report: Report, *, seen: Seen, root: str | None
         checkpoint.root.hex() if checkpoint else seen.head,
         {**seen.lists, **lists},
     )
-    return Public(anchor, trust, checkpoint, logged, now)
+    return Public(anchor, trust, checkpoint, logged, now, public)
 
 
 def root_of(public: Folder, report: Report, pinned: str) -> Root | None:

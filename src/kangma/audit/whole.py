@@ -18,16 +18,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from kangma.audit.derive import Derived, derive
 from kangma.audit.public import Folder, Public, Seen, audit_public, day_of, is_extra
 from kangma.audit.report import Check, Report
-from kangma.codes.turns import TURNS, by_every_number, digest
+from kangma.codes.turns import TURNS, Digest, by_every_number
 from kangma.credential.index import Permutation
 from kangma.errors import Corrupt, Unavailable
+from kangma.publish import tables
 from kangma.publish.book import Book
 from kangma.publish.journal import RECORD, WITHDRAWAL, seal
 from kangma.publish.policies import policies
@@ -107,6 +108,10 @@ class Keys:
 
     def hex(self, person: int) -> str:
         return str(self._keys[int(person)].as_py().hex())
+
+    def all(self) -> NDArray[np.uint8]:
+        """(persons, 16)"""
+        return self.rows(np.arange(self.count, dtype=np.uint32))
 
     def rows(self, persons: NDArray[np.uint32]) -> NDArray[np.uint8]:
         """(n, 16)"""
@@ -211,12 +216,16 @@ STAY = ("turns.parquet", "proposal.json")
 
 
 def files_of(recorded: list[Release]) -> Iterator[tuple[int, str, str]]:
-    """(release, file, digest) of all files that must be there."""
-    for release in recorded:
-        files: Any = release.counts.get("files", {})
-        for name in sorted({*files, *STAY}):
-            if name in STAY or release is recorded[-1]:
-                yield release.number, name, str(files.get(name))
+    """(release, file, digest) of all files that must be there: of the last release all, and those that they are upon."""
+    files: dict[int, Any] = {x.number: x.counts.get("files", {}) for x in recorded}
+    wanted = {(number, name) for number in files for name in STAY}
+    for name in files[recorded[-1].number]:
+        wanted.add((recorded[-1].number, name))
+        table, _, base = name.removesuffix(".parquet").partition(".since-")
+        if base:
+            wanted.add((int(base), f"{table}.parquet"))
+    for number, name in sorted(wanted):
+        yield number, name, str(files.get(number, {}).get(name))
 
 
 def release_file(state: State, report: Report, number: int, name: str, said: str) -> None:
@@ -228,7 +237,7 @@ def release_file(state: State, report: Report, number: int, name: str, said: str
 
 def _table(state: State, number: int, name: str) -> pa.Table:
     try:
-        return pq.read_table(state.path / "releases" / f"{number:08d}" / f"{name}.parquet")
+        return tables.read(lambda n: state.path / "releases" / f"{n:08d}", number, name).rows
     except (pa.ArrowException, OSError) as problem:
         raise Corrupt("cannot be read") from problem
 
@@ -331,7 +340,9 @@ def _out(state: State, report: Report, last: Release, folded: Folded, keys: Keys
     with report.looking(Check.OUT, where):
         out, aliases = _table(state, last.number, "out"), _table(state, last.number, "aliases")
         report.looked(Check.OUT, out.num_rows)
-        if digest(out, state.person_keys(out["person"])) != last.verdict_digest:
+        if len(out) and int(pc.max(out["person"]).as_py()) >= keys.count:
+            raise Corrupt("a code of nobody")
+        if Digest.of(out, keys.all()).hex() != last.verdict_digest:
             report.differs(Check.OUT, "what is out is not what the log says", f"{where}/out.parquet")
         now = _columns(by_every_number(out, aliases), keys.count)
         for name, column in now.items():

@@ -10,13 +10,32 @@ import typer
 
 from kangma.audit.public import Folder, Public, Seen, audit_public
 from kangma.audit.report import Check, Report
-from kangma.cli.terminal import Exit, Json, counted, fail, out, paragraph, plain, print_json, progress, table
+from kangma.cli.terminal import (
+    Exit,
+    Json,
+    Now,
+    counted,
+    fail,
+    out,
+    paragraph,
+    plain,
+    print_json,
+    progress,
+    table,
+    wall_clock,
+)
 from kangma.credential.text import unpack
 from kangma.errors import Code, Refused
 from kangma.signing.cose import first1
+from kangma.signing.trust import Use
 from kangma.store.durable import write_file
+from kangma.store.keyfiles import read_key_file
 from kangma.store.state import open_state
-from kangma.terms import Moment, zone
+from kangma.terms import Moment, State, zone
+from kangma.translog import tiles
+from kangma.translog.checkpoint import Checkpoint
+from kangma.translog.receipt import parse
+from kangma.translog.witness import cosign
 
 
 def audit(
@@ -49,6 +68,26 @@ def audit(
         list[str] | None,
         typer.Option("--credential", metavar="TEXT", help="A code seen at a door: was it ever issued?"),
     ] = None,
+    receipt: Annotated[
+        list[Path] | None,
+        typer.Option("--receipt", metavar="FILE", help="A resident's receipt: is this turn in the log?"),
+    ] = None,
+    witness_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--witness-key",
+            metavar="FILE",
+            help="Be a witness: cosign the checkpoint with this key when nothing differs and it goes on from --marks.",
+        ),
+    ] = None,
+    witness_name: Annotated[
+        str, typer.Option("--witness-name", metavar="NAME", help="By which others know this witness.")
+    ] = "",
+    cosigned: Annotated[
+        Path | None,
+        typer.Option("--cosigned", metavar="FILE", help="Where the cosigned checkpoint goes."),
+    ] = None,
+    now: Now = None,
     as_json: Json = False,
 ) -> None:
     """Derive every code again and check log, lists and credentials against it.
@@ -58,6 +97,10 @@ def audit(
     """
     if (directory is None) == (public is None):
         fail("name a state directory, or a public folder with --public")
+    if (witness_key is None) != (cosigned is None) or (
+        witness_key and not (marks and witness_name and public)
+    ):
+        fail("a witness needs --public, --marks, --witness-key, --witness-name and --cosigned")
     seen, report = _seen(marks), Report()
     if public is not None:
         if credential:
@@ -82,9 +125,13 @@ def audit(
                     report.differs(
                         Check.CREDENTIALS, "a code that was never issued: its key is used outside the log"
                     )
+    turns = [_proved(report, found, file) for file in receipt or ()]
     if marks is not None and report.clean:
-        _keep(marks, found.seen)
-    _tell(report, found, as_json)
+        _keep(marks, found.seen)  # before the cosignature leaves the house
+        if witness_key is not None and cosigned is not None:
+            at = wall_clock() if now is None else now
+            write_file(cosigned, _cosigned(folder, found, seen, witness_key, witness_name, at))
+    _tell(report, found, turns, as_json)
     if not report.clean:
         raise typer.Exit(int(Exit.WRONG))
 
@@ -107,7 +154,56 @@ _MUST = {
 }
 
 
-def _tell(report: Report, found: Public, as_json: bool) -> None:
+def _proved(report: Report, found: Public, file: Path) -> dict[str, int | str] | None:
+    """What a receipt proves by this log, or a difference."""
+    if found.trust is None:
+        return None
+    with report.looking(Check.TURNS, file.name):
+        report.looked(Check.TURNS)
+        city = found.trust.publisher
+        keys = [k.public for k in city.keys if k.use is Use.LOG]
+        turn, checkpoint = parse(file.read_bytes()).verify(city.origin, keys)
+        ours = found.checkpoint
+        if ours is None or checkpoint.size > ours.size or found.root_at(checkpoint.size) != checkpoint.root:
+            report.differs(Check.TURNS, "a receipt of another log than this", file.name)
+        said = (
+            found.logged.releases[turn.release - 1]["at"] if turn.release <= len(found.logged.releases) else 0
+        )
+        return {
+            "person": turn.person.hex(),
+            "release": turn.release,
+            "at": zone(city.zone).iso(said),
+            "from": State(turn.from_state).name.lower(),
+            "to": State(turn.to_state).name.lower(),
+        }
+    return None
+
+
+def _cosigned(folder: Folder, found: Public, seen: Seen, key: Path, name: str, at: Moment) -> bytes:
+    """The checkpoint with this witness's line; what was seen is stored already."""
+    assert found.trust is not None
+    assert found.checkpoint is not None
+    city = found.trust.publisher
+    before = None
+    proof: list[bytes] = []
+    if seen.size:
+        before = Checkpoint(city.origin, seen.size, bytes.fromhex(seen.head))
+        proof = tiles.consistency(folder.read, seen.size, found.checkpoint.size)
+    content = folder.read("checkpoint")
+    answer = cosign(
+        content,
+        proof,
+        before,
+        origin=city.origin,
+        keys=[k.public for k in city.keys if k.use is Use.LOG],
+        name=name,
+        signer=read_key_file(key),
+        now=at,
+    )
+    return content + answer.line
+
+
+def _tell(report: Report, found: Public, turns: list[dict[str, int | str] | None], as_json: bool) -> None:
     name = found.trust.publisher.zone if found.trust else "UTC"
     iso = zone(name).iso
     head = None
@@ -122,6 +218,7 @@ def _tell(report: Report, found: Public, as_json: bool) -> None:
                 "more": {str(check): n for check, n in report.more.items()},
                 "log": head,
                 "root": found.seen.root,
+                "receipts": turns,
             }
         )
         return
@@ -139,6 +236,12 @@ def _tell(report: Report, found: Public, as_json: bool) -> None:
             f"[dim]log {plain(head['origin'])}, {head['size']:,} entries, head {str(head['root'])[:16]}…[/]"
         )
         out.print(f"[dim]root {found.seen.root}[/]")
+    for turn in turns:
+        if turn is not None:
+            out.print(
+                f"release {turn['release']} of {str(turn['at'])[:16].replace('T', ' ')} turned "
+                f"{str(turn['person'])[:8]}… from {turn['from']} to {turn['to']}"
+            )
     if report.clean:
         out.print("[bold green]●[/] Nothing differs.")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +20,8 @@ from kangma.cli.terminal import (
     wall_clock,
 )
 from kangma.publish.answers import code_of
-from kangma.store.state import open_state
+from kangma.publish.credentials import resident
+from kangma.store.state import State, open_state
 
 
 def code(
@@ -36,6 +38,15 @@ def code(
     id_number: Annotated[
         str, typer.Option("--id-number", metavar="NUMBER", help="The number of the document.")
     ],
+    proofs: Annotated[
+        Path | None,
+        typer.Option(
+            "--receipts",
+            metavar="FOLDER",
+            help="Also write a receipt for each time this code turned: it proves that the log has it, and when. "
+            "`kangma audit --public … --receipt FILE` checks one.",
+        ),
+    ] = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
@@ -46,10 +57,20 @@ def code(
     """
     with open_state(directory) as state:
         answer = code_of(state, id_type, id_number, now=wall_clock() if now is None else now)
+        if proofs is not None:
+            _write_receipts(state, proofs, resident(state, id_type, id_number))
     if as_json:
         print_json(answer)
     else:
         show(answer)
+
+
+def _write_receipts(state: State, folder: Path, person: int) -> None:
+    from kangma.publish.receipts import receipts  # noqa: PLC0415  reads Parquet; a code does not
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for release, receipt in receipts(state, person):
+        (folder / f"release-{release.number}.receipt").write_bytes(receipt.to_bytes())
 
 
 def show(answer: dict[str, Any]) -> None:

@@ -14,11 +14,12 @@ from kangma.credential import claims as claims_
 from kangma.credential import holder, issue, qr
 from kangma.credential.claims import Claims, Kind
 from kangma.errors import Code, Refused
-from kangma.publish.city import city_name, the_signer
+from kangma.publish.city import the_signer
 from kangma.publish.credentials import for_phone, on_paper, resident
 from kangma.signing.cose import open1
 from kangma.signing.keys import Algorithm, Environment, KeySigner, new_secret
 from kangma.store.durable import write_file
+from kangma.store.signing import open_signing
 from kangma.store.state import open_state
 from kangma.terms import Moment, zone
 
@@ -79,8 +80,7 @@ def credential(
     if not (id_type and id_number):
         fail("whose? --id-type and --id-number")
     with open_state(directory) as state, the_signer(directory, now=at) as signer:
-        city = city_name(directory)
-        if signer is None or city is None:
+        if signer is None:
             fail("this city publishes nothing: it was made without an authority")
         person = resident(state, id_type, id_number)
         if withdraw:
@@ -90,7 +90,7 @@ def credential(
             else:
                 out.print(f"{places} places withdrawn; doors refuse them from the next cycle on.")
             return
-        today = zone(city.zone).day(at)
+        today = zone(open_signing(directory).trust.publisher.zone).day(at)
         if phone is None:
             signed, proof = on_paper(state, signer, person, today=today, now=at), b""
         else:

@@ -23,6 +23,7 @@ from kangma.cli.terminal import (
     wall_clock,
 )
 from kangma.errors import Conflict, Refused
+from kangma.publish.city import city_name
 from kangma.signing import cose, rotation, stop
 from kangma.signing.keys import Environment, KeySigner
 from kangma.signing.trust import (
@@ -98,26 +99,34 @@ def _directory(ctx: typer.Context) -> Path:
 def ceremony(
     ctx: typer.Context,
     authority: Annotated[
-        str, typer.Option("--authority", metavar="ID", help="The issuer that codes name, such as cn-bj.")
-    ],
-    name_zh: Annotated[str, typer.Option("--name-zh", metavar="TEXT", help="The city's name in Chinese.")],
-    name_en: Annotated[str, typer.Option("--name-en", metavar="TEXT", help="The city's name in English.")],
+        str | None,
+        typer.Option("--authority", metavar="ID", help="The issuer that codes name, such as cn-bj."),
+    ] = None,
+    name_zh: Annotated[
+        str | None, typer.Option("--name-zh", metavar="TEXT", help="The city's name in Chinese.")
+    ] = None,
+    name_en: Annotated[
+        str | None, typer.Option("--name-en", metavar="TEXT", help="The city's name in English.")
+    ] = None,
     base: Annotated[
-        str,
+        str | None,
         typer.Option("--base", metavar="URI", help="Where the public folder is served, 40 bytes at most."),
-    ],
+    ] = None,
     origin: Annotated[
         str | None,
         typer.Option(
-            "--origin", metavar="NAME", help="The log's name. Default: the base without its scheme, and /log."
+            "--origin",
+            metavar="NAME",
+            help="The log's name. Default: the base without its scheme, and the authority.",
         ),
     ] = None,
     time_zone: Annotated[
-        str, typer.Option("--zone", metavar="NAME", help="The IANA time zone whose days codes are valid for.")
-    ] = "Asia/Shanghai",
+        str | None,
+        typer.Option("--zone", metavar="NAME", help="The IANA time zone whose days codes are valid for."),
+    ] = None,
     environment: Annotated[
-        Environment, typer.Option("--environment", help="Where these keys may be believed.")
-    ] = Environment.PRODUCTION,
+        Environment | None, typer.Option("--environment", help="Where these keys may be believed.")
+    ] = None,
     root_dir: Annotated[
         list[Path],
         typer.Option(
@@ -133,7 +142,11 @@ def ceremony(
         int, typer.Option("--worse-an-hour", help="Ceiling: turns to a worse colour in an hour.")
     ] = store.CEILINGS.worse_an_hour,
     worse_ppm_an_hour: Annotated[
-        int, typer.Option("--worse-ppm-an-hour", help="The same in millionths of the residents; both hold.")
+        int,
+        typer.Option(
+            "--worse-ppm-an-hour",
+            help="The same in millionths of the residents; the larger of the two counts.",
+        ),
     ] = store.CEILINGS.worse_ppm_an_hour,
     credentials_a_minute: Annotated[
         int, typer.Option("--credentials-a-minute", help="Ceiling: credentials signed in a minute.")
@@ -141,8 +154,23 @@ def ceremony(
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """Make three root keys, the issuing keys, and the first trust list, signed by all three."""
+    """Make three root keys, the issuing keys, and the first trust list, signed by all three.
+
+    What is not said here is taken from what `kangma init` was told of the city.
+    """
     directory = _directory(ctx)
+    city = city_name(directory)
+    if city is not None:
+        authority, base, environment = (
+            authority or city.id,
+            base or city.base,
+            environment or city.environment,
+        )
+        name_zh, name_en = name_zh or city.name.zh, name_en or city.name.en
+        time_zone = time_zone or city.zone
+    environment, time_zone = environment or Environment.PRODUCTION, time_zone or "Asia/Shanghai"
+    if not (authority and name_zh and name_en and base):
+        fail("the city has no name yet: --authority, --name-zh, --name-en and --base")
     if len(root_dir) not in (0, store.OFFICERS) or len({d.resolve() for d in root_dir}) != len(root_dir):
         fail("--root-dir is given three times, for three different folders, or not at all")
     try:
@@ -156,7 +184,7 @@ def ceremony(
             authority_id=authority,
             name=Text(name_zh, name_en),
             base=base,
-            origin=base.split("://", 1)[-1] + "/log" if origin is None else origin,
+            origin=f"{base.split('://', 1)[-1]}/{authority}" if origin is None else origin,
             environment=environment,
             zone=time_zone,
             now=wall_clock() if now is None else now,

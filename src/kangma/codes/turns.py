@@ -8,12 +8,12 @@ moment has come, not a scan of everybody.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kangma.terms import Moment, State
@@ -52,6 +52,9 @@ ALIASES = pa.schema(
 )
 
 Persons = NDArray[np.uint32]  # (n,) canonical person numbers, ascending, unique
+#: Into how many parts the digest divides persons: few enough to hash them all, so many that a few hundred persons
+#: lie in a tenth of them.
+PARTS = 4096
 _SHOWN = ("state", "popups", "reminds")
 
 
@@ -96,17 +99,19 @@ def turn(out: pa.Table, verdicts: pa.Table, judged: Persons | None) -> Turned:
         },
     ).select(TURNS.names)
 
-    kept = ~np.isin(before["person"], scope)
-    persons = np.concatenate([before["person"][kept], should["person"]])
-    order = np.argsort(persons, kind="stable")
-    merged = {"person": persons[order]}
-    for name in (*_SHOWN, "next_change_at"):
-        merged[name] = np.concatenate([before[name][kept], should[name]])[order]
-    worth = np.zeros(len(persons), dtype=bool)  # a green person with nothing due needs no row
+    # Both are ascending, so the new rows go in where the old ones went out: a million rows are moved, never sorted.
+    kept = np.ones(len(before["person"]), dtype=bool)
+    at, found = _places(before["person"], scope)
+    kept[at[found]] = False
+    worth = np.zeros(len(should["person"]), dtype=bool)  # a green person with nothing due needs no row
     for name in _SHOWN:
-        worth |= merged[name] != 0
-    worth |= merged["next_change_at"] != _NEVER
-    return Turned(_table({name: column[worth] for name, column in merged.items()}), turns.cast(TURNS))
+        worth |= should[name] != 0
+    worth |= should["next_change_at"] != _NEVER
+    gap = np.searchsorted(before["person"][kept], should["person"][worth])
+    return Turned(
+        _table({name: np.insert(before[name][kept], gap, should[name][worth]) for name in before}),
+        turns.cast(TURNS),
+    )
 
 
 def by_every_number(out: pa.Table, aliases: pa.Table) -> pa.Table:
@@ -123,30 +128,76 @@ def by_every_number(out: pa.Table, aliases: pa.Table) -> pa.Table:
 
 def due(out: pa.Table, now: Moment) -> Persons:
     """The persons whose verdict may change by the clock alone, at or before `now`."""
-    columns = _columns(out)
-    at = columns["next_change_at"]
-    return np.asarray(columns["person"][(at <= now)], dtype=np.uint32)
+    persons = out.filter(pc.less_equal(out["next_change_at"], now))["person"].to_numpy()
+    return np.sort(persons).astype(np.uint32)
 
 
-def digest(out: pa.Table, keys: Sequence[bytes]) -> str:
-    """SHA-256 (hex) over what is out, by person key: equal for equal cities however their evidence arrived.
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What is out as one number: equal for equal cities however their evidence arrived.
 
-    keys: the 16-byte key of each row's person
+    parts: (PARTS, 32) uint8. Persons are divided by the first twelve bits of their key; a part's entry is the SHA-256
+    of its rows in ascending order of their keys, 33 bytes each: key, state (1), popups (4), reminds (4), next_change_at
+    (8, the largest int64 for never), numbers big-endian; 32 zeros for a part without rows.
     """
-    shown = (out[n].to_pylist() for n in (*_SHOWN, "next_change_at"))
-    lines = sorted(f"{bytes(key).hex()} {row}\n" for key, *row in zip(keys, *shown, strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    parts: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, out: pa.Table, keys: NDArray[np.uint8]) -> Digest:
+        """keys: (persons, 16) the key of each person number"""
+        return cls(np.zeros((PARTS, 32), np.uint8)).then(out, keys, None)
+
+    def then(self, out: pa.Table, keys: NDArray[np.uint8], changed: Persons | None) -> Digest:
+        """The digest after the rows of `changed` alone have changed (None: of anybody), for the price of their parts."""
+        parts = self.parts.copy()
+        persons = out["person"].to_numpy()
+        heads = keys[:, :2]
+        if changed is None:
+            parts[:] = 0
+        else:
+            near = np.zeros(PARTS, bool)
+            near[_part(heads[changed])] = True
+            parts[near] = 0
+            out = out.filter(pa.array(near[_part(heads[persons])]))
+            persons = out["person"].to_numpy()
+        rows = np.empty(len(persons), _ROW)
+        rows["key"] = keys[persons].view("V16").ravel()
+        for name in (*_SHOWN, "next_change_at"):
+            column = out[name].cast(OUT.field(name).type)
+            rows[name] = (column.fill_null(int(_NEVER)) if name == "next_change_at" else column).to_numpy()
+        halves = keys[persons].view(">u8").astype(np.uint64)
+        rows = rows[np.lexsort((halves[:, 1], halves[:, 0]))]
+        content = memoryview(rows.tobytes())
+        where = _part(np.frombuffer(content, np.uint8).reshape(-1, _ROW.itemsize)[:, :2])
+        starts = np.searchsorted(where, np.arange(PARTS + 1)) * _ROW.itemsize
+        for part in np.flatnonzero(np.diff(starts)).tolist():
+            found = hashlib.sha256(content[starts[part] : starts[part + 1]]).digest()
+            parts[part] = np.frombuffer(found, np.uint8)
+        return Digest(parts)
+
+    def hex(self) -> str:
+        """SHA-256 over all parts, in hex."""
+        return hashlib.sha256(self.parts.tobytes()).hexdigest()
+
+
+def _part(heads: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(n, 2) first bytes of keys → the part of each."""
+    return heads[:, 0].astype(np.int64) << 4 | heads[:, 1] >> 4
 
 
 def by_state(out: pa.Table, persons: int) -> dict[State, int]:
     """How many persons each state has, of `persons` known in all."""
-    found = np.bincount(_columns(out)["state"], minlength=16)
+    found = np.bincount(out["state"].to_numpy(), minlength=16)
     counts = {state: int(found[state]) for state in State}
     counts[State.GREEN] += persons - out.num_rows
     return counts
 
 
 _NEVER = np.iinfo(np.int64).max
+_ROW = np.dtype(
+    [("key", "V16"), ("state", "u1"), ("popups", ">u4"), ("reminds", ">u4"), ("next_change_at", ">i8")]
+)
 
 
 def _columns(table: pa.Table) -> dict[str, NDArray[Any]]:
@@ -154,19 +205,28 @@ def _columns(table: pa.Table) -> dict[str, NDArray[Any]]:
     columns = {f.name: table[f.name].cast(f.type) for f in OUT}
     arrays = {n: c.to_numpy() for n, c in columns.items() if n != "next_change_at"}
     arrays["next_change_at"] = columns["next_change_at"].fill_null(int(_NEVER)).to_numpy()
-    order = np.argsort(arrays["person"], kind="stable")
-    arrays = {n: a[order] for n, a in arrays.items()}
-    if (np.diff(arrays["person"].astype(np.int64)) == 0).any():
-        raise ValueError("a person has two verdicts")
+    persons = arrays["person"]
+    if not (persons[1:] > persons[:-1]).all():
+        order = np.argsort(persons, kind="stable")
+        arrays = {n: a[order] for n, a in arrays.items()}
+        persons = arrays["person"]
+        if (persons[1:] == persons[:-1]).any():
+            raise ValueError("a person has two verdicts")
     return arrays
+
+
+def _places(ordered: Persons, persons: Persons) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Where each of `persons` is in an ascending column, and whether it is."""
+    at = np.searchsorted(ordered, persons)
+    found = np.zeros(len(persons), dtype=bool)
+    inside = at < len(ordered)
+    found[inside] = ordered[at[inside]] == persons[inside]
+    return at, found
 
 
 def _rows(columns: dict[str, NDArray[Any]], persons: Persons) -> dict[str, NDArray[Any]]:
     """The rows of `persons`, green where there is none."""
-    at = np.searchsorted(columns["person"], persons)
-    found = np.zeros(len(persons), dtype=bool)
-    inside = at < len(columns["person"])
-    found[inside] = columns["person"][at[inside]] == persons[inside]
+    at, found = _places(columns["person"], persons)
     rows = {}
     for name in _SHOWN:
         rows[name] = np.zeros(len(persons), dtype=columns[name].dtype)

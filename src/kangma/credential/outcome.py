@@ -5,7 +5,7 @@ Unknown is neither green nor red: nothing that fails ever carries a colour.
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -116,7 +116,7 @@ class Verified:
     lists_age: int  # seconds since the status list was signed
     stale_since: Moment | None  # not None: what is shown is the last state known, and was current until then
     _: KW_ONLY
-    seal: object
+    seal: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.seal is not _SEAL:

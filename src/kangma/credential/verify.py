@@ -120,25 +120,42 @@ class Verifier:
 
         try:
             opened = open_cwt(content)
-            iat = opened.claims.iat
-            key = None if self._trust is None else self._trust.key(opened.key_id)
-            if key is None or not self._may_sign(opened.key_id, uri, iat):
-                raise Refused(Code.UNTRUSTED, hint="no status key of its authority at that time")
-            held = opened.verify(key.public)
-            if held.sub != uri or held.bits != _STATUS_BITS or held.exp - held.iat > LIFE_OF_A_STATUS_LIST:
-                raise Refused(Code.BAD_MESSAGE, hint="another list, or one of another form")
-            if iat < self._marks.get(of_list(uri)):
-                raise Refused(Code.ROLLED_BACK, hint="a newer one was seen already")
+            key = self._status_key(opened.key_id, uri, opened.claims.iat)
+            self._believe(uri, opened.verify(key), opened.key_id)
         except Refused as problem:
             old = problem.code is Code.ROLLED_BACK
             self._refused_lists[uri] = Reason.ROLLED_BACK if old else Reason.BAD_LIST
             raise
-        self._marks.raise_to(of_list(uri), iat)
-        self._saw(iat)
-        self._lists[uri] = (held, opened.key_id)
+
+    def take_delta(self, uri: str, content: bytes) -> None:
+        """The same by a signed delta to the list that it holds. Raises Refused and stays with that one: as `take_list`,
+        and `wrong_base` when the delta is not to it; then the whole list is to be fetched."""
+        from kangma.status.delta import open_delta  # noqa: PLC0415
+
+        if uri not in self._lists:
+            raise Refused(Code.WRONG_BASE)
+        opened = open_delta(content)
+        key = self._status_key(opened.key_id, uri, opened.claims.iat)
+        self._believe(uri, opened.verify(key).apply(self._lists[uri][0]), opened.key_id)
+
+    def _believe(self, uri: str, held: StatusList, key_id: bytes) -> None:
+        """A list whose signature holds, if it is the one for this address, of our form, and not an older one."""
+        if held.sub != uri or held.bits != _STATUS_BITS or held.exp - held.iat > LIFE_OF_A_STATUS_LIST:
+            raise Refused(Code.BAD_MESSAGE, hint="another list, or one of another form")
+        if held.iat < self._marks.get(of_list(uri)):
+            raise Refused(Code.ROLLED_BACK, hint="a newer one was seen already")
+        self._marks.raise_to(of_list(uri), held.iat)
+        self._saw(held.iat)
+        self._lists[uri] = (held, key_id)
+
+    def _status_key(self, key_id: bytes, uri: str, at: Moment) -> PublicKey:
+        """The key of this id, if it may have signed the list at `uri` at that time; else `untrusted`."""
+        key = None if self._trust is None else self._trust.key(key_id)
+        if key is None or not self._may_sign(key_id, uri, at):
+            raise Refused(Code.UNTRUSTED, hint="no status key of its authority at that time")
+        return key.public
 
     def _may_sign(self, key_id: bytes, uri: str, at: Moment) -> bool:
-        """Whether that key may have signed the list at `uri` at that time."""
         if self._trust is None:
             return False
         key, authority = self._trust.key(key_id), self._trust.authority_of(key_id)

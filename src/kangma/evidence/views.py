@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from string import Template
@@ -31,7 +31,18 @@ from kangma.evidence.facts import FACTS, FactType
 from kangma.intake.kinds import KINDS, Column, Kind, Type
 from kangma.terms import DAY, HOUR
 
-__all__ = ["City", "derived_id", "documents", "prepare", "raw_columns", "row_text", "statements"]
+__all__ = [
+    "PERSONAL",
+    "Chosen",
+    "City",
+    "derived_id",
+    "documents",
+    "prepare",
+    "raw_columns",
+    "row_text",
+    "statements",
+    "who_is_who",
+]
 
 _DUCK = {
     Type.TEXT: "VARCHAR",
@@ -73,7 +84,7 @@ _NEEDED = {
 }
 
 # Kinds of which one person's facts need only that person's documents; visits too, of which they need few.
-_PERSONAL = (
+PERSONAL = (
     "people",
     "tests",
     "vaccinations",
@@ -170,61 +181,80 @@ def _text_of(kind: Kind) -> dict[str, str]:
 # What a connection is given ------------------------------------------------------------------------------------------
 
 
-def prepare(con: duckdb.DuckDBPyConnection, *, city: City, persons: str | None = None) -> None:
+def prepare(
+    con: duckdb.DuckDBPyConnection, *, city: City, persons: str | None = None, chosen: Chosen | None = None
+) -> None:
     """Live documents and facts on `con`, of everybody or of the canonical persons in the table `persons(person)`.
 
-    With `persons`, only documents that can matter to these persons are read, and `live_<kind>` holds no others.
+    With `persons`, only documents that can matter to these persons are read, and `live_<kind>` holds no others. With
+    `chosen` the raw relations hold no others to begin with (kangma.publish.reach): every relation becomes a table,
+    because a view is planned anew wherever it is used, and for few persons planning is all the work. For the same
+    reason what is on `con` already from the call before, and has not changed, is left as it is.
     Tables `exposures` and `companions` (tracing's) are made empty when missing; the facts made of them follow when
     tracing replaces them (create or replace table).
     """
     live, facts = statements("live.sql"), statements("facts.sql")
     rows = {name: f"raw_{name}" for name in KINDS}
-    taken, merged = _what_and_who(con, rows)
+    known = chosen is not None and chosen.known
+    taken, merged = (_Taken.of(con), _any(con, "canonical")) if known else _what_and_who(con, rows)
+    counts = chosen.counts if chosen else None
+    make = _table if chosen else _view
+
+    def live_(name: str) -> None:
+        if chosen and chosen.is_blank(f"live_{name}", chosen.counts[name] == (0, 0)):
+            return
+        _live(con, name, rows, taken, merged=merged, count=counts[name] if counts else None, make=make)
+        if name in ("people", "places"):
+            _fold(con, {"places": "described", "people": "registered"}[name], KINDS[name])
+        if name in _FOLDED:
+            make(con, f"live_{name}", live[f"live_{name}"])
 
     # What concerns areas, counties and cases concerns everybody; it is little.
-    for name in ("cases", "areas", "area_lists", "counties", "screening_rounds"):
-        _live(con, name, rows, taken, merged=merged)
-    _view(con, "live_cases", live["live_cases"])
-    _counties(con, city)
-    for name in ("area_spans", "area_counties", "county_stretches", "border_counties", "case_heads"):
-        _table(con, name, facts[name])
-    if persons is not None:
-        rows["places"] = _some(
-            con,
-            "places",
-            "place in (select place from raw_places where area_id in (select area_id from area_spans))",
-        )
-    _live(con, "places", rows, taken, merged=merged)
-    _fold(con, "described", KINDS["places"])
-    _view(con, "live_places", live["live_places"])
-    _table(con, "risky_places", facts["risky_places"])
+    live_("cases")
+    _table(con, "case_heads", facts["case_heads"])
+    if not known:
+        for name in ("areas", "area_lists", "counties", "screening_rounds"):
+            live_(name)
+        _counties(con, city)
+        for name in ("area_spans", "area_counties", "county_stretches", "border_counties"):
+            _table(con, name, facts[name])
+        if persons is not None and not chosen:
+            rows["places"] = _some(
+                con,
+                "places",
+                "place in (select place from raw_places where area_id in (select area_id from area_spans))",
+            )
+        live_("places")
+        _table(con, "risky_places", facts["risky_places"])
 
     # What concerns persons.
     if persons is not None:
-        _reach(con, persons)
-        for name in _PERSONAL:
+        _wanted(con, persons)
+    if persons is not None and not chosen:
+        _reach(con)
+        for name in PERSONAL:
             rows[name] = _some(con, name, "person in (select person from reached_numbers)")
         # Segments of visits are sorted by place: asked by place as well, few of them are read.
         near = "person in (select person from reached_numbers) and place in (select place from risky_places)"
         rows["visits"] = _some(con, "visits", near)
-    for name in (*_PERSONAL, "visits"):
-        _live(con, name, rows, taken, merged=merged)
-    _fold(con, "registered", KINDS["people"])
-    _view(con, "live_people", live["live_people"])
+    for name in (*PERSONAL, "visits"):
+        live_(name)
     _spell(con, city, rows)
-    _view(con, "stays", facts["stays"])
-    for name in ("absences", "tubes", "rounds", "round_triples"):
+    make(con, "stays", facts["stays"])
+    for name in ("absences", "tubes", *(() if known else ("rounds", "round_triples"))):
         _table(con, name, facts[name])
     _traced(con)
 
-    known = {name: count for name, (count, _) in _census(con, rows).items()}
+    there = {name: count for name, (count, _) in (counts or _census(con, rows)).items()}
     lengths = {"telecom_stay": city.telecom_hours * HOUR, "itinerary": city.itinerary_days * DAY}
     wanted = "\nwhere person in (select person from wanted)" if persons is not None else ""
     for name in sorted(FACTS, key="people".__eq__):  # people last: who is known depends on the other facts
         if name == "people":
             _unregistered(con, wanted=persons is not None)
         columns = FACTS[name].columns
-        if not all(any(known[kind] for kind in group.split("|")) for group in _NEEDED.get(name, "").split()):
+        if chosen and name in _REPEATED and chosen.is_blank(f"fact_{name}", there[name] == 0):
+            continue
+        if not all(any(there[kind] for kind in group.split("|")) for group in _NEEDED.get(name, "").split()):
             nothing = ", ".join(f'null::{_FACT_DUCK[t]} as "{c}"' for c, (t, _) in columns.items())
             select = f"select null::uinteger as person, {nothing} where false"
         else:
@@ -232,22 +262,55 @@ def prepare(con: duckdb.DuckDBPyConnection, *, city: City, persons: str | None =
             typed = ", ".join(f'"{c}"::{_FACT_DUCK[t]} as "{c}"' for c, (t, _) in columns.items())
             body = Template(statement).substitute(lengths)
             select = f"select person::uinteger as person, {typed}\nfrom (\n{body}\n){wanted}"
-        (_table if name in _SMALL else _view)(con, f"fact_{name}", select)
+        (_table if name in _SMALL else make)(con, f"fact_{name}", select)
 
 
-def documents(con: duckdb.DuckDBPyConnection) -> None:
-    """`canonical` and `live_<kind>` of everybody on `con`, without the facts: what tracing needs, at a part of the
-    cost. `prepare` afterwards replaces them."""
+@dataclass
+class Chosen:
+    """What is known of raw relations that hold no more than can matter, and of what `prepare` left on the connection.
+
+    counts: kind → its rows, and how many of them bear a document id
+    known:  nothing is new of areas, counties, rounds, places, identities and retractions since the call before
+    blank:  relations that the call before left without a row
+    """
+
+    counts: Mapping[str, tuple[int, int]]
+    known: bool = False
+    blank: set[str] = field(default_factory=set)
+
+    def is_blank(self, relation: str, blank: bool) -> bool:
+        """Whether the relation has no row and is there already."""
+        if blank and relation in self.blank:
+            return True
+        (self.blank.add if blank else self.blank.discard)(relation)
+        return False
+
+
+def documents(
+    con: duckdb.DuckDBPyConnection, kinds: Collection[str], *, chosen: Chosen | None = None
+) -> None:
+    """`canonical` and `live_<kind>` of these kinds on `con`, without the facts: what tracing needs, at a part of the
+    cost. `chosen` as in `prepare`, which afterwards replaces them."""
     live = statements("live.sql")
     rows = {name: f"raw_{name}" for name in KINDS}
-    taken, merged = _what_and_who(con, rows)
-    for name in KINDS:
-        if name not in ("identities", "retractions"):
-            _live(con, name, rows, taken, merged=merged)
-    _fold(con, "described", KINDS["places"])
-    _fold(con, "registered", KINDS["people"])
-    for name in ("live_cases", "live_places", "live_people"):
-        _view(con, name, live[name])
+    known = chosen is not None and chosen.known
+    taken, merged = (_Taken.of(con), _any(con, "canonical")) if known else _what_and_who(con, rows)
+    make = _table if chosen else _view
+    for name in kinds:
+        if chosen:
+            chosen.blank.discard(f"live_{name}")
+        count = chosen.counts[name] if chosen else None
+        _live(con, name, rows, taken, merged=merged, count=count, make=make)
+        if name in ("people", "places"):
+            _fold(con, {"places": "described", "people": "registered"}[name], KINDS[name])
+        if name in _FOLDED:
+            make(con, f"live_{name}", live[f"live_{name}"])
+
+
+def who_is_who(con: duckdb.DuckDBPyConnection) -> pa.Table:
+    """(person, canonical) of `raw_identities` and `raw_retractions` on `con`: the table `canonical`."""
+    _what_and_who(con, {name: f"raw_{name}" for name in KINDS})
+    return con.sql("FROM canonical").to_arrow_table()
 
 
 def _what_and_who(con: duckdb.DuckDBPyConnection, rows: Mapping[str, str]) -> tuple[_Taken, bool]:
@@ -315,14 +378,21 @@ def _macros(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _live(
-    con: duckdb.DuckDBPyConnection, name: str, relations: Mapping[str, str], taken: _Taken, *, merged: bool
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    relations: Mapping[str, str],
+    taken: _Taken,
+    *,
+    merged: bool,
+    count: tuple[int, int] | None = None,
+    make: Callable[[duckdb.DuckDBPyConnection, str, str], None] = _view,
 ) -> None:
-    """The view of what counts of a kind's rows. Each step is left out where it has nothing to do, so that the bulk
-    kinds, which come without ids, stay a plain scan."""
+    """The view (or table, as `make` says) of what counts of a kind's rows. Each step is left out where it has nothing
+    to do, so that the bulk kinds, which come without ids, stay a plain scan. `count`: its rows and named ones."""
     live = statements("live.sql")
     kind, rows = KINDS[name], relations[name]
     columns, at = raw_columns(kind), _moment(kind, "r.")
-    documents, named = _census(con, {name: rows})[name]
+    documents, named = count or _census(con, {name: rows})[name]
     source, unless = rows, []
 
     if named:
@@ -363,7 +433,7 @@ def _live(
         else:
             selected.append(f'r."{column}"')
     where = "\nwhere " + "\n    and ".join(unless) if unless else ""
-    _view(
+    make(
         con,
         _FOLDED.get(name, f"live_{name}"),
         f"select {', '.join(selected)}\nfrom {source} as r{joins}{where}",
@@ -420,15 +490,19 @@ def _canonical(con: duckdb.DuckDBPyConnection) -> bool:
     return True
 
 
-def _reach(con: duckdb.DuckDBPyConnection, persons: str) -> None:
-    """Tables `wanted` (canonical), and `reached_numbers`: every number under which documents of the wanted, or of the
-    contacts between them and a case, may have come in."""
+def _wanted(con: duckdb.DuckDBPyConnection, persons: str) -> None:
+    """Table `wanted`: the persons, canonical."""
     _table(
         con,
         "wanted",
         f"select distinct coalesce(c.canonical, p.person)::uinteger as person"
         f" from {persons} as p left join canonical as c on c.person = p.person",
     )
+
+
+def _reach(con: duckdb.DuckDBPyConnection) -> None:
+    """Table `reached_numbers`: every number under which documents of the wanted, or of the contacts between them and a
+    case, may have come in."""
     _table(
         con,
         "reached_numbers",
@@ -488,7 +562,7 @@ def _unregistered(con: duckdb.DuckDBPyConnection, *, wanted: bool) -> None:
     )
     persons = "select person from wanted" if wanted else everybody
     _table(con, "without_registration", Template(facts["without_registration"]).substitute(persons=persons))
-    kinds = [k for k in _PERSONAL if k != "people"]
+    kinds = [k for k in PERSONAL if k != "people"]
     sources = [*(f"live_{k}" for k in kinds), "live_cases", "fact_risk_stays"]
     documents = "\n    union all\n    ".join(f"select person from {s}" for s in sources)
     _table(con, "unregistered", Template(facts["unregistered"]).substitute(documents=documents))

@@ -19,6 +19,7 @@ from kangma.policy.simulate import simulate
 from kangma.publish import MEMORY
 from kangma.publish.policies import city_of, policies
 from kangma.publish.release import read_table
+from kangma.store.by_person import Documents
 from kangma.store.engine import engine
 from kangma.store.releases import last_release
 from kangma.store.state import State
@@ -73,27 +74,27 @@ class Traced:
 def trace_of(state: State, case: str, *, now: Moment) -> Traced | None:
     """The exposures of a live case, None where it has no window: not absorbed, excluded, or isolated in time."""
     # Here and not above: the kernel takes a second to load, and a person's code does not need it.
-    from kangma.publish.exposures import city_columns, infectious_windows  # noqa: PLC0415
-    from kangma.tracing.derive import places  # noqa: PLC0415
+    from kangma.publish.exposures import city_columns, city_places, infectious_windows  # noqa: PLC0415
     from kangma.tracing.kernel import meetings  # noqa: PLC0415
     from kangma.tracing.tables import Windows  # noqa: PLC0415
 
     policy = policies(state).in_force(now)
     with engine(state.path / "tmp", memory=MEMORY) as con:
         state.raw(con)
-        documents(con)
+        documents(con, ("cases", "tests", "isolations"))
         table = infectious_windows(con, policy)
         mine = table.filter(pa.compute.equal(table["case_id"], case))
         if mine.num_rows == 0:
             return None
         rule = policy.tracing
-        known = places(con, cell_metres=rule.companion.cell_metres if rule.companion else 1)
+        held = Documents(state)
+        held.refresh()
         met = meetings(
-            city_columns(con, state),
+            city_columns(state, held),
             Windows.from_arrow(mine),
             min_overlap=rule.min_overlap_minutes * 60,
             linger=rule.linger_minutes * 60,
-            coarse=known.coarse,
+            coarse=city_places(state, held, policy).coarse,
         )
         con.register("met", met.arrow())
         rows = con.sql(

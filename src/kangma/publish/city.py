@@ -85,13 +85,18 @@ def the_signer(path: Path, *, now: Moment) -> Iterator[ReleaseSigner | None]:
             signer.close()
 
 
+def publishes(path: Path) -> bool:
+    """Whether a state directory is a city's that makes its codes public: it was named, or has keys."""
+    return (path / FILE).exists() or (path / "signer" / "root").exists()
+
+
 def signer_of(path: Path, *, now: Moment) -> ReleaseSigner | None:
     """The signer of a state directory: the one that listens at its socket, else one in this process, which is to be
     closed. None for a directory that publishes nothing.
 
     Unavailable when another program has the signer and does not listen, or when keys wait for their ceremony.
     """
-    if city_name(path) is None:
+    if not publishes(path):
         return None
     has_keys(path, now=now)
     socket = path / "signer" / SOCKET
@@ -109,13 +114,15 @@ def has_keys(path: Path, *, now: Moment) -> None:
     """Makes the keys that a city in development needs now and within the next weeks. Elsewhere people make them:
     Unavailable when there are none yet, Refused for a directory that is no city."""
     city = city_name(path)
-    if city is None:
-        raise Refused(Code.UNREADABLE, hint="this directory names no city: `kangma init` makes one")
     try:
         signing = open_signing(path)
     except Refused as problem:
         if problem.code is not Code.UNREADABLE:
             raise
+        if city is None:
+            raise Refused(
+                Code.UNREADABLE, hint="this directory names no city: `kangma init` makes one"
+            ) from None
         if city.environment is not Environment.DEVELOPMENT:
             raise Unavailable("there are no keys yet: `kangma keys DIR ceremony` makes them") from None
         make_signing(
@@ -131,9 +138,9 @@ def has_keys(path: Path, *, now: Moment) -> None:
         )
         signing = open_signing(path)
     roots = [path / "root" / f"root-{i}.pem" for i in (1, 2)]
-    if city.environment is not Environment.DEVELOPMENT or not all(f.exists() for f in roots):
-        return
     trust = signing.trust
+    if trust.environment is not Environment.DEVELOPMENT or not all(f.exists() for f in roots):
+        return
     ending = [
         use
         for use in (Use.CREDENTIAL, Use.STATUS, Use.LOG)
@@ -144,6 +151,6 @@ def has_keys(path: Path, *, now: Moment) -> None:
     ]
     if now < trust.issued or not (ending or trust.expires < now + AHEAD):
         return
-    fresh = {use: signer.public for use, signer in new_keys(path, ending, city.environment).items()}
+    fresh = {use: signer.public for use, signer in new_keys(path, ending, trust.environment).items()}
     officers = [read_key_file(f) for f in roots]
     install(path, sign_trust(announce_next(trust, fresh, now), officers), now=now)

@@ -26,10 +26,19 @@ from kangma.errors import Corrupt
 from kangma.publish.issue import Proposal
 from kangma.publish.release import drop_old_tables, folder_of, stage
 from kangma.publish.signer import ReleaseSigner
+from kangma.publish.tables import Table
 from kangma.store import registry as r
 from kangma.store.durable import file_digest
 from kangma.store.public import drop_public, write_public
-from kangma.store.releases import Head, Lease, Release, record_announced, record_release, releases
+from kangma.store.releases import (
+    Head,
+    Lease,
+    Release,
+    last_release,
+    record_announced,
+    record_release,
+    releases,
+)
 from kangma.store.state import State
 
 PROPOSAL = "proposal.json"
@@ -40,18 +49,19 @@ def commit(
     lease: Lease,
     signer: ReleaseSigner | None,
     release: Release,
-    tables: Mapping[str, pa.Table],
+    tables: Mapping[str, Table],
     *,
     zone: str,
     upon: Head | None,
-) -> Release:
+) -> tuple[Release, dict[str, Table]]:
     """`release` with these tables is the last one and public, durable on return; without a signer it is the last one.
+    The tables come back as the next release will need them.
 
     Conflict when somebody else was first, Unavailable when the signer or the disk is not there now: what was recorded
     by then is applied by `recover`, what was not is as if it had never been.
     """
     if signer is None:
-        stage(state, release.number, tables)
+        written = stage(state, release.number, tables)
         release = _with_files(state, release)
         record_release(state.registry, lease, release, upon=upon)
     else:
@@ -59,7 +69,7 @@ def commit(
         proposal = _proposal(
             state,
             release,
-            tables["turns"],
+            tables["turns"].rows,
             zone=zone,
             policies=_policies(state),
             deletions=_deletions(state),
@@ -67,13 +77,13 @@ def commit(
             journal=now.journal,
         )
         release = replace(release, head=signer.propose(proposal), announced=False)
-        stage(state, release.number, tables, {PROPOSAL: _as_json(proposal)})
+        written = stage(state, release.number, tables, {PROPOSAL: _as_json(proposal)})
         release = _with_files(state, release)
         record_release(state.registry, lease, release, upon=upon)
         apply(state, signer, release, proposal)
         release = replace(release, announced=True)
     drop_old_tables(state, release.number)
-    return release
+    return release, written
 
 
 def _with_files(state: State, release: Release) -> Release:
@@ -103,18 +113,19 @@ def recover(state: State, signer: ReleaseSigner) -> int:
     A signer whose book is behind, restored from a copy perhaps, is led through the releases that it missed. Corrupt
     when the registry is behind the signer: it was rolled back, and nothing may be built on it.
     """
-    known = signer.describe()
-    recorded = [x for x in releases(state.registry) if x.head is not None]
-    last = recorded[-1] if recorded else None
-    if known.number > (last.number if last else 0):
+    known, last = signer.describe(), last_release(state.registry)
+    stands = 0 if last is None or last.head is None else last.number
+    if known.number > stands:
         raise Corrupt(
-            f"the log goes up to release {known.number}, the registry to {last.number if last else 0}: "
-            "the registry was rolled back"
+            f"the log goes up to release {known.number}, the registry to {stands}: the registry was rolled back"
         )
-    waiting = [x for x in recorded if not x.announced or x.number > known.number]
-    for release in waiting:
+    missed = releases(state.registry, since=known.number + 1) if known.number < stands else []
+    waiting = {
+        x.number: x for x in (*releases(state.registry, unannounced=True), *missed) if x.head is not None
+    }
+    for _, release in sorted(waiting.items()):
         apply(state, signer, release, _staged(state, release))
-    if not waiting and last is not None and known.head != last.head:
+    if not waiting and stands and last is not None and known.head != last.head:
         raise Corrupt("the registry's log is not the signer's: one of the two was changed")
     return len(waiting)
 

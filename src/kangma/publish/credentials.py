@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import pyarrow as pa
+
 from kangma.credential.claims import Kind
 from kangma.credential.mask import Masks, masks_of
 from kangma.errors import Code, Refused
@@ -30,7 +32,7 @@ def resident(state: State, id_type: str, id_number: str) -> int:
 
 def mask_of(state: State, person: int) -> str:
     """How the person's name is shown at doors; `*` when the vault has no name."""
-    known = state.vault.open(_key(state, person))
+    known = state.vault.open(key_of(state, person))
     return masks(state).of((known.name if known else None) or "")
 
 
@@ -78,7 +80,6 @@ def on_paper(state: State, signer: ReleaseSigner, person: int, *, today: Day, no
     return made
 
 
-def _key(state: State, person: int) -> bytes:
-    import pyarrow as pa  # noqa: PLC0415
-
+def key_of(state: State, person: int) -> bytes:
+    """The 16-byte key of a person number."""
     return state.person_keys(pa.array([person], pa.uint32()))[0]

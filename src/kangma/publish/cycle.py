@@ -12,22 +12,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
-from kangma.codes.turns import ALIASES, Persons, Turned, by_every_number, by_state, digest, nobody, turn
+from kangma.codes.turns import Digest, Turned, by_every_number, by_state, nobody, turn
 from kangma.errors import Code, Corrupt, Refused, Where
-from kangma.evidence.views import documents, prepare
+from kangma.evidence.views import prepare
 from kangma.policy.document import Timeline
-from kangma.policy.judge import HOLDS, VERDICTS, judge_all
+from kangma.policy.judge import judge_all
 from kangma.policy.rules import Policy
-from kangma.publish import MEMORY
+from kangma.publish import MEMORY, tables
 from kangma.publish.commit import commit, recover
-from kangma.publish.exposures import trace_city
+from kangma.publish.exposures import Traced, trace_city
+from kangma.publish.parts import judged_in_parts
 from kangma.publish.policies import city_of, policies
-from kangma.publish.release import read_table
+from kangma.publish.reach import reach_of
+from kangma.publish.release import read_table, whole_table
 from kangma.publish.signer import ReleaseSigner
+from kangma.publish.tables import KEYS, Table, replaced
 from kangma.publish.touched import last_deletion, touched
 from kangma.store.engine import engine
 from kangma.store.forget import DAYS, Forgotten, forget
@@ -84,71 +86,71 @@ def cycle(
             )
         if signer is not None:
             recover(state, signer)
-        before = _what_is_out(state, last)
         times = policies(state)
         policy, force = times.in_force(now), times.force(now)
 
         step("absorb")
         absorbed = state.absorb()
-        with engine(state.path / "tmp", memory=MEMORY) as con:
-            generation = state.raw(con)
-            documents(con)
+        with reach_of(state) as reach:
+            held = reach.documents
 
             step("trace")
-            traced = trace_city(con, state, policy, last)
-            con.register("exposures", traced.exposures)
-            con.register("companions", traced.companions)
+            traced = trace_city(reach, state, policy, last)
 
             step("judge")
             whom = None
             if not everybody and last is not None and last.policy_digest == force.digest:
-                whom = touched(con, state, last, traced.changed, now=now)
-            holds, verdicts = _judged(con, times, whom, now=now)
-            aliases = _aliases(con)
+                whom = touched(reach, state, last, traced, now=now)
+            if whom is not None:
+                holds, verdicts = judged_in_parts(reach, times, traced, whom, now=now)
+            aliases = reach.aliases()
+        if whom is None:
+            holds, verdicts = _everybody(state, times, traced, now=now)
 
         step("turn")
-        turned = turn(before, verdicts, whom)
+        before = {name: whole_table(state, last, name) for name in KEYS}
+        out = before["out"].rows
+        said = (tables.digest(state, last) if last else None) or Digest.of(out, held.key_bytes)
+        if last is not None and said.hex() != last.verdict_digest:
+            raise Corrupt(f"what is out is not what release {last.number} published")
+        turned = turn(out, verdicts, whom)
+        judged = None if whom is None else pa.array(whom, pa.uint32())
+        if judged is not None:
+            holds = replaced(before["holds"].rows, "person", judged, holds)
         unheard = signer is not None and last is not None and last.head is None  # begins to publish only now
-        turns = _turns(
-            read_table(state, last, "aliases"), nobody() if unheard else before, before, turned, aliases
-        )
-        if whom is not None:
-            holds = _kept(read_table(state, last, "holds"), whom, holds)
+        known = read_table(state, last, "aliases")
+        turns = _turns(known, nobody() if unheard else out, out, turned, aliases)
+        digest = said.then(turned.out, held.key_bytes, whom)
 
         step("publish")
-        states = by_state(turned.out, state.person_count())
+        states = by_state(turned.out, held.persons)
         made = Release(
             1 if last is None else last.number + 1,
             now,
-            generation,
+            held.generation,
             force.digest,
             {
-                "persons": state.person_count(),
+                "persons": held.persons,
                 "turns": turns.num_rows,
                 "by_state": {s.name.lower(): n for s, n in states.items()},
                 "deletion_run": last_deletion(state),
                 "tracing_key": traced.key,
-                "evidence": state.manifest_digest(generation),
+                "evidence": state.manifest_digest(held.generation),
             },
-            digest(turned.out, state.person_keys(turned.out["person"])),
+            digest.hex(),
         )
-        made = commit(
+        made_of = {"out": (turned.out, judged), "holds": (holds, judged), **traced.tables}
+        made, written = commit(
             state,
             lease,
             signer,
             made,
-            {
-                "out": turned.out,
-                "aliases": aliases,
-                "holds": holds,
-                "turns": turns,
-                "windows": traced.windows,
-                "exposures": traced.exposures,
-                "companions": traced.companions,
-            },
+            {name: before[name].then(name, rows, of) for name, (rows, of) in made_of.items()}
+            | {"aliases": Table(aliases), "turns": Table(turns)},
             zone=policy.zone,
             upon=None if last is None else last.head,
         )
+        tables.keep(state, made, written, digest)
 
         # Last: what has come of age is marked, and what waited long enough is gone. The release stands already.
         kept_days = int(policy.parameters.get("retention_days", DAYS))
@@ -157,7 +159,7 @@ def cycle(
         made,
         policy,
         absorbed,
-        state.person_count(),
+        held.persons,
         None if whom is None else len(whom),
         traced.retraced,
         traced.exposures.num_rows,
@@ -169,19 +171,6 @@ def cycle(
     )
 
 
-def _what_is_out(state: State, last: Release | None) -> pa.Table:
-    """What the last release left, held against the digest that the log has of it."""
-    out = read_table(state, last, "out")
-    if last is not None and digest(out, state.person_keys(out["person"])) != last.verdict_digest:
-        raise Corrupt(f"what is out is not what release {last.number} published")
-    return out
-
-
-def _aliases(con: duckdb.DuckDBPyConnection) -> pa.Table:
-    found = con.sql("SELECT person, canonical FROM canonical WHERE person <> canonical ORDER BY person")
-    return found.to_arrow_table().cast(ALIASES).combine_chunks()
-
-
 def _turns(
     known: pa.Table, public: pa.Table, before: pa.Table, turned: Turned, aliases: pa.Table
 ) -> pa.Table:
@@ -191,18 +180,14 @@ def _turns(
     return turn(by_every_number(public, known), by_every_number(turned.out, aliases), None).turns
 
 
-def _judged(
-    con: duckdb.DuckDBPyConnection, times: Timeline, whom: Persons | None, *, now: Moment
-) -> tuple[pa.Table, pa.Table]:
-    """Holds and verdicts of these persons, None everybody."""
-    if whom is not None and not len(whom):
-        return HOLDS.empty_table(), VERDICTS.empty_table()
-    only = None
-    if whom is not None:
-        only = "persons_wanted"
-        con.register(only, pa.table({"person": pa.array(whom, pa.uint32())}))
-    prepare(con, city=city_of(times.in_force(now)), persons=only)
-    return judge_all(con, times, now=now, persons=only)
+def _everybody(state: State, times: Timeline, traced: Traced, *, now: Moment) -> tuple[pa.Table, pa.Table]:
+    """Holds and verdicts of everybody, by all documents at once."""
+    with engine(state.path / "tmp", memory=MEMORY) as con:
+        state.raw(con)
+        con.register("exposures", traced.exposures)
+        con.register("companions", traced.companions)
+        prepare(con, city=city_of(times.in_force(now)))
+        return judge_all(con, times, now=now)
 
 
 @contextmanager
@@ -216,14 +201,13 @@ def _lease(state: State, now: Moment) -> Iterator[Lease]:
         release(state.registry, lease)
 
 
-def _kept(before: pa.Table, judged: Persons, holds: pa.Table) -> pa.Table:
-    """The holds of the release before, those of the judged replaced."""
-    others = np.isin(before["person"].to_numpy(), judged, invert=True)
-    return pa.concat_tables([before.filter(pa.array(others)), holds.cast(before.schema)]).combine_chunks()
-
-
 def _by_rule(holds: pa.Table, policy: Policy) -> dict[str, int]:
     """Persons with an active hold, by rule id; rules that hold nobody are left out."""
-    counted = holds.select(["rule", "person"]).group_by("rule").aggregate([("person", "count_distinct")])
-    pairs = zip(counted["rule"].to_pylist(), counted["person_count_distinct"].to_pylist(), strict=True)
-    return {policy.rules[rule].id: n for rule, n in sorted(pairs)}
+    rules, persons = holds["rule"].to_numpy(), holds["person"].to_numpy()
+    held = np.zeros(int(persons.max(initial=0)) + 1, bool)
+    counts = {}
+    for rule in np.flatnonzero(np.bincount(rules)).tolist():
+        held[:] = False
+        held[persons[rules == rule]] = True
+        counts[policy.rules[rule].id] = int(np.count_nonzero(held))
+    return counts

@@ -142,9 +142,11 @@ def prepare(
         else:
             new_raws |= lists.whole(family, shown, holders, gone, key=index_key)
     listed, to_sign = {}, []
+    # A new trust list may have revoked the key that signed before: doors refuse what it signed, so all is signed anew.
+    rotated = proposal.trust[0] > book.trust
     for path, raw in new_raws.items():
         old = book.listed.get(path)
-        if old is None or path in before or proposal.now - old.signed_at >= RENEW:
+        if old is None or path in before or rotated or proposal.now - old.signed_at >= RENEW:
             to_sign.append(path)
             said = old.digest if old is not None and path not in before else digest(raw).hex()
             # Strictly later than the list before it, also for two releases of one second: readers go by that.

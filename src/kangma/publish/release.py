@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from kangma.codes.turns import ALIASES, OUT
 from kangma.errors import Corrupt
 from kangma.policy.judge import HOLDS
+from kangma.publish import tables
+from kangma.publish.tables import Table
 from kangma.store.durable import fsync_file, fsync_folder, remove_folder, unavailable_when_the_disk_is
 from kangma.store.releases import Release
 from kangma.store.state import State
@@ -47,16 +48,31 @@ def read_table(state: State, release: Release | None, name: str) -> pa.Table:
     """
     if release is None:
         return TABLES[name].empty_table()
+    return whole_table(state, release, name).rows
+
+
+def whole_table(state: State, release: Release | None, name: str) -> Table:
+    """The same, with what the next release needs to know to write less."""
+    if release is None:
+        return Table(TABLES[name].empty_table())
+    there = tables.kept(state, release, name)
+    if there is not None:
+        return there
     try:
-        return pq.read_table(folder_of(state, release.number) / f"{name}.parquet")
+        return tables.read(lambda number: folder_of(state, number), release.number, name)
     except (OSError, pa.ArrowException) as problem:
         raise Corrupt(f"release {release.number} lacks its {name}") from problem
 
 
 def stage(
-    state: State, number: int, tables: Mapping[str, pa.Table], beside: Mapping[str, bytes] | None = None
-) -> None:
-    """The tables, and files `beside` them, as the folder of release `number`, durable on return and not yet visible."""
+    state: State,
+    number: int,
+    made: Mapping[str, Table | pa.Table],
+    beside: Mapping[str, bytes] | None = None,
+) -> dict[str, Table]:
+    """The tables, and files `beside` them, as the folder of release `number`, durable on return and not yet visible.
+    The tables as the next release will need them."""
+    written = {}
     final = folder_of(state, number)
     temporary = final.with_name(f".{final.name}.tmp")
     with unavailable_when_the_disk_is():
@@ -64,22 +80,21 @@ def stage(
             if leftover.exists():
                 remove_folder(leftover)
         temporary.mkdir(parents=True)
-        for name, table in tables.items():
-            pq.write_table(table, temporary / f"{name}.parquet", compression="zstd")
-            fsync_file(temporary / f"{name}.parquet")
+        for name, table in made.items():
+            whole = table if isinstance(table, Table) else Table(table)
+            written[name] = tables.write(temporary, number, name, whole)
         for name, content in (beside or {}).items():
             (temporary / name).write_bytes(content)
             fsync_file(temporary / name)
         fsync_folder(temporary)
         temporary.rename(final)
         fsync_folder(final.parent)
+    return written
 
 
 def drop_old_tables(state: State, number: int) -> None:
     """Of releases before the last `KEPT` only the turns, and what was proposed with them, stay."""
-    old = folder_of(state, number - KEPT)
-    for name in TABLES:
-        (old / f"{name}.parquet").unlink(missing_ok=True)
+    tables.clear(lambda n: folder_of(state, n), number, KEPT)
 
 
 def folder_of(state: State, number: int) -> Path:

@@ -102,7 +102,7 @@ class LocalSigner:
         self.book = self._read("book")
         self.journal = Journal(self.folder / "journal")
         self._raws: dict[str, bytes] = {}
-        self._ready: tuple[Proposal, Prepared] | None = None
+        self._ready: Prepared | None = None
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
 
     def close(self) -> None:
@@ -132,15 +132,17 @@ class LocalSigner:
     # releases --------------------------------------------------------------------------------------------------------
 
     def propose(self, proposal: Proposal) -> Head:
-        prepared = self._prepare(self.book, proposal)
-        self._ready = (proposal, prepared)
-        return prepared.head
+        self._ready = self._prepare(self.book, proposal)
+        return self._ready.head
 
     def publish(self, proposal: Proposal, head: Head) -> dict[str, bytes]:
         if proposal.number == self.book.number:  # made before, and perhaps not written: the same again
             prepared = self._prepare(self._read("book.before"), proposal)
-        elif self._ready is not None and self._ready[0] is proposal:
-            prepared = self._ready[1]
+        elif self._ready is not None and (self._ready.book.number, self._ready.head) == (
+            proposal.number,
+            head,
+        ):
+            prepared = self._ready  # an equal head is an equal release: the root covers all of it
         else:
             prepared = self._prepare(self.book, proposal)
         if prepared.head != head:
@@ -240,14 +242,6 @@ class LocalSigner:
                 mapped.flush()
                 os.fsync(fd)
             return found
-
-    def shred(self, persons: Sequence[int]) -> None:
-        """The salts of these persons are gone: what the log says of them stays, and means nothing any more."""
-        with (self.folder / "salts").open("r+b") as file:
-            for person in persons:
-                # Not zeros: a person who comes back gets no second salt for turns that are in the log already.
-                os.pwrite(file.fileno(), os.urandom(SALT), person * SALT)
-            os.fsync(file.fileno())
 
     # credentials -----------------------------------------------------------------------------------------------------
 

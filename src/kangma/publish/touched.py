@@ -6,19 +6,19 @@ is judged whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-
-import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from kangma.codes.turns import Persons, due
 from kangma.intake.kinds import KINDS, Type
+from kangma.publish.exposures import Traced
+from kangma.publish.reach import Reach, column
 from kangma.publish.release import read_table
 from kangma.store import registry as r
-from kangma.store.engine import parquet
+from kangma.store.by_person import Documents, Part, Rows, distinct
 from kangma.store.releases import Release
 from kangma.store.state import State
 from kangma.terms import Moment
@@ -37,60 +37,43 @@ MOST = 0.2
 FEW = 1_000
 
 
-def touched(
-    con: duckdb.DuckDBPyConnection,
-    state: State,
-    last: Release | None,
-    exposed: Persons,
-    *,
-    now: Moment,
-) -> Persons | None:
+def touched(reach: Reach, state: State, last: Release, traced: Traced, *, now: Moment) -> Persons | None:
     """Canonical persons to judge (ascending), None for everybody.
 
-    `con` has the raw and live views of now; `exposed` are the persons whose exposures are not those of `last`.
+    `reach` holds the evidence of now, `traced` what tracing made of it.
     """
-    fresh = _fresh(state, last)
-    if fresh is None or any(kind in fresh for kind in EVERYBODY):
+    held = reach.documents
+    if _left(state, last):
         return None
-    if "places" in fresh and _in_an_area(con, fresh.pop("places")):
+    told = {kind: reach.told(kind, last.generation) for kind in KINDS if kind != "visits"}
+    if any(told[kind] for kind in EVERYBODY) or _in_an_area(held, told["places"]):
         return None
-    found: list[Persons] = [exposed, due(read_table(state, last, "out"), now)]
-    for kind, files in fresh.items():
-        found.append(_named(con, kind, files))
-        if kind == "cases":
-            found.append(_near_cases(con, files))
-        if kind == "tests":
-            found.append(_in_one_tube(con, files))
-    persons = np.unique(np.concatenate(found))
-    for _ in range(2):  # a contact of a contact hears of the contact's result
-        persons = np.union1d(persons, _contacts_of(con, persons))
-    if len(persons) > max(FEW, MOST * state.person_count()):
+    found: list[NDArray[np.uint32]] = [traced.changed, due(read_table(state, last, "out"), now)]
+    for kind, rows in told.items():
+        if rows:
+            found += [column(rows, name).to_numpy() for name in _named(kind)]
+    if told["cases"]:
+        found += _near_cases(held, traced, column(told["cases"], "case_id").unique())
+    if told["tests"]:
+        tubes = distinct(part.tubes(rows) for part, rows in told["tests"])
+        found += [part.person[part.by_tube(tubes)] for part in held.parts("tests")]
+    found += _at_risky_places(reach, last)
+    persons = reach.behind(distinct(found, np.uint32))
+    if len(persons) > max(FEW, MOST * held.persons):
         return None
-    return persons.astype(np.uint32)
+    return persons
 
 
-def _fresh(state: State, last: Release | None) -> dict[str, list[Path]] | None:
-    """Segment files that became visible since the last release; None when evidence has left or there is no release."""
-    if last is None:
-        return None
-    runs = int(str(last.counts["deletion_run"]))
-    s = r.segments.c
+def _left(state: State, last: Release) -> bool:
+    """Whether evidence has left since the last release."""
+    d = r.deletions.c
     with state.registry.read() as on:
-        gone = on.execute(
-            sa.select(sa.func.count())
-            .select_from(r.deletions)
-            .where(r.deletions.c.state == "shredded", r.deletions.c.run > runs)
-        ).scalar()
-        rows = on.execute(
-            sa.select(s.kind, s.file).where(s.since > last.generation, s.dropped.is_(None))
-        ).all()
-    if gone:
-        return None
-    files: dict[str, list[Path]] = {}
-    for kind, file in rows:
-        if kind in KINDS:
-            files.setdefault(kind, []).append(state.path / "segments" / file)
-    return files
+        gone = sa.select(sa.func.count()).select_from(r.deletions)
+        return bool(
+            on.execute(
+                gone.where(d.state == "shredded", d.run > int(str(last.counts["deletion_run"])))
+            ).scalar()
+        )
 
 
 def last_deletion(state: State) -> int:
@@ -100,76 +83,42 @@ def last_deletion(state: State) -> int:
         return int(on.execute(sa.select(sa.func.max(c.run)).where(c.state == "shredded")).scalar() or 0)
 
 
-def _named(con: duckdb.DuckDBPyConnection, kind: str, files: Iterable[Path]) -> Persons:
-    """The persons whom new rows name, and those whom another version of the same documents names.
-
-    New visits touch by what tracing makes of them (`exposed`), and by the places that lie in an area.
-    """
-    columns = [c.name for c in KINDS[kind].stored if c.type is Type.PERSON and c.name != "guardian"]
-    source = parquet(list(files))
-    placed = (
-        "WHERE place IN (SELECT place FROM live_places WHERE area_id IS NOT NULL)" if kind == "visits" else ""
-    )
-    queries = [f"SELECT {c} AS person FROM {source} {placed}" for c in columns]
-    queries += [
-        f"SELECT {c} AS person FROM raw_{kind} SEMI JOIN (SELECT DISTINCT feed, document_id FROM {source} "
-        f"WHERE document_id IS NOT NULL) USING (feed, document_id) {placed}"
-        for c in columns
-        if kind != "visits" or _has_ids(con, source)
-    ]
-    return _canonical(con, " UNION ALL ".join(queries))
+def _named(kind: str) -> list[str]:
+    """The columns by which a row of this kind says of whom it speaks."""
+    return [c.name for c in KINDS[kind].stored if c.type is Type.PERSON and c.name != "guardian"]
 
 
-def _in_an_area(con: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> bool:
+def _at_risky_places(reach: Reach, last: Release) -> list[NDArray[np.uint32]]:
+    """Whom new visits at places of a risky area name, and whom other versions of the same visits name. Other visits
+    touch by what tracing makes of them."""
+    held, risky = reach.documents, reach.risky_places()
+    found = [part.person for part in held.visits_at(risky, since=last.generation)]
+    ids = [held.visit_ids(s) for s in held.segments.get("visits", []) if s.since > last.generation]
+    documents = distinct(ids)
+    found += [part.person[part.by_document(documents)] for part in held.visits_at(risky)]
+    return found
+
+
+def _in_an_area(held: Documents, told: list[tuple[Part, Rows]]) -> bool:
     """Whether one of these places lies in an area, or did by another description of it: its visits are stays there.
 
     What else places matter for, exposures, tells itself by the exposures that moved.
     """
-    source = parquet(list(files))
-    ((count,),) = con.sql(
-        f"SELECT count(area_id) FROM raw_places WHERE place IN (SELECT place FROM {source})"
-    ).fetchall()
-    return bool(count)
-
-
-def _has_ids(con: duckdb.DuckDBPyConnection, source: str) -> bool:
-    ((any_,),) = con.sql(f"SELECT count(document_id) > 0 FROM {source}").fetchall()
-    return bool(any_)
-
-
-def _near_cases(con: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> Persons:
-    """Whoever has an exposure to, or was named a contact of, a case that a new row speaks of."""
-    cases = f"(SELECT DISTINCT case_id FROM {parquet(list(files))})"
-    return _canonical(
-        con,
-        f"SELECT person FROM exposures SEMI JOIN {cases} USING (case_id) UNION ALL "
-        f"SELECT person FROM companions SEMI JOIN {cases} USING (case_id) UNION ALL "
-        f"SELECT person FROM live_contacts WHERE index_case_id IN (SELECT case_id FROM {cases})",
+    if not told:
+        return False
+    described = distinct([column(told, "place").to_numpy()], np.uint32)
+    return any(
+        len(
+            part.column(
+                "area_id", np.flatnonzero(np.isin(part.column("place").to_numpy(), described))
+            ).drop_null()
+        )
+        for part in held.parts("places")
     )
 
 
-def _in_one_tube(con: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> Persons:
-    return _canonical(
-        con,
-        "SELECT person FROM live_tests SEMI JOIN (SELECT DISTINCT lab, pool_id FROM "
-        f"{parquet(list(files))} WHERE pool_id IS NOT NULL) USING (lab, pool_id)",
-    )
-
-
-def _contacts_of(con: duckdb.DuckDBPyConnection, persons: Persons) -> Persons:
-    con.register("touched_so_far", pa.table({"person": persons}))
-    return _canonical(
-        con,
-        "SELECT person FROM live_contacts WHERE index_person IN (SELECT person FROM touched_so_far) UNION ALL "
-        "SELECT c.person FROM live_contacts c JOIN live_cases k ON c.index_case_id = k.case_id "
-        "WHERE k.person IN (SELECT person FROM touched_so_far)",
-    )
-
-
-def _canonical(con: duckdb.DuckDBPyConnection, persons: str) -> Persons:
-    """Distinct canonical numbers of a query's `person` column, nulls left out."""
-    table = con.sql(
-        f"SELECT DISTINCT coalesce(c.canonical, q.person)::UINTEGER AS person FROM ({persons}) q "
-        "LEFT JOIN canonical c ON q.person = c.person WHERE q.person IS NOT NULL"
-    ).to_arrow_table()
-    return np.sort(table["person"].to_numpy())
+def _near_cases(held: Documents, traced: Traced, cases: pa.Array) -> list[NDArray[np.uint32]]:
+    """Whoever has an exposure to, or was named a contact of, one of these cases."""
+    near = [(table["case_id"], table["person"]) for table in (traced.exposures, traced.companions)]
+    near += [(part.column("index_case_id"), part.column("person")) for part in held.parts("contacts")]
+    return [person.filter(pc.is_in(case, cases)).to_numpy() for case, person in near]

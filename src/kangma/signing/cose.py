@@ -24,7 +24,8 @@ MAX_SIGNERS = 8
 
 
 def dumps(value: object) -> bytes:
-    """Deterministic CBOR (RFC 8949, 4.2.1)."""
+    """Deterministic CBOR (RFC 8949, 4.2.1). Keys of a map are put shorter ones first, as in 4.2.3; for all maps of ours
+    that is also the order of their bytes, which 4.2.1 asks for."""
     return cbor2.dumps(value, canonical=True)
 
 

@@ -133,7 +133,7 @@ class Ceilings:
     that it was stolen or that its signer is broken."""
 
     worse_an_hour: int  # turns to a worse colour in any hour, in number
-    worse_ppm_an_hour: int  # the same in millionths of the residents; both hold
+    worse_ppm_an_hour: int  # the same in millionths of the residents; the larger of the two counts
     credentials_a_minute: int
 
     def __post_init__(self) -> None:

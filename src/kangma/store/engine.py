@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from secrets import token_hex
 
 import duckdb
 
@@ -51,6 +52,19 @@ class Engine:
             raise Corrupt("the columnar engine cannot read or write a file of the state") from problem
         finally:
             con.close()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """`work` in an empty database of its own, in memory and gone with it: tables made there meet no other's."""
+        with self.work() as con:
+            name = f"alone_{token_hex(4)}"
+            con.execute(f"ATTACH ':memory:' AS {name}")
+            try:
+                con.execute(f"USE {name}")
+                yield con
+            finally:
+                con.execute("USE memory")
+                con.execute(f"DETACH {name}")
 
     def close(self) -> None:
         if self._instance is not None:

@@ -131,10 +131,12 @@ def _mark(
                     if n:
                         marks[s.segment] = n
                     counts[kind]["rows"] += n
-            canaries[kind] = _canaries(con, kind, [s.path for s in of_kind], now - days * DAY)
-    going = {k: c["rows"] for k, c in counts.items() if c["rows"]}
-    if not going:
-        return None, {}, None
+        going = {k: c["rows"] for k, c in counts.items() if c["rows"]}
+        if not going:  # as in almost every cycle; canaries read everything
+            return None, {}, None
+        for kind in ENDS:
+            files = [s.path for s in found if s.kind == kind]
+            canaries[kind] = _canaries(con, kind, files, now - days * DAY)
     stopped = "cap" if any(c["rows"] > cap * c["of"] for c in counts.values()) else None
     with state.registry.write() as on:
         run = r.next_number(on, "deletions")

@@ -138,11 +138,12 @@ def last_release(registry: Registry) -> Release | None:
     return None if found is None else _release(found)
 
 
-def releases(registry: Registry, *, unannounced: bool = False) -> list[Release]:
-    """All releases in order; with `unannounced` those that the public folder may lack."""
-    query = sa.select(r.releases).order_by(r.releases.c.number)
+def releases(registry: Registry, *, since: int = 1, unannounced: bool = False) -> list[Release]:
+    """Releases in order, from number `since` on; with `unannounced` only those that the public folder may lack."""
+    c = r.releases.c
+    query = sa.select(r.releases).where(c.number >= since).order_by(c.number)
     if unannounced:
-        query = query.where(r.releases.c.announced.is_(False))
+        query = query.where(c.announced.is_(False))
     with registry.read() as on:
         return [_release(x) for x in on.execute(query)]
 

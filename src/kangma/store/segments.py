@@ -11,7 +11,8 @@ Whoever repeats it after a crash finds either the batches still waiting (before 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -79,6 +80,7 @@ class Segment:
     last_at: int | None
     first_end: int | None
     last_end: int | None
+    since: int  # the generation from which on it is visible
 
 
 def live(state: State, on: sa.Connection, kinds: Sequence[str] | None = None) -> list[Segment]:
@@ -100,9 +102,16 @@ def live(state: State, on: sa.Connection, kinds: Sequence[str] | None = None) ->
             x.last_at,
             x.first_end,
             x.last_end,
+            x.since,
         )
         for x in on.execute(query.order_by(c.kind, c.day, c.since, c.segment))
     ]
+
+
+def digest(found: Iterable[Segment]) -> str:
+    """SHA-256 over these segments: the key of whatever is derived from them."""
+    lines = sorted(f"{s.kind} {s.digest} {s.rows}\n" for s in found)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def absorb(state: State) -> Absorbed:

@@ -112,6 +112,7 @@ class State:
         self.lock = WriterLock(path / "lock")
         self.registry = Registry(path / "registry.sqlite")
         self.engine = Engine(path / "tmp")
+        self.closing = contextlib.ExitStack()  # what others keep for as long as the state is open
         self.inbox = Inbox(self)
         self.log = EventLog(path / "log" / "events.ndjson")
 
@@ -122,6 +123,7 @@ class State:
         self.close()
 
     def close(self) -> None:
+        self.closing.close()
         self.engine.close()
         self.registry.close()
         self.log.close()
@@ -163,8 +165,7 @@ class State:
         found = self.live_segments(kinds)
         if day is not None:
             found = [s for s in found if s.day == day or s.day is None]
-        lines = sorted(f"{s.kind} {s.digest} {s.rows}\n" for s in found)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return segments.digest(found)
 
     def manifest_digest(self, generation: int) -> str:
         """SHA-256 over the manifest as it was at a generation: which files were evidence, and what was in each."""

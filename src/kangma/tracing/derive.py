@@ -44,15 +44,19 @@ def derive(con: duckdb.DuckDBPyConnection, columns: Columns, rule: TracingRule) 
     """Exposures and companions of all live cases, from `live_cases`, `live_tests`, `live_isolations` and
     `live_places` on the connection, and from the columns of all live visits but those of static scans."""
     infectious = windows(con, look_back_days=rule.look_back_days)
-    return Traced(infectious, *met(con, columns, infectious, rule))
+    return Traced(infectious, *met(columns, infectious, rule, places(con, cell_metres=cell_metres(rule))))
+
+
+def cell_metres(rule: TracingRule) -> int:
+    """The side of a cell; without a rule of companions any will do."""
+    return (rule.companion or CompanionRule()).cell_metres
 
 
 def met(
-    con: duckdb.DuckDBPyConnection, columns: Columns, infectious: Windows, rule: TracingRule
+    columns: Columns, infectious: Windows, rule: TracingRule, known: Places
 ) -> tuple[ExposureTable, CompanionTable]:
-    """The same of these windows alone."""
+    """The same of these windows alone, at places `known` with cells of `cell_metres(rule)`."""
     near = rule.companion or CompanionRule()
-    known = places(con, cell_metres=near.cell_metres)
     exposed = trace(
         columns,
         infectious,

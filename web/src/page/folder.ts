@@ -4,7 +4,7 @@ import type { Bytes } from "../verify/bytes.ts";
 import { openDelta } from "../verify/delta.ts";
 import type { Marks } from "../verify/marks.ts";
 import { Refused } from "../verify/refused.ts";
-import { MOST_TOKEN, openList } from "../verify/status.ts";
+import { MOST_CWT, openList } from "../verify/status.ts";
 import { listOf, openTrust, type Root, rootOf } from "../verify/trust.ts";
 import { Verifier } from "../verify/verify.ts";
 
@@ -17,7 +17,7 @@ export interface Taken {
 export async function filesOf(chosen: FileList): Promise<Bytes[]> {
   const wanted = [...chosen].filter((file) => {
     const path = `/${file.webkitRelativePath}`;
-    return file.size <= MOST_TOKEN && !/\/(tile|policy)\//.test(path);
+    return file.size <= MOST_CWT && !/\/(tile|policy)\//.test(path);
   });
   return Promise.all(wanted.map(async (file) => new Uint8Array(await file.arrayBuffer())));
 }

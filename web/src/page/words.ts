@@ -37,8 +37,8 @@ const zh: Words = {
   colours: {
     green: { head: "绿码", line: "未见异常，请通行。" },
     notice: { head: "绿码 · 有提示", line: "可以通行。持码人有一条提示要看。" },
-    yellow: { head: "黄码", line: "请按居家观察的安排。" },
-    red: { head: "红码", line: "请按隔离或诊治的安排。" },
+    yellow: { head: "黄码", line: "持码人应居家观察。" },
+    red: { head: "红码", line: "持码人应隔离，或正在诊治。" },
   },
   last: (head) => `最后状态：${head}`,
   notVerified: { head: "未能核验", line: "说不准，不是持码人的错。不当绿码，也不当红码。" },
@@ -78,7 +78,7 @@ const zh: Words = {
   },
   meta: { mask: "持码人", kind: "载体", issuer: "签发", until: "有效期至", age: "名单签发", clock: "本机时间" },
   kinds: { phone: "手机码", paper: "纸质码，请核对身份证", proxy: "代办码，由家人出示" },
-  staleSince: (when) => `自${when}起没有新的名单，请尽快更新。`,
+  staleSince: (when) => `自 ${when} 起没有新的名单，请尽快更新。`,
   ago: (seconds) =>
     seconds < 60
       ? `${Math.max(0, seconds)} 秒前`
@@ -98,7 +98,7 @@ const zh: Words = {
     forget: "改用这个根",
   },
   held: (version, expires, lists, refused) =>
-    `信任名单第 ${version} 版，${expires}到期；${lists} 个状态名单可用${refused > 0 ? `，${refused} 个不能用` : ""}。`,
+    `信任名单第 ${version} 版，${expires} 到期；${lists} 个状态名单可用${refused > 0 ? `，${refused} 个不能用` : ""}。`,
   root: "根的指纹",
   pinned: "本机已记住。与公布的指纹逐组核对。",
   code: { head: "2 码的文字", line: "扫码得到的文字，以 KM1: 开头。", button: "核验", hint: "KM1:…" },

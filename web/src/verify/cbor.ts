@@ -170,10 +170,15 @@ function head(major: number, argument: number): Bytes {
 
 // What a format expects where it expects it. Each throws Refused (bad_message) when it is something else.
 
-/** A map with no key but `known`. */
-export function mapOf(value: Cbor | undefined, known: readonly (number | string)[]): CborMap {
+/** A map with these keys, those of `may` or not, and no other. */
+export function mapOf(
+  value: Cbor | undefined,
+  needed: readonly (number | string)[],
+  may: readonly (number | string)[] = [],
+): CborMap {
   if (!(value instanceof Map)) throw unexpected();
-  for (const key of value.keys()) if (typeof key === "bigint" || !known.includes(key)) throw unexpected();
+  if (!needed.every((key) => value.has(key))) throw unexpected();
+  if (value.size !== needed.length + may.filter((key) => value.has(key)).length) throw unexpected();
   return value;
 }
 

@@ -3,7 +3,8 @@
 import type { Bytes } from "./bytes.ts";
 import { arrayOf, bytesOf, type Cbor, decode, mapOf, textOf, uintOf, unexpected } from "./cbor.ts";
 
-export const END_MOMENT = 7_289_654_400; // the year 2201: no time in Kangma lies behind it
+const FIRST = 2 ** 16; // moments that have exactly four bytes: from 1970 to 2106
+const END = 2 ** 32;
 
 /** How the credential is carried. */
 export type Kind = "phone" | "paper" | "proxy";
@@ -42,7 +43,7 @@ export interface Claims {
 
 /** Throws Refused: too_many_bytes, bad_message for a claim missing, unknown, or of another form. */
 export function claimsOf(payload: Bytes): Claims {
-  const said = mapOf(decode(payload, MOST_BYTES), [ISS, EXP, IAT, CNF, STATUS, ABOUT]);
+  const said = mapOf(decode(payload, MOST_BYTES), [ISS, EXP, IAT, STATUS, ABOUT], [CNF]);
   const status = mapOf(mapOf(said.get(STATUS), ["status_list"]).get("status_list"), ["idx", "uri"]);
   const [number, mask] = arrayOf(said.get(ABOUT), 2, 2);
   const kind = KINDS[uintOf(number)];
@@ -57,7 +58,8 @@ export function claimsOf(payload: Bytes): Claims {
     mask: textOf(mask, SHOWN, MOST_MASK),
     holder: kind === "paper" ? undefined : holderOf(said.get(CNF)),
   };
-  if (claims.issued >= claims.expires || claims.expires >= END_MOMENT || claims.index >= 2 ** 32) throw unexpected();
+  if (claims.issued < FIRST || claims.issued >= claims.expires || claims.expires >= END) throw unexpected();
+  if (claims.index >= 2 ** 32) throw unexpected();
   return claims;
 }
 

@@ -4,11 +4,12 @@ import { type Bytes, same, sha256 } from "./bytes.ts";
 import { bytesOf, type CborMap, decode, mapOf, uintOf, unexpected } from "./cbor.ts";
 import { type Opened, type PublicKey, signedBy } from "./cose.ts";
 import { Refused } from "./refused.ts";
-import { MOST_TOKEN, openTyped, type Place, placeOf, provenList, sizeOf, type StatusList } from "./status.ts";
+import { openTyped, type Place, placeOf, provenList, sizeOf, type StatusList } from "./status.ts";
 
 const CWT = "application/kangma-statusdelta+cwt";
 const CHANGES = -65538; // the claim
-const MOST_CHANGES = 2 ** 20; // bytes
+const MOST_CHANGES = 2 ** 18; // bytes
+const MOST_CWT = MOST_CHANGES + 1_000; // bytes
 const MOST_LOW = 24; // bits of a gap that are not in unary
 
 /** A delta taken apart, not verified. */
@@ -23,8 +24,8 @@ export interface OpenedDelta {
 
 /** Throws Refused: too_many_bytes, bad_message. */
 export function openDelta(content: Bytes): OpenedDelta {
-  const message = openTyped(content, CWT);
-  const payload = decode(message.payload, MOST_TOKEN);
+  const message = openTyped(content, CWT, MOST_CWT);
+  const payload = decode(message.payload, MOST_CWT);
   const place = placeOf(payload, CHANGES);
   const inner = mapOf((payload as CborMap).get(CHANGES), [1, 2, 3, 4]);
   const baseIat = uintOf(inner.get(1));

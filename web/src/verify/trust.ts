@@ -1,8 +1,8 @@
 // Whom to believe: the root, whose fingerprint a verifier has pinned, and the trust list that its keys sign.
 
 import { type Bytes, hex, joined, sha256 } from "./bytes.ts";
-import { arrayOf, bytesOf, type Cbor, type CborMap, decode, mapOf, textOf, uintOf, unexpected } from "./cbor.ts";
-import { END_MOMENT, type Kind } from "./claims.ts";
+import { arrayOf, bytesOf, type Cbor, type CborMap, decode, mapOf, unexpected } from "./cbor.ts";
+import type { Kind } from "./claims.ts";
 import { EDDSA, ES256, openMany, type OpenedMany, type PublicKey, signersAmong, TYP } from "./cose.ts";
 import { isPoint } from "./point.ts";
 import { Refused } from "./refused.ts";
@@ -13,11 +13,13 @@ const MOST_ROOT_BYTES = 1_024;
 const MOST_AUTHORITIES = 512;
 const MOST_KEYS = 64; // of one authority
 const DAY = 86_400;
+const END_MOMENT = 7_289_654_400; // the year 2201: no time in Kangma lies behind it
 const LIFE_OF_A_LIST = 90 * DAY;
 
 const ID = /^[a-z][a-z0-9-]{0,15}$/;
 const NAME = /^(?:[^\p{C}\p{Z}]| ){1,64}$/u;
-const BASE = /^https?:\/\/[A-Za-z0-9.:[\]-]+(\/[A-Za-z0-9._~-]+)*$/;
+const NAMES = "a name is 1 to 64 printable characters in each language";
+const BASE = /^(?=.{1,40}$)https?:\/\/[A-Za-z0-9.:[\]-]+(\/[A-Za-z0-9._~-]+)*$/;
 const ORIGIN = /^[!-*,-~]{1,64}$/;
 const ZONE = /^[A-Za-z][A-Za-z0-9_+/-]{0,39}$/;
 
@@ -81,7 +83,7 @@ export interface TrustList {
 export async function rootOf(content: Bytes): Promise<Root> {
   const item = mapOf(decode(content, MOST_ROOT_BYTES), [1, 2, 3]);
   const environment = oneOf(ENVIRONMENTS, item.get(1));
-  const threshold = uintOf(item.get(2));
+  const threshold = numberOf(item.get(2), 7, "a threshold is more than half of the keys");
   const raws = arrayOf(item.get(3), 0, 7).map((raw) => pointOf(raw));
   const keys = new Map<string, PublicKey>();
   for (const raw of raws) keys.set(await keyId(environment, raw), { algorithm: ES256, raw });
@@ -111,7 +113,7 @@ export async function verifyTrust(opened: OpenedMany, root: Root): Promise<Trust
 
 /** What a payload claims, for `verifyTrust` and for those who are about to sign it. Throws Refused as there. */
 export async function listOf(payload: Bytes): Promise<Omit<TrustList, typeof proven>> {
-  const item = mapOf(decode(payload, MOST_BYTES), [1, 2, 3, 4, 5, 6]);
+  const item = mapOf(decode(payload, MOST_BYTES), [1, 2, 3, 4, 6], [5]);
   const environment = oneOf(ENVIRONMENTS, item.get(4));
   const authorities: Authority[] = [];
   const byKey = new Map<string, { authority: Authority; key: TrustedKey }>();
@@ -124,9 +126,9 @@ export async function listOf(payload: Bytes): Promise<Omit<TrustList, typeof pro
       byKey.set(key.id, { authority, key });
     }
   }
-  const [version, issued, expires] = [uintOf(item.get(1)), momentOf(item.get(2)), momentOf(item.get(3))];
+  const [version, issued, expires] = [numberOf(item.get(1), 2 ** 32 - 1, "versions count"), momentOf(item.get(2)), momentOf(item.get(3))];
   const previous = item.get(5);
-  if (version < 1 || version >= 2 ** 32) throw bad("versions count from 1");
+  if (version < 1) throw bad("versions count from 1");
   if (issued >= expires || expires > issued + LIFE_OF_A_LIST) throw bad("a list lives 90 days at most");
   if (item.has(5) !== version > 1) throw bad("every version but the first names the one before it");
   if (previous !== undefined) bytesOf(previous, 32);
@@ -143,19 +145,20 @@ async function authorityOf(value: Cbor, environment: Environment): Promise<Autho
   const keys: TrustedKey[] = [];
   for (const one of arrayOf(item.get(5), 0, MOST_KEYS)) keys.push(await trustedKeyOf(one, environment));
   return {
-    id: textOf(item.get(1), ID),
-    name: { zh: textOf(name.get("zh"), NAME), en: textOf(name.get("en"), NAME) },
-    base: textOf(item.get(3), BASE, 40),
-    origin: textOf(item.get(4), ORIGIN),
+    id: formOf(item.get(1), ID, "an authority's id is 1 to 16 of a-z, 0-9 and -, a letter first"),
+    name: { zh: formOf(name.get("zh"), NAME, NAMES), en: formOf(name.get("en"), NAME, NAMES) },
+    base: formOf(item.get(3), BASE, "a base is an http(s) address of 40 bytes at most, without / at its end"),
+    origin: formOf(item.get(4), ORIGIN, "an origin has no space and no plus"),
     keys,
-    zone: textOf(item.get(6), ZONE),
+    zone: formOf(item.get(6), ZONE, "a zone is an IANA name"),
   };
 }
 
 async function trustedKeyOf(value: Cbor, environment: Environment): Promise<TrustedKey> {
-  const item = mapOf(value, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  const item = mapOf(value, [1, 2, 3, 4, 5, 6, 7], [8, 9, 10]);
   const use = oneOf(Object.keys(USES) as Use[], item.get(4));
   const { algorithm, longest } = USES[use];
+  if (item.get(2) !== ES256 && item.get(2) !== EDDSA) throw unexpected();
   if (item.get(2) !== algorithm) throw bad("a key's algorithm is that of its use");
   const raw = algorithm === ES256 ? pointOf(item.get(3)) : bytesOf(item.get(3), 32);
   const id = hex(bytesOf(item.get(1), 8));
@@ -176,7 +179,7 @@ async function trustedKeyOf(value: Cbor, environment: Environment): Promise<Trus
 /** They bind signers; a verifier at a door only reads past them. */
 function checkCeilings(ceilings: CborMap): void {
   for (const label of [1, 2, 3]) {
-    if (uintOf(ceilings.get(label)) > (label === 2 ? 1_000_000 : 2 ** 32 - 1)) throw bad("a ceiling is lower");
+    numberOf(ceilings.get(label), label === 2 ? 1_000_000 : 2 ** 32 - 1, "ceilings are whole numbers");
   }
 }
 
@@ -192,9 +195,19 @@ function pointOf(value: Cbor | undefined): Bytes {
 }
 
 function momentOf(value: Cbor | undefined): number {
-  const moment = uintOf(value);
-  if (moment >= END_MOMENT) throw bad("times are whole seconds from 1970 to 2200");
-  return moment;
+  return numberOf(value, END_MOMENT - 1, "times are whole seconds from 1970 to 2200");
+}
+
+function numberOf(value: Cbor | undefined, most: number, rule: string): number {
+  if (typeof value !== "number" || value < 0 || value > most) throw bad(rule);
+  return value;
+}
+
+/** Another type is another shape; another form breaks a rule. */
+function formOf(value: Cbor | undefined, form: RegExp, rule: string): string {
+  if (typeof value !== "string") throw unexpected();
+  if (!form.test(value)) throw bad(rule);
+  return value;
 }
 
 function oneOf<T extends string>(known: readonly T[], value: Cbor | undefined): T {

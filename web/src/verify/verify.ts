@@ -6,7 +6,7 @@
 import { type Bytes, hex } from "./bytes.ts";
 import { decodeFirst } from "./cbor.ts";
 import { type Claims, claimsOf, type Kind } from "./claims.ts";
-import { algorithmOf, ES256, type Opened, shape1, signedBy } from "./cose.ts";
+import { algorithmOf, ES256, KEY_ID, type Opened, shape1, signedBy } from "./cose.ts";
 import { applied, openDelta } from "./delta.ts";
 import { ageOf, holds, proofOf } from "./holder.ts";
 import { type Marks, markOf, TIME, TRUST } from "./marks.ts";
@@ -58,7 +58,7 @@ export class Verifier {
   private readonly root: Root;
   private readonly marks: Marks;
   private believed: TrustList | undefined;
-  private lists = new Map<string, Held>();
+  private readonly lists = new Map<string, Held>();
   private readonly refusedLists = new Map<string, Reason>();
 
   constructor(root: Root, marks: Marks) {
@@ -99,39 +99,36 @@ export class Verifier {
    * of the authority's status keys signed it, else as status.ts.
    */
   async takeList(uri: string, content: Bytes): Promise<void> {
-    await this.take(uri, async () => {
+    try {
       const opened = openList(content);
       const signer = hex(opened.message.keyId);
-      const list = await verifyList(opened, this.signerOf(signer, uri, opened.place.iat));
-      if (list.sub !== uri || list.bits !== STATUS_BITS) throw new Refused("bad_message", "another list");
-      return { list, signer };
-    });
-  }
-
-  /** Brings the list at `uri` up to date. Throws Refused as `takeList` and as delta.ts, and stays with what it has. */
-  async takeDelta(uri: string, content: Bytes): Promise<void> {
-    const delta = openDelta(content);
-    const signer = hex(delta.message.keyId);
-    const base = this.lists.get(uri);
-    if (base === undefined || delta.place.sub !== uri) throw new Refused("wrong_base");
-    const list = await applied(delta, this.signerOf(signer, uri, delta.place.iat), base.list);
-    await this.take(uri, async () => ({ list, signer }));
-  }
-
-  private async take(uri: string, verified: () => Promise<Held>): Promise<void> {
-    try {
-      const held = await verified();
-      const { exp, iat } = held.list;
-      if (exp - iat > LIFE_OF_A_STATUS_LIST) throw new Refused("bad_message", "lives too long");
-      if (iat < this.marks.get(markOf(uri))) throw new Refused("rolled_back");
-      this.marks.raiseTo(markOf(uri), iat);
-      this.marks.raiseTo(TIME, iat);
-      this.lists.set(uri, held);
+      this.believe(uri, await verifyList(opened, this.signerOf(signer, uri, opened.place.iat)), signer);
     } catch (problem) {
-      if (!(problem instanceof Refused)) throw problem;
-      this.refusedLists.set(uri, problem.code === "rolled_back" ? "rolled_back" : "bad_list");
+      this.refusedLists.set(uri, codeOf(problem) === "rolled_back" ? "rolled_back" : "bad_list");
       throw problem;
     }
+  }
+
+  /** The same by a signed delta to the list that it holds. Throws Refused and stays with that one: as `takeList`, and
+   * wrong_base when the delta is not to it; then the whole list is to be fetched. */
+  async takeDelta(uri: string, content: Bytes): Promise<void> {
+    const base = this.lists.get(uri);
+    if (base === undefined) throw new Refused("wrong_base");
+    const opened = openDelta(content);
+    const signer = hex(opened.message.keyId);
+    this.believe(uri, await applied(opened, this.signerOf(signer, uri, opened.place.iat), base.list), signer);
+  }
+
+  /** A list whose signature holds, if it is the one for this address, of our form, and not an older one. */
+  private believe(uri: string, list: StatusList, signer: string): void {
+    const { sub, bits, iat, exp } = list;
+    if (sub !== uri || bits !== STATUS_BITS || exp - iat > LIFE_OF_A_STATUS_LIST) {
+      throw new Refused("bad_message", "another list, or one of another form");
+    }
+    if (iat < this.marks.get(markOf(uri))) throw new Refused("rolled_back", "a newer one was seen already");
+    this.marks.raiseTo(markOf(uri), iat);
+    this.marks.raiseTo(TIME, iat);
+    this.lists.set(uri, { list, signer });
   }
 
   private signerOf(id: string, uri: string, at: number): TrustedKey {
@@ -169,7 +166,7 @@ export class Verifier {
       return notVerified("bad_cose");
     }
     if (algorithmOf(opened) !== ES256) return notVerified("wrong_algorithm");
-    if (opened.headers.size !== 2) return notVerified("bad_cose");
+    if (opened.headers.size !== 2 || opened.keyId.length !== KEY_ID) return notVerified("bad_cose");
 
     // 3 the key in the trust list: environment, use, dates. Time does not fall behind what a trusted key has signed,
     // whatever our own clock says; the dates of the keys bound how far one of them could push it.

@@ -1,7 +1,8 @@
 """Every byte there is, changed one at a time: the audit finds each.
 
 A whole audit takes seconds, so each change is shown to the one check of the audit that is responsible for its file,
-with everything else as it was; and a sample of the same changes to the whole audit, which must find them too. What no
+with everything else as it was; and a sample of the same changes to the whole audit, which must find them too (for
+bundles of entries, also to the check of the whole log, which takes milliseconds). What no
 check looks at is listed with the reason, and a file that is in neither list fails the test.
 """
 
@@ -22,7 +23,7 @@ from published import HERE, Town, make_town
 
 from kangma.audit import public, whole
 from kangma.audit.public import Folder, Public, Seen
-from kangma.audit.report import Report
+from kangma.audit.report import Check, Report
 from kangma.city import make_city
 from kangma.credential.claims import Kind
 from kangma.publish import tables as tables_on_disk
@@ -34,6 +35,7 @@ from kangma.store.receive import receive_all
 from kangma.store.releases import releases
 from kangma.store.state import State, open_state
 from kangma.terms import DAY, HOUR
+from kangma.translog import tiles, tree
 
 #: Looked at by no check, and why that is no gap.
 NOT_LOOKED_AT = {
@@ -116,8 +118,21 @@ class Corpus:
             return lambda f, r: (a := public.root_of(f, r, "")) and public.trust_of(f, r, a, seen)
         if name == "trust" or name.startswith("trust.d/"):
             return lambda f, r: public.trust_of(f, r, root, seen)
+        if name.startswith("tile/entries/"):
+            # Of the whole check of the log, what a bundle's bytes can move: the hashes of its leaves. A sample is shown
+            # to the whole check below.
+            level = tiles.parse_path(name)
+            assert level is not None
+            right = tree.leaf_hashes(tiles.unbundle(self.folder.read(name), level[2]))
+
+            def as_hashed(f: Folder, r: Report) -> None:
+                with r.looking(Check.LOG, name):
+                    found = tree.leaf_hashes(tiles.unbundle(f.read(name), level[2]))
+                    r.must(found == right, Check.LOG, "other leaves", name)
+
+            return as_hashed
         if name == "checkpoint" or name.startswith("tile/"):
-            return lambda f, r: public.log_of(f, r, trust, seen)
+            return self.log
         if name.startswith("policy/"):
             return lambda f, r: public.policies_as_logged(f, r, logged)
         if name.endswith(".delta"):
@@ -128,6 +143,10 @@ class Corpus:
             lists = public._lists(self.folder, Report(), trust, checkpoint, logged, seen)
             return lambda f, r: public.pointer(f, r, trust, checkpoint, logged, lists)
         raise AssertionError(f"no check looks at public/{name}")
+
+    def log(self, folder: Folder, report: Report) -> None:
+        assert self.public.trust is not None
+        public.log_of(folder, report, self.public.trust, Seen())
 
     def _private(self, path: str) -> Callable[[Report], object]:
         state, recorded = self.state, [x for x in releases(self.state.registry) if x.head is not None]
@@ -248,6 +267,21 @@ def flips(corpus: Corpus, places: Callable[[str, int], list[int]]) -> tuple[int,
     return count, missed
 
 
+def bundles_against_the_whole_log(corpus: Corpus, count: int, seed: int) -> list[str]:
+    """Changes of random bytes of entry bundles that the check of the whole log does not find."""
+    chance, missed = random.Random(seed), []
+    names = [name for name in corpus.folder.files if name.startswith("tile/entries/")]
+    for _ in range(count):
+        name = chance.choice(names)
+        content = corpus.folder.files[name]
+        at = chance.randrange(len(content))
+        files = {**corpus.folder.files, name: changed(content, at)}
+        corpus.log(replace(corpus.folder, files=files), report := Report())
+        if report.clean:
+            missed.append(f"{name} at {at}")
+    return missed
+
+
 def heard_of_by_the_whole_audit(corpus: Corpus, count: int, seed: int) -> list[str]:
     """Changes of random bytes, each file as likely as any other, that a whole audit does not find."""
     chance, files, missed = random.Random(seed), corpus.files(), []
@@ -275,6 +309,7 @@ def test_a_changed_byte_is_found_wherever_it_is(corpus: Corpus) -> None:
 
     count, missed = flips(corpus, places)
     assert missed == []
+    assert bundles_against_the_whole_log(corpus, 100, 1) == []
     assert count > 1_500
 
 
@@ -288,6 +323,7 @@ def test_the_whole_audit_finds_what_its_parts_find(corpus: Corpus) -> None:
 @pytest.mark.prove
 def test_every_single_byte_of_a_thousand_turns(thousand: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     count, missed = flips(thousand, lambda _, size: list(range(size)))
+    assert bundles_against_the_whole_log(thousand, 5_000, 1) == []
     sampled = heard_of_by_the_whole_audit(thousand, 200, 1)
     with capsys.disabled():
         print(

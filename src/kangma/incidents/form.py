@@ -166,7 +166,8 @@ class _Reader:
         if hint is Words:
             return self.words(value, path, f)
         if is_dataclass(hint) and hint is not Dated:
-            return self.dataclass(hint, value, path)  # type: ignore[arg-type]
+            made = self.dataclass(hint, value, path)  # type: ignore[arg-type]
+            return None if f.default is None and made == hint() else made  # what says nothing is not there
         if not isinstance(value, str):
             return self.fault(path, Code.BAD_VALUE, "a text")
         if isinstance(hint, type) and issubclass(hint, StrEnum):

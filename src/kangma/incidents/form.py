@@ -167,7 +167,7 @@ class _Reader:
             return self.words(value, path, f)
         if is_dataclass(hint) and hint is not Dated:
             made = self.dataclass(hint, value, path)  # type: ignore[arg-type]
-            return None if f.default is None and made == hint() else made  # what says nothing is not there
+            return None if f.default is None and made == hint() else made  # type: ignore[operator]
         if not isinstance(value, str):
             return self.fault(path, Code.BAD_VALUE, "a text")
         if isinstance(hint, type) and issubclass(hint, StrEnum):

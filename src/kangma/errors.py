@@ -62,6 +62,12 @@ class Code(StrEnum):
     NOT_ALLOWED = "not_allowed"
     # the policy language
     BAD_POLICY = "bad_policy"
+    # what is signed, and the transparency log
+    UNKNOWN_KEY = "unknown_key"
+    BAD_SIGNATURE = "bad_signature"
+    BAD_PROOF = "bad_proof"
+    ROLLED_BACK = "rolled_back"
+    FEW_WITNESSES = "few_witnesses"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kangma.errors import Code, Corrupt, Refused
@@ -17,6 +18,7 @@ from kangma.incidents.form import digest, encode
 from kangma.incidents.levels import seen_by
 from kangma.incidents.life import Change
 from kangma.incidents.record import Record
+from kangma.incidents.words import Words
 from kangma.signing import cose
 from kangma.signing.keys import PublicKey, Signer
 from kangma.terms import Moment
@@ -38,6 +40,7 @@ class Statement:
     public: str  # SHA-256 of the canonical bytes of what a stranger sees, hex
     whole: str  # SHA-256 of salt and the canonical bytes of all of it, hex
     previous: str
+    reason: Words = field(default_factory=Words)  # of a correction or withdrawal, for everybody
 
     def as_json(self) -> dict[str, Any]:
         """The event as it stands in the transparency log."""
@@ -50,6 +53,7 @@ class Statement:
             "public": self.public,
             "whole": self.whole,
             "previous": self.previous,
+            "reason": dict(self.reason.pairs),
         }
 
     @property
@@ -66,11 +70,18 @@ def committed(record: Record, salt: bytes) -> str:
 
 
 def state(
-    record: Record, *, version: int, change: Change, at: Moment, salt: bytes, previous: str
+    record: Record,
+    *,
+    version: int,
+    change: Change,
+    at: Moment,
+    salt: bytes,
+    previous: str = "",
+    reason: Words = Words(),  # noqa: B008  immutable
 ) -> Statement:
     """The statement of a version. `salt` is fresh for each version."""
     public = digest(seen_by(record, member=False).record)
-    return Statement(record.id, version, change, at, public, committed(record, salt), previous)
+    return Statement(record.id, version, change, at, public, committed(record, salt), previous, reason)
 
 
 def sign(statement: Statement, signer: Signer) -> bytes:
@@ -94,7 +105,9 @@ def read(entry: bytes) -> Statement:
         value = canonical.loads(entry[1:], most=MOST)
         if value.pop("type") != "incident":
             raise ValueError
-        statement = Statement(**{**value, "change": Change(value["change"])})
+        statement = Statement(
+            **{**value, "change": Change(value["change"]), "reason": Words.of(value["reason"])}
+        )
         if statement.entry != entry:
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError, Refused):
@@ -119,7 +132,7 @@ class Log(Protocol):
         """The log's name, as on its checkpoints."""
         ...
 
-    def append(self, entry: bytes) -> int:
-        """The entry's index, durable on return. The same entry again gives the index that it got first: whoever heard
-        nothing asks once more. Raises Unavailable when the log cannot answer now."""
+    def append(self, entries: Sequence[bytes]) -> Sequence[int]:
+        """The entries' indices, all durable on return, or none. An entry that is there already gives the index that it
+        got first: whoever heard nothing asks once more. Raises Unavailable when the log cannot answer now."""
         ...

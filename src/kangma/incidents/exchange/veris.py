@@ -33,7 +33,7 @@ from kangma.incidents.vocabulary import (
 from kangma.incidents.words import Precision
 
 VERSION = "1.4.1"
-FIRST_YEAR, LAST_YEAR = 1971, 2050  # of its schema
+FIRST_YEAR, LAST_YEAR = 1950, 2050  # of its schema
 
 _CERTAINTY = {
     Certainty.CONFIRMED: "Confirmed",

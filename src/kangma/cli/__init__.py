@@ -25,6 +25,7 @@ VERBS = {
     "code": "One person's code: every hold with its reason, the ways out and the expected end.",
     "trace": "Who met a case, how long, when and where, by all absorbed evidence.",
     "policy": "Check a policy, or see whom a draft would turn.",
+    "incident": "The register of incidents: what happened, reviewed by a second person, signed, logged, published.",
     "forget": "Let visits and stays go that are over for long enough: mark, wait, shred.",
 }
 #: Failures of the system that may pass; any other is about a path that the user named.
@@ -49,7 +50,7 @@ class Verbs(TyperGroup):
 def verb(name: str) -> Any:
     """The whole command of one verb."""
     module = import_module(f"kangma.cli.{name}")
-    if name == "policy":
+    if hasattr(module, "app"):  # a verb of several
         return typer.main.get_command(module.app)
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
     alone.command(name)(getattr(module, name))

@@ -1,4 +1,4 @@
-"""Records as rows: CSV that no spreadsheet takes for formulas, and Parquet. One set of columns for both.
+"""Records as rows: CSV that no spreadsheet takes for formulas. `parquet.py` has the same columns.
 
 A field is a column, a text has one column a language (`_zh`, `_en`, the rest as JSON in `_more`), a list is JSON in its
 cell. In CSV every cell is quoted (RFC 4180), and a cell that a spreadsheet could take for a formula, or that begins
@@ -10,9 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from kangma.errors import Code, Refused
 from kangma.incidents import canonical
@@ -44,7 +41,7 @@ ALONGSIDE = ("created", "modified", "version", "withdrawn", "member", "for_membe
 NAMES = (*COLUMNS, *ALONGSIDE)
 
 
-def _row(entry: Entry) -> list[str]:
+def row(entry: Entry) -> list[str]:
     value = to_json(entry.seen.record)
     cells = []
     for path, part in COLUMNS.values():
@@ -103,7 +100,7 @@ def _json(cell: str, column: str) -> Any:
         raise Refused(problem.code, hint=f"{column}: JSON in a cell") from None
 
 
-def _rows(header: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]], taken: Taken) -> Taken:
+def rows_taken(header: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]], taken: Taken) -> Taken:
     """Takes rows (where, cells) under a header."""
     if len(set(header)) != len(header):
         raise Refused(Code.DUPLICATE_COLUMN, hint="a column is there twice")
@@ -143,7 +140,7 @@ def plain(cell: str) -> str:
 def write_csv(entries: Iterable[Entry]) -> bytes:
     """UTF-8 with a byte order mark (spreadsheets take it for another encoding otherwise), CRLF, everything quoted."""
     lines = [_line(NAMES)]
-    lines += [_line([safe(cell) for cell in _row(entry)]) for entry in entries]
+    lines += [_line([safe(cell) for cell in row(entry)]) for entry in entries]
     return b"\xef\xbb\xbf" + "".join(lines).encode()
 
 
@@ -158,7 +155,7 @@ def read_csv(content: bytes) -> Taken:
     first = next(lines, None)
     if first is None:
         raise Refused(Code.NO_HEADER)
-    return _rows(first[1], ((w, [plain(c) for c in cells]) for w, cells in lines), taken)
+    return rows_taken(first[1], ((w, [plain(c) for c in cells]) for w, cells in lines), taken)
 
 
 _PLAIN = re.compile(r'[^",\r\n]*')
@@ -210,46 +207,3 @@ def cells_of(text: str) -> Iterator[tuple[str, list[str]]]:
         line += 1
         if cells != [""]:
             yield f"line {started}", cells
-
-
-# Parquet
-
-MOST_INFLATED = 1 << 30
-_SCHEMA = pa.schema([(name, pa.string()) for name in NAMES])
-
-
-def write_parquet(entries: Iterable[Entry]) -> bytes:
-    """One row group, every column a text, Zstandard."""
-    rows = [_row(entry) for entry in entries]
-    columns = [pa.array([r[i] for r in rows], pa.string()) for i in range(len(NAMES))]
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA), sink, compression="zstd")
-    return bytes(sink.getvalue().to_pybytes())
-
-
-def read_parquet(content: bytes) -> Taken:
-    """Refused: unreadable, too_many_rows, inflates_too_much; bad_value for a column that is no text."""
-    if len(content) > canonical.MOST_BYTES:
-        raise Refused(Code.TOO_MANY_BYTES, hint=f"at most {canonical.MOST_BYTES // 2**20} MiB")
-    try:
-        file = pq.ParquetFile(pa.BufferReader(content))
-        facts = file.metadata
-        size = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
-        names = file.schema_arrow.names
-        text = all(pa.types.is_string(t) or pa.types.is_large_string(t) for t in file.schema_arrow.types)
-    except (pa.ArrowException, OSError, ValueError, RuntimeError):
-        raise Refused(Code.UNREADABLE, hint="not a Parquet file") from None
-    if facts.num_rows > MOST_RECORDS:
-        raise Refused(Code.TOO_MANY_ROWS, hint=f"at most {MOST_RECORDS}")
-    if size > MOST_INFLATED:
-        raise Refused(Code.INFLATES_TOO_MUCH)
-    if not text:
-        raise Refused(Code.BAD_VALUE, hint="every column is a text")
-    try:
-        columns = [c.to_pylist() for c in file.read().columns]
-    except (pa.ArrowException, OSError, ValueError, RuntimeError, UnicodeDecodeError):
-        raise Refused(Code.UNREADABLE, hint="not a Parquet file") from None
-    rows = (
-        (f"row {n}", [cell or "" for cell in cells]) for n, cells in enumerate(zip(*columns, strict=True), 1)
-    )
-    return _rows(names, rows, Taken())

@@ -17,7 +17,7 @@ from kangma.incidents.words import Dated, Words
 
 ABOUT = About("Register of Songyuli", "https://register.example")
 PIECES = (
-    "健康码", "被攻击", "短信", "系统", "attack", "service", "=1+1", "@SUM(A1)", "'quoted'", "+49", "-5", "＝甲", "<b>bold</b>",
+    "健康码", "被攻击", "系统", "attack", "service", "=1+1", "@SUM(A1)", "'quoted'", "+49", "-5", "＝甲", "<b>bold</b>",
     "&amp;", '"', ",", ";", "naïve", "Ελλάδα", "🦠", "a\u0301", "\\", "%s", "{0}", "null", "true", "0012", "1e5",
 )  # fmt: skip
 
@@ -119,9 +119,18 @@ class Maker:
         return self.chance.choice(("0", "7", "1400000", "0.7", "99.9999", "123456789012345678"))
 
     def date(self) -> str:
-        year, month, day = self.chance.randrange(1950, 2100), self.chance.randrange(1, 13), self.chance.randrange(1, 29)
+        year, month, day = (
+            self.chance.randrange(1950, 2100),
+            self.chance.randrange(1, 13),
+            self.chance.randrange(1, 29),
+        )
         single = self.chance.choice(
-            (f"{year}", f"{year}-{month:02d}", f"{year}-{month:02d}-{day:02d}", f"{year}-{month:02d}-{day:02d}T08:41:00+08:00")
+            (
+                f"{year}",
+                f"{year}-{month:02d}",
+                f"{year}-{month:02d}-{day:02d}",
+                f"{year}-{month:02d}-{day:02d}T08:41:00+08:00",
+            )
         )
         return single if self.chance.random() < 0.8 else f"{single}/{year + 1}-01"
 

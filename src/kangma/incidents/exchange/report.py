@@ -115,7 +115,7 @@ class Pick:
 
     def ignore(self, *paths: str) -> None:
         """What needs no place of its own: it says nothing, or is said elsewhere."""
-        self._taken.update(paths)
+        self._taken.update(p for p in paths if p)
 
     def left(self) -> Iterator[str]:
         """The paths of what nobody took."""

@@ -119,9 +119,9 @@ def check(statement: Statement, record: Record, salt: bytes | None = None) -> No
     """Corrupt when `record` is not what the statement binds: without `salt` what a stranger sees, with it all."""
     if salt is None:
         if not hmac.compare_digest(digest(record), statement.public):
-            raise Corrupt(f"version {statement.version} is not what was signed")
+            raise Corrupt(f"{statement.id} version {statement.version} is not what was signed")
     elif not hmac.compare_digest(committed(record, salt), statement.whole):
-        raise Corrupt(f"version {statement.version} is not what was signed")
+        raise Corrupt(f"{statement.id} version {statement.version} is not what was signed")
 
 
 class Log(Protocol):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("tracing", "policy", "absorb", "cycle")
+NAMES = ("tracing", "policy", "absorb", "cycle", "register")
 
 
 def machine() -> dict[str, Any]:

@@ -28,10 +28,15 @@ _HAN = "\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\
 _RUNS = re.compile(f"([{_HAN}]+)|([^\\W_]+)")
 
 
+#: Accents, not the marks of kana, which make another sound.
+_ACCENTS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
+
+
 def _folded(text: str) -> str:
     """Without case, width and accents."""
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    return unicodedata.normalize("NFC", "".join(c for c in plain if not unicodedata.combining(c)))
+    if text.isascii():
+        return text.casefold()
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text).casefold()))
 
 
 def _pieces(text: str) -> Iterator[tuple[bool, str]]:

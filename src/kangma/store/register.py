@@ -168,6 +168,26 @@ def open_register(path: Path, *, signer: Signer | None = None, log: Log | None =
     return register
 
 
+def on_the_shelf(
+    record: Record, version: int, *, first_at: Moment, at: Moment, withdrawn: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """(the row of `shelf`, word index → tokens): all that finding needs of a version, for either audience."""
+    shelved: dict[str, Any] = {"id": record.id, "at": at}
+    words: dict[str, str] = {}
+    for audience, member in (("public", False), ("member", True)):
+        seen = seen_by(record, member=member)
+        prefix = "member_" if member else ""
+        date = seen.record.date
+        shelved[f"{prefix}first_day"] = day_number(date.first) if date else NEVER
+        shelved[f"{prefix}last_day"] = day_number(date.last) if date else NEVER
+        shelved[f"{audience}_facets"] = canonical.dumps(finding.facets(seen)).decode()
+        shelved[f"{audience}_card"] = canonical.dumps(
+            finding.card(seen, version=version, withdrawn=withdrawn, published=first_at, modified=at)
+        )
+        words[f"words_{audience}"] = finding.tokens(finding.text_of(seen.record))
+    return shelved, words
+
+
 def _account_name(name: str) -> str:
     made = tidy(name, 64)
     if not made or made in (FOUNDING, MACHINE):
@@ -585,23 +605,11 @@ class Register:
         )  # fmt: skip
         assert made.inserted_primary_key is not None
         number = made.inserted_primary_key[0]
-        shelved: dict[str, Any] = {"number": number, "id": row.id, "at": row.at}
-        for audience, member in (("public", False), ("member", True)):
-            seen = seen_by(record, member=member)
-            prefix = "member_" if member else ""
-            date = seen.record.date
-            shelved[f"{prefix}first_day"] = day_number(date.first) if date else NEVER
-            shelved[f"{prefix}last_day"] = day_number(date.last) if date else NEVER
-            shelved[f"{audience}_facets"] = canonical.dumps(finding.facets(seen)).decode()
-            withdrawn = said.change is Change.WITHDRAWAL
-            shelved[f"{audience}_card"] = canonical.dumps(
-                finding.card(
-                    seen, version=row.version, withdrawn=withdrawn, published=first_at, modified=row.at
-                )
-            )
-            words = finding.tokens(finding.text_of(seen.record))
-            on.exec_driver_sql(f"INSERT INTO words_{audience} (rowid, tokens) VALUES (?, ?)", (number, words))
-        on.execute(sa.insert(db.shelf).values(**shelved))
+        withdrawn = said.change is Change.WITHDRAWAL
+        shelved, words = on_the_shelf(record, row.version, first_at=first_at, at=row.at, withdrawn=withdrawn)
+        for index, text in words.items():
+            on.exec_driver_sql(f"INSERT INTO {index} (rowid, tokens) VALUES (?, ?)", (number, text))
+        on.execute(sa.insert(db.shelf).values(number=number, **shelved))
         on.execute(
             sa.update(db.heads)
             .where(db.heads.c.id == row.id)

@@ -319,6 +319,54 @@ def test_a_token_opens_its_scopes_for_its_time_and_is_kept_as_a_digest(register:
         register.bearer(token, now=NOW)
 
 
+def test_a_token_that_may_only_write_reads_nothing_of_what_others_wrote(register: Register) -> None:
+    ed = register.member("ed")
+    _, token = register.make_token(ed, "ed", {Right.WRITE}, now=NOW, expires_at=NOW + 100)
+    machine = register.bearer(token, now=NOW)
+    assert register.new(machine, record(), now=NOW) == 1
+    for attempt in (
+        lambda: register.work(machine, "attack", now=NOW),
+        lambda: register.edit(machine, record(), after_edit=9, now=NOW),
+        lambda: register.duplicates(machine, record("b"), now=NOW),
+    ):
+        with pytest.raises(Refused, match="not_allowed"):
+            attempt()
+    assert not register.find(Query(), machine, now=NOW).cards
+
+
+def test_the_head_of_the_log_never_goes_back(register: Register) -> None:
+    """Many programs publish at once; after each, the checkpoint that is out has every entry of those that returned."""
+    ed, rob = register.member("ed"), register.member("rob")
+    for n in range(6):
+        register.new(ed, record(f"r{n}"), now=NOW)
+        register.submit(ed, f"r{n}", now=NOW)
+        register.approve(rob, f"r{n}", edit=1, now=NOW)
+    behind: list[str] = []
+
+    def publish(n: int) -> None:
+        with open_register(register.path) as mine:
+            mine.publish(rob, f"r{n}", now=NOW)
+            index = mine.show(f"r{n}", None, now=NOW).log_index
+            checkpoint = (register.path / "public/checkpoint").read_bytes()
+            if open_checkpoint(checkpoint, "r.example/incidents", mine.key).size <= index:
+                behind.append(f"r{n}")
+
+    threads = [threading.Thread(target=publish, args=(n,)) for n in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert behind == []
+    assert register.check() == {"versions": 6}
+
+
+def test_a_reason_is_text_like_any_other(register: Register) -> None:
+    published(register, record())
+    bad = Words((("en", "turned\u202eround"), ("zh", "改")))
+    with pytest.raises(Refused, match="bad_value"):
+        register.reopen(register.member("ed"), "attack", Change.CORRECTION, bad, now=NOW)
+
+
 def test_every_look_at_what_is_for_members_is_recorded(register: Register) -> None:
     published(register, record())
     rea, ann = register.member("rea"), register.member("ann")

@@ -126,7 +126,10 @@ def create(
     `base` is the address under which it will be read (`https://…`); the log's origin is `base` without its scheme.
     """
     about = About(tidy(title, 200), base.rstrip("/"))
-    from_json({"id": "base", "sources": [{"url": about.base}]})  # Refused when it is no address
+    try:
+        from_json({"id": "base", "sources": [{"url": about.base}]})
+    except BadRecord:
+        raise Refused(Code.BAD_VALUE, Where(path="base"), "an http or https address") from None
     name = _account_name(administrator)
     require_empty(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -407,6 +410,7 @@ class Register:
         """Saves a draft and returns its edit number. `after_edit` is the edit that the editor began with: raises
         Outdated with the difference when somebody saved since. Conflict when the record is no draft."""
         require(NEEDS[Act.EDIT], by.rights)
+        require(Right.READ, by.rights)  # a conflict tells what the other wrote
         with self._write() as on:
             head = self._head(on, record.id)
             if head.edit != after_edit:
@@ -422,8 +426,9 @@ class Register:
         return edit
 
     def work(self, by: Caller, id: str, *, now: Moment) -> Work:
-        """The newest edit, for those who may write. The look is recorded."""
+        """The newest edit, for those who may read and write. The look is recorded."""
         require(Right.WRITE, by.rights)
+        require(Right.READ, by.rights)
         with self._read() as on:
             found = self._work(on, id)
         self._look(by, "work", id, 1, now)
@@ -471,6 +476,7 @@ class Register:
         with self._write() as on:
             head = self._head(on, id)
             require(NEEDS[Act.APPROVE], by.rights)
+            require(Right.READ, by.rights)
             if head.edit != edit:
                 began, there = (seen_by(self._document(on, id, e), member=True) for e in (edit, head.edit))
                 raise Outdated(int(head.edit), difference(began, there))
@@ -500,8 +506,7 @@ class Register:
         the edit number of the draft, which says what the published version says."""
         if change is Change.FIRST or not (reason.get("zh") and reason.get("en")):
             raise Refused(Code.MISSING_VALUE, Where(path="reason"), "why, in Chinese and in English")
-        if any(len(text) > 600 for _, text in reason):
-            raise Refused(Code.VALUE_TOO_LONG, Where(path="reason"), "at most 600 characters")
+        reason = Words.of({tag: tidy(text, 600, lines=True) for tag, text in reason})
         with self._write() as on:
             head = self._head(on, id)
             self._step(on, by, id, Act.OPEN, now, change.value)
@@ -700,6 +705,7 @@ class Register:
     def duplicates(self, by: Caller, record: Record, *, now: Moment) -> tuple[duplicates.Suggestion, ...]:
         """Records, published or in work, that may be about the same incident."""
         require(Right.WRITE, by.rights)
+        require(Right.READ, by.rights)
         others: dict[str, Record] = {}
         with self._read() as on:
             if record.date is not None:

@@ -61,7 +61,7 @@ class OwnLog:
                     files, grown
                 )  # before the commit: tiles of entries that are not there harm nobody
         if fresh:
-            self._announce(grown)
+            self._announce()
         return [places[entry] for entry in entries]
 
     def settle(self) -> None:
@@ -90,7 +90,7 @@ class OwnLog:
                 self._write_files(files, built)
         if built != log:
             raise Corrupt("the register's log is not what its entries give")
-        self._announce(log)
+        self._announce()
 
     def _write_files(self, files: dict[str, bytes], log: Log) -> None:
         with unavailable_when_the_disk_is():
@@ -99,9 +99,12 @@ class OwnLog:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_file(path, content)
 
-    def _announce(self, log: Log) -> None:
-        checkpoint = sign_checkpoint(Checkpoint(self._origin, log.size, log.root), self._signer)
-        with unavailable_when_the_disk_is():
+    def _announce(self) -> None:
+        """Signs the head as the database has it now. Within a transaction that may write, so that of two programs the
+        one that comes later never puts an older head in the place of a newer one."""
+        with self._write() as on, unavailable_when_the_disk_is():
+            log = _log(on)
+            checkpoint = sign_checkpoint(Checkpoint(self._origin, log.size, log.root), self._signer)
             write_file(self.folder / "checkpoint", checkpoint)
 
 

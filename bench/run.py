@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("tracing", "policy", "absorb", "cycle", "register")
+NAMES = ("tracing", "policy", "absorb", "cycle", "translog", "register")
 
 
 def machine() -> dict[str, Any]:

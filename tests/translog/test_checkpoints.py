@@ -189,6 +189,7 @@ def test_the_log_is_not_its_own_witness() -> None:
     assert _refusal(open_witnessed, content, ORIGIN, [KEY], plain, need=1) is Code.FEW_WITNESSES
     assert note.Key(ORIGIN, KEY).id != witness.witness(ORIGIN, KEY).id
     cosigned = _with(content, _ask(content, [], None))
+    assert _refusal(note.opened(cosigned).verified, WITNESSES) is Code.UNKNOWN_KEY
     assert _refusal(open_checkpoint, cosigned, NAMES[0], signer(NAMES[0]).public) is Code.UNKNOWN_KEY
 
 
@@ -202,6 +203,9 @@ def test_a_changed_cosignature_spoils_the_note() -> None:
         wrong = note.Line(line.name, line.id, bytes(spoiled))
         given = note.with_lines(note.opened(content), [wrong]).to_bytes()
         assert _refusal(open_witnessed, given, ORIGIN, [KEY], WITNESSES, need=0) is Code.BAD_SIGNATURE
+    wrong = note.Line(line.name, line.id, b"\xff" + line.signature[1:])  # a time beyond 2^63
+    given = note.with_lines(note.opened(content), [wrong]).to_bytes()
+    assert _refusal(open_witnessed, given, ORIGIN, [KEY], WITNESSES, need=0) is Code.BAD_SIGNATURE
     for length in (1, 64, 71, 73):
         wrong = note.Line(line.name, line.id, line.signature.ljust(73, b"x")[:length])
         given = note.with_lines(note.opened(content), [wrong]).to_bytes()

@@ -128,6 +128,38 @@ def test_a_consistency_proof_with_anything_changed_proves_nothing() -> None:
                 assert not tree.verify_consistency(old, ROOTS[old], new, other, proof)
 
 
+def test_a_proof_of_another_height_does_not_pass_for_a_smaller_or_larger_tree() -> None:
+    """The size is not part of the root: only the length of the proof holds them together."""
+    for size in range(1, 18):
+        for leaf in range(size):
+            mine, proof = tree.leaf_hash(SMALL[leaf]), plain_tree.path(leaf, SMALL[:size])
+            for other in range(1, 34):
+                for index in range(other):
+                    if len(tree.path(index, other)) != len(proof):
+                        assert not tree.verify_inclusion(mine, index, other, proof, ROOTS[size])
+    for new in range(2, 18):
+        for old in range(1, new):
+            proof = plain_tree.proof(old, SMALL[:new])
+            for other in range(2, 34):
+                for before in range(1, other):
+                    if len(tree.bridge(before, other)) != len(proof):
+                        found = tree.verify_consistency(before, ROOTS[old], other, ROOTS[new], proof)
+                        assert not found, (old, new, before, other)
+
+
+def test_a_byte_moved_from_one_hash_to_its_neighbour_is_found() -> None:
+    """What is hashed stays the same, so only the lengths tell."""
+    left, right = tree.leaf_hash(b"left"), tree.leaf_hash(b"right")
+    root = tree.node_hash(left, right)
+    assert tree.verify_inclusion(left, 0, 2, [right], root)
+    assert not tree.verify_inclusion(left[:-1], 0, 2, [left[-1:] + right], root)
+    assert not tree.verify_inclusion(left + right[:1], 0, 2, [right[1:]], root)
+    assert not tree.verify_inclusion(b"", 0, 1, [], b"")
+    assert tree.verify_consistency(1, left, 2, root, [right])
+    assert not tree.verify_consistency(1, left[:-1], 2, root, [left[-1:] + right])
+    assert not tree.verify_consistency(7, b"", 7, b"", [])
+
+
 def test_every_tree_extends_the_empty_one_and_itself_without_a_proof() -> None:
     some = tree.leaf_hash(b"some")
     assert tree.verify_consistency(0, tree.EMPTY_ROOT, 0, tree.EMPTY_ROOT, [])

@@ -67,19 +67,17 @@ class Log:
 
         edge, level, hashes = [], 0, tree.leaf_hashes(entries)
         while hashes or level < len(self.edge):
-            before = self.edge[level] if level < len(self.edge) else b""
+            held_hashes = self.edge[level] if level < len(self.edge) else b""
             if hashes:
-                hashes = tiles.cut(before) + hashes
+                hashes = tiles.cut(held_hashes) + hashes
                 index = self.size >> (HEIGHT * (level + 1))
-                full = len(hashes) - len(hashes) % WIDTH
                 for start in range(0, len(hashes), WIDTH):
-                    before = b"".join(hashes[start : start + WIDTH])
-                    files[tiles.path(level, index, len(before) // HASH)] = before
+                    tile = b"".join(hashes[start : start + WIDTH])
+                    files[tiles.path(level, index, len(tile) // HASH)] = tile
                     index += 1
-                if full == len(hashes):
-                    before = b""
-                hashes = tree.fold(hashes[:full], HEIGHT)
-            edge.append(before)
+                held_hashes = tile if len(tile) < WIDTH * HASH else b""
+                hashes = tree.fold(hashes[: len(hashes) - len(hashes) % WIDTH], HEIGHT)
+            edge.append(held_hashes)
             level += 1
         return Log(size, tuple(edge), begun), files
 

@@ -4,7 +4,8 @@ A tile is up to 256 hashes of one level; level L holds the roots of complete sub
 is up to 256 entries behind each other, each after its length. Files are immutable: a partial one carries its width in
 its name. Whoever reads passes `read`, which takes a path such as `tile/0/x001/234.p/17`.
 
-What is read here is not checked against a root: a proof made of damaged tiles is a proof that does not verify.
+What is read here is not checked against a root: a proof made of damaged tiles is a proof that does not verify. A
+`size` is one for which there was a checkpoint: only for those the partial files are there.
 """
 
 from __future__ import annotations

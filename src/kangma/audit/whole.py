@@ -40,6 +40,7 @@ from kangma.store.keys import read_key
 from kangma.store.numbers import person_table
 from kangma.store.releases import Release, releases
 from kangma.store.state import State
+from kangma.terms import State as Colour
 from kangma.translog import entries, tiles
 from kangma.translog.log import Log
 
@@ -342,7 +343,7 @@ def _out(state: State, report: Report, last: Release, folded: Folded, keys: Keys
         now = _columns(by_every_number(out, aliases), keys.count)
         for name, column in now.items():
             for person in np.flatnonzero(column != folded.shown[name]):
-                what = f"its {name} is out and no turn made it so"
+                what = f"{_said(name, column[person])} is out, its turns give {_said(name, folded.shown[name][person])}"
                 report.differs(Check.OUT, what, f"{where}/out.parquet", key=keys.hex(int(person)))
         return out
     return None
@@ -366,10 +367,16 @@ def _verdicts(report: Report, recorded: list[Release], folded: Folded, derived: 
             number = int(folded.turned[person])
             report.differs(
                 Check.VERDICTS,
-                f"its {name} is public as {int(folded.shown[name][person])}, the evidence gives {int(right[person])}",
+                f"{_said(name, folded.shown[name][person])} is public, "
+                f"the evidence gives {_said(name, right[person])}",
                 key=keys.hex(int(person)),
                 since=(number, when[number]) if number else None,
             )
+
+
+def _said(name: str, value: int) -> str:
+    """A colour by its word, notices by their bits."""
+    return Colour(int(value)).name.lower() if name == "state" else f"{name} {int(value):#x}"
 
 
 def _next_changes(report: Report, out: pa.Table | None, derived: pa.Table, last: Release, keys: Keys) -> None:

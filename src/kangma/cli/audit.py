@@ -136,6 +136,24 @@ def audit(
         raise typer.Exit(int(Exit.WRONG))
 
 
+_MUST = {
+    Check.TRUST: "the root signed every trust list",
+    Check.LOG: "one log: every hash, and its signature",
+    Check.ENTRIES: "its entries follow on each other",
+    Check.POLICIES: "public in full, as logged",
+    Check.LISTS: "signed, and as the log says",
+    Check.EVIDENCE: "files as they were taken in",
+    Check.RELEASES: "the registry says what the log says",
+    Check.TURNS: "each turn is in the log, and no other",
+    Check.OUT: "what is out is the sum of all turns",
+    Check.VERDICTS: "and is what the evidence gives",
+    Check.TABLES: "so is what the next cycle builds on",
+    Check.STATUS: "and what the lists say of each",
+    Check.CREDENTIALS: "all that were issued are in the log",
+    Check.SIGNER: "its book is the log's",
+}
+
+
 def _proved(report: Report, found: Public, file: Path) -> dict[str, int | str] | None:
     """What a receipt proves by this log, or a difference."""
     if found.trust is None:
@@ -204,12 +222,14 @@ def _tell(report: Report, found: Public, turns: list[dict[str, int | str] | None
             }
         )
         return
-    rows = table("checked", "things", "differ")
-    for check, n in report.checked.items():
-        wrong = sum(d.check is check for d in report.differences) + report.more.get(check, 0)
-        rows.add_row(str(check), f"{n:,}", f"[bold red]{wrong:,}[/]" if wrong else "·")
-    for check in {d.check for d in report.differences} - report.checked.keys():
-        rows.add_row(str(check), "·", f"[bold red]{sum(d.check is check for d in report.differences):,}[/]")
+    rows = table("checked", "things", "differ", "what must hold", texts=["what must hold"])
+    for check in Check:
+        n, wrong = report.checked.get(check, 0), report.more.get(check, 0)
+        wrong += sum(d.check is check for d in report.differences)
+        if n or wrong:
+            differ = f"[bold red]{wrong:,}[/]" if wrong else "·"
+            rows.add_row(str(check), f"{n:,}" if n else "·", differ, f"[dim]{_MUST[check]}[/]")
+    rows.columns[0].no_wrap = True
     out.print(rows)
     if head is not None:
         out.print(
@@ -226,8 +246,10 @@ def _tell(report: Report, found: Public, turns: list[dict[str, int | str] | None
         out.print("[bold green]●[/] Nothing differs.")
         return
     total = len(report.differences) + sum(report.more.values())
-    out.print(f"\n[bold red]■ {counted(total, 'difference')}[/], the first of them:")
-    for d in report.differences[:20]:
+    told = report.differences[:20]
+    more = f", the first {len(told)} of them" if total > len(told) else ""
+    out.print(f"\n[bold red]■ {counted(total, 'difference')}[/]{more}:")
+    for d in told:
         since = (
             ""
             if d.since is None

@@ -28,7 +28,15 @@ from kangma.publish.release import drop_old_tables, folder_of, stage
 from kangma.publish.signer import ReleaseSigner
 from kangma.store import registry as r
 from kangma.store.public import drop_public, write_public
-from kangma.store.releases import Head, Lease, Release, record_announced, record_release, releases
+from kangma.store.releases import (
+    Head,
+    Lease,
+    Release,
+    record_announced,
+    record_release,
+    releases,
+    require_first,
+)
 from kangma.store.state import State
 
 PROPOSAL = "proposal.json"
@@ -50,6 +58,7 @@ def commit(
     by then is applied by `recover`, what was not is as if it had never been.
     """
     if signer is None:
+        require_first(state.registry, lease, release.number)
         stage(state, release.number, tables)
         record_release(state.registry, lease, release, upon=upon)
     else:
@@ -65,6 +74,7 @@ def commit(
             journal=now.journal,
         )
         release = replace(release, head=signer.propose(proposal), announced=False)
+        require_first(state.registry, lease, release.number)
         stage(state, release.number, tables, {PROPOSAL: _as_json(proposal)})
         record_release(state.registry, lease, release, upon=upon)
         apply(state, signer, release, proposal)
@@ -90,8 +100,9 @@ def apply(state: State, signer: ReleaseSigner, release: Release, proposal: Propo
 def recover(state: State, signer: ReleaseSigner) -> int:
     """Every recorded release is public; how many were not. To be called under the writer's lock, before a cycle.
 
-    A signer whose book is behind, restored from a copy perhaps, is led through the releases that it missed. Corrupt
-    when the registry is behind the signer: it was rolled back, and nothing may be built on it.
+    A signer whose book is behind, restored from a copy perhaps, is led through the releases that it missed; their files,
+    which the public has in newer forms, are not written again. Corrupt when the registry is behind the signer: it was
+    rolled back, and nothing may be built on it.
     """
     known = signer.describe()
     recorded = [x for x in releases(state.registry) if x.head is not None]
@@ -102,11 +113,24 @@ def recover(state: State, signer: ReleaseSigner) -> int:
             "the registry was rolled back"
         )
     waiting = [x for x in recorded if not x.announced or x.number > known.number]
+    shown = _shown(state)
     for release in waiting:
-        apply(state, signer, release, _staged(state, release))
+        proposal = _staged(state, release)
+        if release.announced and release.number < shown and release.head is not None:
+            signer.publish(proposal, release.head)
+        else:
+            apply(state, signer, release, proposal)
     if not waiting and last is not None and known.head != last.head:
         raise Corrupt("the registry's log is not the signer's: one of the two was changed")
     return len(waiting)
+
+
+def _shown(state: State) -> int:
+    """The release that the public folder says it holds: its last file says so. 0 when it says nothing."""
+    try:
+        return int(json.loads((state.path / "public" / "latest.json").read_bytes())["release"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def _proposal(state: State, release: Release, turns: pa.Table, **more: Any) -> Proposal:

@@ -76,10 +76,17 @@ def stage(
 
 
 def drop_old_tables(state: State, number: int) -> None:
-    """Of releases before the last `KEPT` only the turns, and what was proposed with them, stay."""
-    old = folder_of(state, number - KEPT)
-    for name in TABLES:
-        (old / f"{name}.parquet").unlink(missing_ok=True)
+    """Of releases before the last `KEPT` only the turns, and what was proposed with them, stay: also of those at whose
+    turn the program died before it came to this."""
+    old = []
+    for n in range(number - KEPT, 0, -1):
+        old.append([f for name in TABLES if (f := folder_of(state, n) / f"{name}.parquet").exists()])
+        if not old[-1]:
+            break
+    for file in (
+        f for files in reversed(old) for f in files
+    ):  # the oldest first: what is left is found again
+        file.unlink(missing_ok=True)
 
 
 def folder_of(state: State, number: int) -> Path:

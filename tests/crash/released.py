@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import atexit
 import functools
+import hashlib
 import json
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from kangma.audit.public import Folder, Seen
@@ -24,18 +29,20 @@ from kangma.credential.marks import MarksInMemory
 from kangma.credential.verify import Verifier
 from kangma.errors import KangmaError
 from kangma.policy.published import read
+from kangma.publish import journal
 from kangma.publish.city import CityName, has_keys, name_city
 from kangma.publish.credentials import on_paper
 from kangma.publish.cycle import Cycled, cycle
 from kangma.publish.signer import LocalSigner
 from kangma.signing.keys import Environment
 from kangma.signing.trust import Use, decode_root
+from kangma.store import public
+from kangma.store import registry as registry_module
 from kangma.store.public_reader import OnDisk, lists_there
 from kangma.store.receive import receive_all
 from kangma.store.releases import last_release, releases
-from kangma.store.signing import open_signing
 from kangma.store.state import State, create, open_state
-from kangma.terms import DAY, Moment, Text, zone
+from kangma.terms import DAY, HOUR, Moment, Text, zone
 from kangma.translog import tiles
 from kangma.translog.checkpoint import Checkpoint, open_checkpoint
 from kangma.translog.fsck import fsck
@@ -187,10 +194,6 @@ def is_public(state: State, path: Path) -> None:
     assert said["log"] == {"size": last.head.size, "root": last.head.root.hex()}
 
 
-def key_of(path: Path, use: Use, at: Moment) -> bytes:
-    return open_signing(path).signer(use, at).key_id
-
-
 # victims -------------------------------------------------------------------------------------------------------------
 
 
@@ -215,3 +218,81 @@ def _told(say: Connection, work: Callable[[], None]) -> None:
         work()
     except (KangmaError, OSError) as problem:
         say.send((type(problem).__name__, str(problem)))
+
+
+def publish_for_ever(path: str, zero: Moment, days: Sequence[Path], say: Connection, how: str) -> None:
+    """Lives on in steps of six hours: takes in what a day brings, signs a credential, turns the wheel, and says each
+    release and each credential once it is acknowledged. `how` other than "right" is one of the controls below."""
+    if how != "right":
+        _careless(how)
+    _told(say, lambda: _publish_for_ever(Path(path), zero, days, say))
+
+
+def _publish_for_ever(path: Path, zero: Moment, days: Sequence[Path], say: Connection) -> None:
+    with open_state(path) as state, LocalSigner(path) as signer:
+        last = last_release(state.registry)
+        assert last is not None
+        now = last.now
+        say.send("ready")
+        while True:
+            before, now = now, now + 6 * HOUR
+            day = (now - zero) // DAY - 1
+            if (before - zero) // DAY - 1 != day:
+                has_keys(path, now=now)
+                if day < len(days):
+                    take_in(state, days[day], now)
+            signed = on_paper(state, signer, 7, today=HERE.day(now), now=now)
+            say.send(("credential", hashlib.sha256(signed).digest()))
+            done = cycle(state, now=now, signer=signer, step=say.send).release
+            assert done.head is not None
+            say.send(("release", done.number, done.head))
+
+
+def _careless(how: str) -> None:
+    """The controls: something that does not wait for the disk."""
+
+    class Hasty:
+        """`os` for one module, whose fsync comes back at once."""
+
+        def __getattr__(self, name: str) -> object:
+            return (lambda _: None) if name == "fsync" else getattr(os, name)
+
+    if how in ("everything", "registry"):
+        setup = registry_module._set_up_sqlite
+
+        def loose(connection: Any, record: Any) -> None:
+            setup(connection, record)
+            connection.execute("PRAGMA synchronous=OFF")
+
+        registry_module._set_up_sqlite = loose
+    if how == "everything":
+        os.fsync = lambda _: None
+    if how == "public":
+        public.os = Hasty()  # type: ignore[attr-defined]
+        public.fsync_folder = lambda _: None  # type: ignore[attr-defined]
+    if how == "journal":
+        journal.os = Hasty()  # type: ignore[attr-defined]
+        journal.fsync_folder = lambda _: None  # type: ignore[attr-defined]
+
+
+def killed_before_it_synced(path: str, now: Moment, name: str, say: Connection) -> None:
+    """A signer that is killed when it has written its `journal` or its `salts`, and not yet told the disk."""
+    sync, flush = os.fsync, np.memmap.flush
+
+    def fsync(fd: int) -> None:
+        if Path(f"/proc/self/fd/{fd}").readlink() == Path(path) / "signer" / name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        sync(fd)
+
+    def flushed(mapped: Any) -> None:
+        if name == "salts":
+            os.kill(os.getpid(), signal.SIGKILL)
+        flush(mapped)
+
+    with open_state(Path(path)) as state, LocalSigner(Path(path)) as signer:
+        os.fsync, np.memmap.flush = fsync, flushed  # type: ignore[method-assign]
+        say.send("ready")
+        if name == "journal":
+            on_paper(state, signer, 7, today=HERE.day(now), now=now)
+        cycle(state, now=now, signer=signer)
+    say.send("came to its end")

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import signal
 import tempfile
@@ -29,6 +30,7 @@ from kangma.credential.marks import MarksInMemory
 from kangma.credential.verify import Verifier
 from kangma.errors import KangmaError
 from kangma.policy.published import read
+from kangma.publish import cycle as cycle_module
 from kangma.publish import journal
 from kangma.publish.city import CityName, has_keys, name_city
 from kangma.publish.credentials import on_paper
@@ -40,7 +42,7 @@ from kangma.store import public
 from kangma.store import registry as registry_module
 from kangma.store.public_reader import OnDisk, lists_there
 from kangma.store.receive import receive_all
-from kangma.store.releases import last_release, releases
+from kangma.store.releases import Lease, Release, last_release, releases
 from kangma.store.state import State, create, open_state
 from kangma.terms import DAY, HOUR, Moment, Text, zone
 from kangma.translog import tiles
@@ -61,9 +63,10 @@ RESIDENTS, LIVED = 100, 3  # the smallest city that there is; days before the on
 
 @dataclass(frozen=True)
 class Town:
-    """`path`: three days are public, a fourth is accepted and waits, and somebody was given paper and lost it again.
+    """`path`: three days are public, a fourth is absorbed and waits, and somebody was given paper and lost it again.
     The release at `now` turns codes, begins a day's family of lists and drops another; `verdicts` is what an
-    undisturbed run came to a minute later, `turns` how many codes turned in it. `days`: the files of each day."""
+    undisturbed run came to a minute later, `turns` how many codes turned in it. `days`: the files of each day. The file `commit` beside
+    the state's own is what that cycle hands to `commit`."""
 
     path: Path
     zero: Moment
@@ -105,15 +108,31 @@ def make_town(folder: Path, *, days: int = LIVED + 1) -> Town:
             on_paper(state, signer, 7, today=HERE.day(now), now=now)
             signer.withdraw(8, now=now)
             on_paper(state, signer, 7, today=HERE.day(now), now=now)
+        state.absorb()
     now += DAY
     has_keys(path, now=now)
     calm = folder / "calm"
     shutil.copytree(path, calm)
-    done = turned(calm, now)
+    done = _remembered(path / "commit", calm, now)
     again = turned(calm, now + 60)
     shutil.rmtree(calm)
     assert done.turns.num_rows > 10
     return Town(path, city.zero, now, files, again.release.verdict_digest, done.turns.num_rows)
+
+
+def _remembered(file: Path, calm: Path, now: Moment) -> Cycled:
+    """One undisturbed turn; `file` keeps what it hands to `commit`."""
+    commit = cycle_module.commit
+
+    def remember(state: State, lease: Lease, signer: Any, *what: Any, **more: Any) -> Release:
+        file.write_bytes(pickle.dumps((what, more)))
+        return commit(state, lease, signer, *what, **more)
+
+    cycle_module.commit = remember  # type: ignore[attr-defined]
+    try:
+        return turned(calm, now)
+    finally:
+        cycle_module.commit = commit  # type: ignore[attr-defined]
 
 
 def take_in(state: State, day: Path, now: Moment) -> None:
@@ -198,19 +217,17 @@ def is_public(state: State, path: Path) -> None:
 
 
 def one_release(path: str, now: Moment, say: Connection) -> None:
-    """One cycle, which waits for a word before it begins to publish."""
+    """The commit of the release at `now`, with what an undisturbed cycle handed to it; waits for a word to begin."""
+    _told(say, lambda: _one_release(Path(path), now, say))
 
-    def step(name: str) -> None:
-        if name == "publish":
+
+def _one_release(path: Path, now: Moment, say: Connection) -> None:
+    what, more = pickle.loads((path / "commit").read_bytes())
+    with open_state(path) as state, state.lock.hold(wait=0), LocalSigner(path) as signer:
+        with cycle_module._lease(state, now) as lease:
             say.send("ready")
             say.recv()
-
-    _told(say, lambda: _one_release(Path(path), now, step, say))
-
-
-def _one_release(path: Path, now: Moment, step: Callable[[str], None], say: Connection) -> None:
-    with open_state(path) as state, LocalSigner(path) as signer:
-        say.send(("released", cycle(state, now=now, signer=signer, step=step).release.number))
+            say.send(("released", cycle_module.commit(state, lease, signer, *what, **more).number))
 
 
 def _told(say: Connection, work: Callable[[], None]) -> None:

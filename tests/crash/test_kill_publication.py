@@ -110,7 +110,9 @@ def run_through(
     assert len(found) > 10, found
     some = found[every // 2 :: every]
     ended: dict[str, int] = {}
-    for call, n in some:
+    for at, (call, n) in enumerate(some):
+        if at % 20 == 19:
+            print(f"{fault}: {at} of {len(some)}: {ended}", flush=True)
         try:
             how = faulted(strace, town, folder, call, n, fault)
         except BaseException as problem:

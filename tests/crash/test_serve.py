@@ -118,6 +118,8 @@ WRONG: dict[str, bytes] = {
     "a time beyond time": b'{"call": "credentials", "orders": [[1, 2, "*", 1, null, false]], '
     b'"now": 1000000000000000000000, "table": 0, "files": []}\n',
     "withdrawal of a text": b'{"call": "withdraw", "person": "x", "now": 0, "table": 0, "files": []}\n',
+    "paper for minus one": b'{"call": "credentials", "orders": [[-1, 2, "*", 19110, null, false]], '
+    b'"now": 1650297600, "table": 0, "files": []}\n',
     "withdrawal of minus one": b'{"call": "withdraw", "person": -1, "now": 0, "table": 0, "files": []}\n',
 }
 
@@ -185,13 +187,13 @@ class Served:
     """`kangma serve` on a new city of today."""
 
     def __init__(self, folder: Path) -> None:
-        self.path, self._err = folder / "state", (folder / "said").open("w+")
+        self.path = folder / "state"
         self._city, today = make_city(100, 3, 1), int(time.time()) // DAY
         self._days = today - 1 - self._city.zero // DAY
         with create(self.path, policy=[t.encode() for t in read("beijing-2022-04-22")]) as state:
             name_city(self.path, CITY)
             self._bring(state, 0, folder)
-        self._folder = folder
+        self._folder, self._err = folder, (folder / "said").open("w+")
         command = [sys.executable, "-m", "kangma", "serve", str(self.path), "--every", "0.5"]
         self.supervisor = subprocess.Popen(command, stderr=self._err)
         self.releases: list[int] = []
@@ -278,7 +280,7 @@ def _later(rows: pa.Table, days: int) -> pa.Table:
         if pa.types.is_timestamp(column.type):
             moved = pc.add(rows[i], pa.scalar(days * DAY * 1000, pa.duration("ms")))
         elif pa.types.is_date32(column.type):
-            moved = pc.add(rows[i].cast(pa.int32()), days).cast(pa.date32())
+            moved = pc.add(rows[i].cast(pa.int32()), pa.scalar(days, pa.int32())).cast(pa.date32())
         else:
             continue
         rows = rows.set_column(i, column, moved.cast(column.type))

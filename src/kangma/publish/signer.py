@@ -304,7 +304,7 @@ class LocalSigner:
         return made
 
     def _place(self, order: Order, today: Day, pending: Sequence[Record]) -> tuple[Family, int]:
-        if order.person >= len(self.book.shown):
+        if not 0 <= order.person < len(self.book.shown):
             raise Refused(Code.NO_PERSON, hint="no release speaks of this person yet")
         if not today <= order.day < today + 3:
             raise Refused(Code.BAD_DATE, hint="credentials are for today and the next two days")
@@ -325,7 +325,7 @@ class LocalSigner:
     def withdraw(self, person: int, *, now: Moment) -> int:
         """Every credential of a person that is out is withdrawn with the next release; how many places that are.
         New ones are issued with `again`, or as paper."""
-        if person >= len(self.book.shown):
+        if not 0 <= person < len(self.book.shown):
             raise Refused(Code.NO_PERSON, hint="no release speaks of this person yet")
         places = []
         for family in self.book.families:

@@ -65,8 +65,8 @@ RESIDENTS, LIVED = 100, 3  # the smallest city that there is; days before the on
 class Town:
     """`path`: three days are public, a fourth is absorbed and waits, and somebody was given paper and lost it again.
     The release at `now` turns codes, begins a day's family of lists and drops another; `verdicts` is what an
-    undisturbed run came to a minute later, `turns` how many codes turned in it. `days`: the files of each day. The file `commit` beside
-    the state's own is what that cycle hands to `commit`."""
+    undisturbed run came to a minute later, `turns` how many codes turned in it. `days`: the files of each day. A file
+    `commit` in the state has what that cycle hands to `commit`."""
 
     path: Path
     zero: Moment
@@ -223,11 +223,15 @@ def one_release(path: str, now: Moment, say: Connection) -> None:
 
 def _one_release(path: Path, now: Moment, say: Connection) -> None:
     what, more = pickle.loads((path / "commit").read_bytes())
-    with open_state(path) as state, state.lock.hold(wait=0), LocalSigner(path) as signer:
-        with cycle_module._lease(state, now) as lease:
-            say.send("ready")
-            say.recv()
-            say.send(("released", cycle_module.commit(state, lease, signer, *what, **more).number))
+    with (
+        open_state(path) as state,
+        state.lock.hold(wait=0),
+        cycle_module._lease(state, now) as lease,
+        LocalSigner(path) as signer,
+    ):
+        say.send("ready")
+        say.recv()
+        say.send(("released", cycle_module.commit(state, lease, signer, *what, **more).number))
 
 
 def _told(say: Connection, work: Callable[[], None]) -> None:

@@ -257,6 +257,23 @@ def test_a_registry_that_was_put_back_is_refused_and_nothing_is_signed(
     assert files(path, "public", "signer") == before
 
 
+@pytest.mark.parametrize("missed", [1, 3])
+def test_a_city_put_back_whole_does_not_begin_a_second_log(town: Town, tmp_path: Path, missed: int) -> None:
+    """Registry, signer and releases agree with each other, and what is public is already further."""
+    path = town.copied(tmp_path)
+    copies = []
+    for n in range(3):
+        copies.append(tmp_path / f"copy{n}")
+        shutil.copytree(path, copies[n])
+        turned(path, town.now + n * HOUR)
+    shutil.rmtree(copies[-missed] / "public")
+    shutil.copytree(path / "public", copies[-missed] / "public")
+    before = files(copies[-missed], "public", "signer")
+    with open_state(copies[-missed]) as state, LocalSigner(copies[-missed]) as signer, pytest.raises(Corrupt):
+        cycle(state, now=town.now + DAY, signer=signer)
+    assert files(copies[-missed], "public", "signer") == before
+
+
 def test_an_announcement_that_was_taken_back_is_made_again_and_changes_nothing(
     town: Town, tmp_path: Path
 ) -> None:

@@ -101,19 +101,23 @@ def recover(state: State, signer: ReleaseSigner) -> int:
     """Every recorded release is public; how many were not. To be called under the writer's lock, before a cycle.
 
     A signer whose book is behind, restored from a copy perhaps, is led through the releases that it missed; their files,
-    which the public has in newer forms, are not written again. Corrupt when the registry is behind the signer: it was
-    rolled back, and nothing may be built on it.
+    which the public has in newer forms, are not written again. Corrupt when the registry is behind the signer or behind
+    the public folder: it was rolled back, and nothing may be built on it.
     """
-    known = signer.describe()
+    known, shown = signer.describe(), _shown(state)
     recorded = [x for x in releases(state.registry) if x.head is not None]
     last = recorded[-1] if recorded else None
-    if known.number > (last.number if last else 0):
+    newest = last.number if last else 0
+    if known.number > newest:
         raise Corrupt(
-            f"the log goes up to release {known.number}, the registry to {last.number if last else 0}: "
-            "the registry was rolled back"
+            f"the log goes up to release {known.number}, the registry to {newest}: the registry was rolled back"
+        )
+    if shown > newest:
+        raise Corrupt(
+            f"the public folder shows release {shown}, the registry has {newest}: registry and signer were rolled "
+            "back, and a second log of the same city must not come out"
         )
     waiting = [x for x in recorded if not x.announced or x.number > known.number]
-    shown = _shown(state)
     for release in waiting:
         proposal = _staged(state, release)
         if release.announced and release.number < shown and release.head is not None:

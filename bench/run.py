@@ -18,7 +18,18 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("tracing", "policy", "absorb", "cycle", "status", "translog", "verify", "publish", "web")
+NAMES = (
+    "tracing",
+    "policy",
+    "absorb",
+    "cycle",
+    "status",
+    "translog",
+    "verify",
+    "publish",
+    "register",
+    "web",
+)
 
 
 def machine() -> dict[str, Any]:

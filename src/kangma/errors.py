@@ -57,6 +57,9 @@ class Code(StrEnum):
         "not_a_result"  # nothing in it that this platform takes: another pathogen, an antibody, a comment
     )
     NO_PERSON = "no_person"
+    # the register of incidents
+    DUPLICATE_ID = "duplicate_id"
+    NOT_ALLOWED = "not_allowed"
     # the policy language
     BAD_POLICY = "bad_policy"
     # what is signed

@@ -7,6 +7,7 @@ April 2022, needs no ceremony. Anywhere else people with root keys do it (`kangm
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +20,10 @@ from kangma.publish.wire import SOCKET, RemoteSigner
 from kangma.signing.keys import Environment
 from kangma.signing.rotation import announce_next
 from kangma.signing.trust import Ceilings, Use, sign_trust
-from kangma.store.durable import write_file
+from kangma.store.durable import WriterLock, write_file
 from kangma.store.keyfiles import read_key_file
-from kangma.store.signing import install, make_signing, new_keys, open_signing
+from kangma.store.keys import make_key_folder
+from kangma.store.signing import Signing, install, make_signing, new_keys, open_signing
 from kangma.terms import DAY, Moment, Text
 
 FILE = "city.json"
@@ -125,18 +127,7 @@ def has_keys(path: Path, *, now: Moment) -> None:
             ) from None
         if city.environment is not Environment.DEVELOPMENT:
             raise Unavailable("there are no keys yet: `kangma keys DIR ceremony` makes them") from None
-        make_signing(
-            path,
-            authority_id=city.id,
-            name=city.name,
-            base=city.base,
-            origin=city.origin,
-            environment=city.environment,
-            zone=city.zone,
-            now=now,
-            ceilings=CEILINGS,
-        )
-        signing = open_signing(path)
+        signing = _first_keys(path, city, now)
     roots = [path / "root" / f"root-{i}.pem" for i in (1, 2)]
     trust = signing.trust
     if trust.environment is not Environment.DEVELOPMENT or not all(f.exists() for f in roots):
@@ -154,3 +145,27 @@ def has_keys(path: Path, *, now: Moment) -> None:
     fresh = {use: signer.public for use, signer in new_keys(path, ending, trust.environment).items()}
     officers = [read_key_file(f) for f in roots]
     install(path, sign_trust(announce_next(trust, fresh, now), officers), now=now)
+
+
+def _first_keys(path: Path, city: CityName, now: Moment) -> Signing:
+    """The keys of a city in development, made where there are none. Two who want them at once get the same."""
+    with contextlib.suppress(FileExistsError):
+        make_key_folder(path / "signer")
+    with WriterLock(path / "signer" / "lock").hold(wait=10):
+        if not (path / "signer" / "root").exists():
+            if not (path / "public" / "root").exists():
+                # Root keys that signed nothing: whoever was making them was killed before the first list was there.
+                for left in (path / "root").glob("root-*.pem"):
+                    left.unlink()
+            make_signing(
+                path,
+                authority_id=city.id,
+                name=city.name,
+                base=city.base,
+                origin=city.origin,
+                environment=city.environment,
+                zone=city.zone,
+                now=now,
+                ceilings=CEILINGS,
+            )
+    return open_signing(path)

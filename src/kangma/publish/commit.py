@@ -38,6 +38,7 @@ from kangma.store.releases import (
     record_announced,
     record_release,
     releases,
+    require_first,
 )
 from kangma.store.state import State
 
@@ -61,6 +62,7 @@ def commit(
     by then is applied by `recover`, what was not is as if it had never been.
     """
     if signer is None:
+        require_first(state.registry, lease, release.number)
         written = stage(state, release.number, tables)
         release = _with_files(state, release)
         record_release(state.registry, lease, release, upon=upon)
@@ -77,6 +79,7 @@ def commit(
             journal=now.journal,
         )
         release = replace(release, head=signer.propose(proposal), announced=False)
+        require_first(state.registry, lease, release.number)
         written = stage(state, release.number, tables, {PROPOSAL: _as_json(proposal)})
         release = _with_files(state, release)
         record_release(state.registry, lease, release, upon=upon)
@@ -110,24 +113,42 @@ def apply(state: State, signer: ReleaseSigner, release: Release, proposal: Propo
 def recover(state: State, signer: ReleaseSigner) -> int:
     """Every recorded release is public; how many were not. To be called under the writer's lock, before a cycle.
 
-    A signer whose book is behind, restored from a copy perhaps, is led through the releases that it missed. Corrupt
-    when the registry is behind the signer: it was rolled back, and nothing may be built on it.
+    A signer whose book is behind, restored from a copy perhaps, is led through the releases that it missed; their files,
+    which the public has in newer forms, are not written again. Corrupt when the registry is behind the signer or behind
+    the public folder: it was rolled back, and nothing may be built on it.
     """
-    known, last = signer.describe(), last_release(state.registry)
-    stands = 0 if last is None or last.head is None else last.number
-    if known.number > stands:
+    known, shown, last = signer.describe(), _shown(state), last_release(state.registry)
+    newest = 0 if last is None or last.head is None else last.number
+    if known.number > newest:
         raise Corrupt(
-            f"the log goes up to release {known.number}, the registry to {stands}: the registry was rolled back"
+            f"the log goes up to release {known.number}, the registry to {newest}: the registry was rolled back"
         )
-    missed = releases(state.registry, since=known.number + 1) if known.number < stands else []
+    if shown > newest:
+        raise Corrupt(
+            f"the public folder shows release {shown}, the registry has {newest}: registry and signer were rolled "
+            "back, and a second log of the same city must not come out"
+        )
+    missed = releases(state.registry, since=known.number + 1) if known.number < newest else []
     waiting = {
         x.number: x for x in (*releases(state.registry, unannounced=True), *missed) if x.head is not None
     }
     for _, release in sorted(waiting.items()):
-        apply(state, signer, release, _staged(state, release))
-    if not waiting and stands and last is not None and known.head != last.head:
+        proposal = _staged(state, release)
+        if release.announced and release.number < shown and release.head is not None:
+            signer.publish(proposal, release.head)
+        else:
+            apply(state, signer, release, proposal)
+    if not waiting and newest and last is not None and known.head != last.head:
         raise Corrupt("the registry's log is not the signer's: one of the two was changed")
     return len(waiting)
+
+
+def _shown(state: State) -> int:
+    """The release that the public folder says it holds: its last file says so. 0 when it says nothing."""
+    try:
+        return int(json.loads((state.path / "public" / "latest.json").read_bytes())["release"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def _proposal(state: State, release: Release, turns: pa.Table, **more: Any) -> Proposal:

@@ -80,7 +80,9 @@ class Journal:
             size = os.fstat(fd).st_size
             if size % RECORD.itemsize:
                 os.ftruncate(fd, size - size % RECORD.itemsize)
-                os.fsync(fd)
+            # Always: what a signer wrote that was killed before its fsync can be read here, and a power cut would
+            # still take it, after a release had put it into the log.
+            os.fsync(fd)
             os.close(fd)
             fsync_folder(path.parent)
         self._rows = np.fromfile(path, RECORD)

@@ -93,7 +93,8 @@ def stage(
 
 
 def drop_old_tables(state: State, number: int) -> None:
-    """Of releases before the last `KEPT` only the turns, and what was proposed with them, stay."""
+    """Of releases before the last `KEPT` only the turns, and what was proposed with them, stay: also of those at whose
+    turn the program died before it came to this."""
     tables.clear(lambda n: folder_of(state, n), number, KEPT)
 
 

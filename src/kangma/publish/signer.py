@@ -32,8 +32,8 @@ from kangma.publish.journal import Journal, Record
 from kangma.signing.keys import PublicKey
 from kangma.signing.trust import Ceilings, Use
 from kangma.status.lists import digest
-from kangma.store.durable import unavailable_when_the_disk_is, write_file
-from kangma.store.keys import make_key, read_key
+from kangma.store.durable import fsync_folder, unavailable_when_the_disk_is, write_file
+from kangma.store.keys import KEY_BYTES, read_key
 from kangma.store.releases import Head
 from kangma.store.signing import Signing, open_signing
 from kangma.terms import Day, Moment, zone
@@ -97,13 +97,31 @@ class LocalSigner:
         open_signing(state)  # refused before anything is touched when there are no keys
         self._lock = _locked(self.folder / "at-work")
         self._state = state
-        index = self.folder / "index.key"
-        self._index = read_key(index) if index.exists() else make_key(index)
-        self.book = self._read("book")
-        self.journal = Journal(self.folder / "journal")
+        try:
+            self._index = self._index_key()
+            self._sweep()
+            self.book = self._read("book")
+            self.journal = Journal(self.folder / "journal")
+        except BaseException:
+            os.close(self._lock)
+            raise
         self._raws: dict[str, bytes] = {}
         self._ready: Prepared | None = None
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
+
+    def _index_key(self) -> bytes:
+        """Made with the first use: whole or not at all, whatever happens meanwhile."""
+        file = self.folder / "index.key"
+        if not file.exists():
+            with unavailable_when_the_disk_is():
+                write_file(file, os.urandom(KEY_BYTES), mode=0o600)
+        return read_key(file)
+
+    def _sweep(self) -> None:
+        """Half-written files of a signer that was killed are gone: a book says what colour everybody has."""
+        for name in ("book", "book.before", "index.key"):
+            for left in self.folder.glob(f".{name}.*.tmp"):
+                left.unlink()
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -227,10 +245,11 @@ class LocalSigner:
         fd = os.open(self.folder / "salts", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with unavailable_when_the_disk_is(), contextlib.closing(os.fdopen(fd, "r+b")) as file:
             need = (int(persons[-1]) + 1) * SALT if len(persons) else 0
-            if os.fstat(fd).st_size < need:
-                os.ftruncate(fd, need)
             if not need:
                 return np.zeros((0, SALT), np.uint8)
+            if os.fstat(fd).st_size < need:
+                os.ftruncate(fd, need)
+                fsync_folder(self.folder)  # the file may be new
             mapped = np.memmap(file, np.uint8, "r+", shape=(need // SALT, SALT))
             found = np.asarray(mapped[persons])
             missing = ~found.any(axis=1)
@@ -240,7 +259,9 @@ class LocalSigner:
                 )
                 mapped[persons[missing]] = found[missing]
                 mapped.flush()
-                os.fsync(fd)
+            # Also when none was missing: a signer that was killed before this line left salts that can be read and
+            # that a power cut would still take.
+            os.fsync(fd)
             return found
 
     # credentials -----------------------------------------------------------------------------------------------------
@@ -278,7 +299,7 @@ class LocalSigner:
         return made
 
     def _place(self, order: Order, today: Day, pending: Sequence[Record]) -> tuple[Family, int]:
-        if order.person >= len(self.book.shown):
+        if not 0 <= order.person < len(self.book.shown):
             raise Refused(Code.NO_PERSON, hint="no release speaks of this person yet")
         if not today <= order.day < today + 3:
             raise Refused(Code.BAD_DATE, hint="credentials are for today and the next two days")
@@ -299,7 +320,7 @@ class LocalSigner:
     def withdraw(self, person: int, *, now: Moment) -> int:
         """Every credential of a person that is out is withdrawn with the next release; how many places that are.
         New ones are issued with `again`, or as paper."""
-        if person >= len(self.book.shown):
+        if not 0 <= person < len(self.book.shown):
             raise Refused(Code.NO_PERSON, hint="no release speaks of this person yet")
         places = []
         for family in self.book.families:

@@ -111,15 +111,21 @@ def among(values: pa.ChunkedArray, wanted: pa.Array) -> pa.Array:
 
 def clear(folder_of: Callable[[int], Path], number: int, kept: int) -> None:
     """The tables of releases that are `kept` or more behind `number` go, but for the whole ones that a later needs."""
-    old = number - kept
-    (folder_of(old) / "aliases.parquet").unlink(missing_ok=True)
-    for name in KEYS:
-        needed = {_base(folder_of(n), name) for n in range(old + 1, number + 1)}
-        base = _base(folder_of(old), name)
-        for n in {old, old if base is None else base} - needed:
-            (folder_of(n) / f"{name}.parquet").unlink(missing_ok=True)
-        if base is not None:
-            (folder_of(old) / f"{name}.since-{base:08d}.parquet").unlink(missing_ok=True)
+    old: list[list[Path]] = []
+    for n in range(number - kept, 0, -1):
+        here = []
+        for name in (*KEYS, "aliases"):
+            needed = {_base(folder_of(later), name) for later in range(number - kept + 1, number + 1)}
+            base = _base(folder_of(n), name)
+            here += [folder_of(m) / f"{name}.parquet" for m in {n, n if base is None else base} - needed]
+            if base is not None:
+                here.append(folder_of(n) / f"{name}.since-{base:08d}.parquet")
+        old.append([file for file in here if file.exists()])
+        if not old[-1]:
+            break
+    for files in reversed(old):  # the oldest first: what is left by a crash is found again
+        for file in files:
+            file.unlink(missing_ok=True)
 
 
 def _base(folder: Path, name: str) -> int | None:

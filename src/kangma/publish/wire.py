@@ -7,6 +7,7 @@ followed by the table as an Arrow stream and the files' bytes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -31,6 +32,7 @@ SOCKET = "socket"
 Stream: TypeAlias = "BufferedRWPair[Any, Any]"
 MOST_LINE = 1 << 24
 WAIT = 120.0  # seconds: a midnight at which everybody turns is signed in less
+PATIENCE = 10.0  # seconds that a caller may say nothing while others wait
 
 
 class RemoteSigner:
@@ -100,7 +102,7 @@ def serve(
             except TimeoutError:
                 continue
             with connected:
-                connected.settimeout(WAIT)
+                connected.settimeout(PATIENCE)
                 if _is_ours(connected):
                     _answer(signer, connected)
     path.unlink(missing_ok=True)
@@ -113,16 +115,26 @@ def _is_ours(connected: socket.socket) -> bool:
 
 
 def _answer(signer: LocalSigner, connected: socket.socket) -> None:
-    with connected.makefile("rwb") as stream:
+    """One call. Nothing that arrives here, and nobody who goes away, ends the signer."""
+    with contextlib.suppress(OSError), connected.makefile("rwb") as stream:  # the caller is gone
         try:
             call, table, _ = _receive(stream)
-            answer, files = _done(signer, call, table)
-            _send(stream, {"ok": answer}, files=files)
+        except Exception:
+            return  # no call of ours
+        files: Mapping[str, bytes] = {}
+        try:
+            ok, files = _done(signer, call, table)
+            answer = {"ok": ok}
         except KangmaError as problem:
             code = str(problem.code) if isinstance(problem, Refused) else None
-            _send(stream, {"error": type(problem).__name__, "code": code, "why": str(problem)})
-        except (OSError, ValueError, KeyError, TypeError, EOFError):
-            return  # no call of ours, or the caller is gone: there is nobody to tell
+            answer = {"error": type(problem).__name__, "code": code, "why": str(problem)}
+        except Exception as problem:
+            answer = {
+                "error": "Unavailable",
+                "code": None,
+                "why": f"the signer could not do it: {type(problem).__name__}",
+            }
+        _send(stream, answer, files=files)
 
 
 def _done(

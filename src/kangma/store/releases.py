@@ -122,6 +122,14 @@ def record_release(registry: Registry, lease: Lease, release: Release, *, upon: 
         )
 
 
+def require_first(registry: Registry, lease: Lease, number: int) -> None:
+    """Conflict when the lease was lost, or release `number` is there: whoever comes late leaves its folder alone."""
+    with registry.read() as on:
+        check(on, lease)
+        if r.counter(on, "releases") >= number:
+            raise Conflict("another release came first")
+
+
 def record_announced(registry: Registry, number: int) -> None:
     """The public folder holds all of this release, and of every one before it. May be repeated."""
     c = r.releases.c

@@ -1,0 +1,201 @@
+"""The register's own SQLite file: what is kept, and what is never changed once it is written.
+
+Edits, acts, versions, looks and log entries are append-only, and the database refuses to update or delete them. `heads`
+and `settings` are the only rows that move; `shelf` and the two word indexes are derived from `versions`.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+FORMAT = "1"
+
+metadata = sa.MetaData()
+
+#: format, title, base, origin, log (the state of the own log).
+settings = sa.Table(
+    "settings",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+)
+
+#: Members. An account is closed, never removed: what it did keeps its name.
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("organisation", sa.String(200), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("made_by", sa.String(64), nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("closed_at", sa.BigInteger),
+)
+
+#: API tokens; only the SHA-256 of what the member holds is kept.
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("token", sa.String(16), primary_key=True),  # its public name
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),  # JSON list of rights
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Column("closed_at", sa.BigInteger),
+)
+
+records = sa.Table(
+    "records",
+    metadata,
+    sa.Column("id", sa.String(80), primary_key=True),
+    sa.Column("opened_at", sa.BigInteger, nullable=False),
+    sa.Column("opened_by", sa.String(64), nullable=False),
+    sa.Column("origin", sa.String(200), nullable=False),  # how it came: "", import, signal, founding
+)
+
+#: Where a record's work stands. `edit` is the newest edit, `version` the newest published one (0: none).
+heads = sa.Table(
+    "heads",
+    metadata,
+    sa.Column("id", sa.String(80), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("edit", sa.BigInteger, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("change", sa.String(16), nullable=False),  # what the open work is to the version before
+    sa.Column("reason", sa.Text, nullable=False),  # JSON words
+)
+sa.Index("heads_state", heads.c.state)
+
+#: Every save. `after` is the version on which the work was opened.
+edits = sa.Table(
+    "edits",
+    metadata,
+    sa.Column("id", sa.String(80), primary_key=True),
+    sa.Column("edit", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("after", sa.BigInteger, nullable=False),
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),  # canonical bytes, all levels
+)
+
+acts = sa.Table(
+    "acts",
+    metadata,
+    sa.Column("act", sa.Integer, primary_key=True),  # SQLite's rowid: grows
+    sa.Column("id", sa.String(80), nullable=False),
+    sa.Column("what", sa.String(16), nullable=False),
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("edit", sa.BigInteger, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+)
+sa.Index("acts_id", acts.c.id)
+
+#: Signed, not yet known to be in the log. A crash between signing and publishing leaves the row; publishing again
+#: takes it up, so that one version never has two statements.
+staged = sa.Table(
+    "staged",
+    metadata,
+    sa.Column("id", sa.String(80), primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("edit", sa.BigInteger, nullable=False),
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+    sa.Column("entry", sa.LargeBinary, nullable=False),
+    sa.Column("signed", sa.LargeBinary, nullable=False),
+)
+
+versions = sa.Table(
+    "versions",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),  # SQLite's rowid: the order of publication
+    sa.Column("id", sa.String(80), nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("edit", sa.BigInteger, nullable=False),
+    sa.Column("change", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("first_at", sa.BigInteger, nullable=False),  # of version 1
+    sa.Column("document", sa.LargeBinary, nullable=False),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+    sa.Column("entry", sa.LargeBinary, nullable=False),
+    sa.Column("signed", sa.LargeBinary, nullable=False),
+    sa.Column("log_index", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("id", "version", name="versions_once"),
+)
+
+#: What lists and filters need of each version, for both audiences: JSON of facets and card.
+shelf = sa.Table(
+    "shelf",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String(80), nullable=False),
+    sa.Column("first_day", sa.BigInteger, nullable=False),  # of what a stranger sees
+    sa.Column("last_day", sa.BigInteger, nullable=False),
+    sa.Column("member_first_day", sa.BigInteger, nullable=False),
+    sa.Column("member_last_day", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("public_facets", sa.Text, nullable=False),
+    sa.Column("member_facets", sa.Text, nullable=False),
+    sa.Column("public_card", sa.LargeBinary, nullable=False),
+    sa.Column("member_card", sa.LargeBinary, nullable=False),
+)
+
+#: Who looked at what only members see.
+looks = sa.Table(
+    "looks",
+    metadata,
+    sa.Column("look", sa.Integer, primary_key=True),
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("what", sa.String(16), nullable=False),  # show, search, export, work, difference
+    sa.Column("id", sa.String(80), nullable=False),  # "" for many
+    sa.Column("records", sa.BigInteger, nullable=False),
+)
+
+signals = sa.Table(
+    "signals",
+    metadata,
+    sa.Column("key", sa.String(32), primary_key=True),
+    sa.Column("id", sa.String(80), nullable=False),
+    sa.Column("source", sa.String(64), nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
+pictures = sa.Table(
+    "pictures",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("type", sa.String(20), nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+
+#: The register's own transparency log, where no other is given.
+log_entries = sa.Table(
+    "log_entries",
+    metadata,
+    sa.Column("place", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("entry", sa.LargeBinary, nullable=False),
+)
+
+APPEND_ONLY = ("records", "edits", "acts", "versions", "looks", "log_entries", "pictures")
+#: Contentless: a version's words are indexed under its number and never taken out; an older version is passed over.
+INDEXES = ("words_public", "words_member")
+
+
+def make(on: sa.Connection) -> None:
+    """All tables, indexes and triggers, in the caller's transaction."""
+    metadata.create_all(on)
+    for name in INDEXES:
+        on.exec_driver_sql(
+            f"CREATE VIRTUAL TABLE {name} USING fts5(tokens, content='', tokenize=\"unicode61 remove_diacritics 0\")"
+        )
+    for table in APPEND_ONLY:
+        for verb in ("UPDATE", "DELETE"):
+            on.exec_driver_sql(
+                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )

@@ -1,0 +1,105 @@
+"""Every step of publication fails: before it did anything, and after it did everything but could not say so."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from released import Door, Town, recovered, the_town
+
+from kangma.errors import Conflict, KangmaError, Unavailable
+from kangma.publish import commit as commit_module
+from kangma.publish.cycle import cycle
+from kangma.publish.signer import LocalSigner
+from kangma.store.state import open_state
+
+MINUTE = 60
+EIO, FULL = OSError(errno.EIO, "the disk fails"), OSError(errno.ENOSPC, "the disk is full")
+LATER, FIRST = Unavailable("not now"), Conflict("somebody was first")
+
+#: Where each step lies, and how it may fail. "before": nothing of it was done; "after": all of it, and nobody heard.
+STEPS: dict[str, tuple[object, str, tuple[Exception, ...]]] = {
+    "describe": (LocalSigner, "describe", (LATER,)),
+    "propose": (LocalSigner, "propose", (LATER, EIO)),
+    "stage": (commit_module, "stage", (FULL, EIO)),
+    "record": (commit_module, "record_release", (FIRST, LATER)),
+    "sign": (LocalSigner, "publish", (LATER, EIO)),
+    "write": (commit_module, "write_public", (FULL, EIO)),
+    "announce": (commit_module, "record_announced", (LATER,)),
+    "drop lists": (commit_module, "drop_public", (EIO,)),
+    "drop tables": (commit_module, "drop_old_tables", (EIO,)),
+}
+CASES = [
+    pytest.param(step, when, error, id=f"{step}-{when}-{type(error).__name__}{getattr(error, 'errno', '')}")
+    for step, (_, _, errors) in STEPS.items()
+    for error, when in itertools.product(errors, ("before", "after"))
+]
+FEW = [c for c in CASES if c.values[2] is STEPS[c.values[0]][2][0]]
+MORE = [c for c in CASES if c not in FEW]
+
+
+@pytest.fixture(scope="module")
+def town() -> Town:
+    return the_town()
+
+
+def failing(patch: pytest.MonkeyPatch, step: str, when: str, error: Exception) -> None:
+    where, name, _ = STEPS[step]
+    right: Callable[..., Any] = getattr(where, name)
+
+    def wrong(*args: Any, **more: Any) -> Any:
+        if when == "after":
+            right(*args, **more)
+        raise error
+
+    patch.setattr(where, name, wrong)
+
+
+def disturbed(path: Path, town: Town, step: str, when: str, error: Exception, *, at: int = 0) -> None:
+    """One cycle in which a step fails."""
+    with pytest.MonkeyPatch.context() as patch, open_state(path) as state, LocalSigner(path) as signer:
+        failing(patch, step, when, error)
+        with pytest.raises((KangmaError, OSError)):
+            cycle(state, now=town.now + at, signer=signer)
+
+
+def fails_once(town: Town, folder: Path, step: str, when: str, error: Exception) -> None:
+    path, door = town.copied(folder), Door()
+    door.look(path / "public")
+    disturbed(path, town, step, when, error)
+    done = recovered(path, door, now=town.now + MINUTE, verdicts=town.verdicts)
+    # Recorded is the point of no return: before it the release is made anew, after it it stands.
+    stands = (step, when) == ("record", "after") or list(STEPS).index(step) > list(STEPS).index("record")
+    assert done.turns.num_rows == (0 if stands else town.turns)
+
+
+@pytest.mark.parametrize(("step", "when", "error"), FEW)
+def test_a_step_that_fails_loses_and_doubles_nothing(
+    town: Town, tmp_path: Path, step: str, when: str, error: Exception
+) -> None:
+    fails_once(town, tmp_path, step, when, error)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize(("step", "when", "error"), MORE)
+def test_a_step_that_fails_in_another_way_loses_nothing_either(
+    town: Town, tmp_path: Path, step: str, when: str, error: Exception
+) -> None:
+    fails_once(town, tmp_path, step, when, error)
+
+
+def test_a_recovery_that_fails_at_every_step_in_turn_is_taken_up_again(town: Town, tmp_path: Path) -> None:
+    path, door = town.copied(tmp_path), Door()
+    minutes = itertools.count(0, MINUTE)
+    disturbed(path, town, "record", "after", LATER, at=next(minutes))
+    for step, when in itertools.product(("sign", "write", "announce", "drop lists"), ("before", "after")):
+        door.look(path / "public")
+        if (step, when) == ("drop lists", "before"):
+            break  # announced before: there is nothing to recover any more
+        disturbed(path, town, step, when, LATER, at=next(minutes))
+    done = recovered(path, door, now=town.now + next(minutes), verdicts=town.verdicts)
+    assert done.turns.num_rows == 0

@@ -185,9 +185,10 @@ class Door:
             self.release = release
 
 
-def recovered(path: Path, door: Door, *, now: Moment, verdicts: str | None) -> Cycled:
+def recovered(path: Path, door: Door, *, now: Moment, verdicts: str | None, tidy: bool = True) -> Cycled:
     """The oracle: what a fault left is sound for a stranger as it is; the next cycle publishes all of it; the audit
-    finds nothing; the verdicts are those of an undisturbed run. Raises AssertionError or what the programs raise."""
+    finds nothing; the verdicts are those of an undisturbed run; and (`tidy`) nothing half-written lies about. Raises
+    AssertionError or what the programs raise."""
     door.look(path / "public")
     with open_state(path) as state, LocalSigner(path) as signer:
         done = cycle(state, now=now, signer=signer)
@@ -198,7 +199,7 @@ def recovered(path: Path, door: Door, *, now: Moment, verdicts: str | None) -> C
         assert verdicts is None or done.release.verdict_digest == verdicts
     door.look(path / "public")
     left = [f for part in ("public", "signer", "releases") for f in (path / part).rglob(".*")]
-    assert not left, f"left lying about: {left}"
+    assert not tidy or not left, f"left lying about: {left}"
     return done
 
 
@@ -214,6 +215,15 @@ def is_public(state: State, path: Path) -> None:
 
 
 # victims -------------------------------------------------------------------------------------------------------------
+
+
+def first_use(path: str, now: Moment, say: Connection) -> None:
+    """The first keys of a new city, its signer's first opening; waits for a word to begin."""
+    say.send("ready")
+    say.recv()
+    has_keys(Path(path), now=now)
+    with LocalSigner(Path(path)):
+        say.send(("opened", 0))
 
 
 def one_release(path: str, now: Moment, say: Connection) -> None:

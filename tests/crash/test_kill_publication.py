@@ -6,14 +6,18 @@ import re
 import shutil
 import subprocess
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from released import Door, Town, one_release, recovered, the_town
+from released import CITY, Door, Town, first_use, one_release, recovered, the_town
 from turns import Victim
 
+from kangma.policy.published import read
+from kangma.publish.city import has_keys, name_city
 from kangma.store.releases import last_release
-from kangma.store.state import open_state
+from kangma.store.state import create, open_state
+from kangma.terms import Moment
 
 SYSCALLS = (
     "openat",
@@ -31,6 +35,7 @@ SYSCALLS = (
     "chmod",
 )
 MINUTE = 60
+Work = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +52,9 @@ def town() -> Town:
     return the_town()
 
 
-def under_strace(strace: str, path: Path, town: Town, option: str) -> tuple[Victim, str]:
-    """One release, with strace attached from the beginning of its publication on."""
-    victim = Victim(one_release, str(path), town.now, ...)
+def under_strace(strace: str, work: Work, path: Path, now: Moment, option: str) -> tuple[Victim, str]:
+    """One piece of work, with strace attached from its beginning on."""
+    victim = Victim(work, str(path), now, ...)
     victim.wait_for("ready")
     log = path.parent / "strace.log"
     command = [strace, "-f", "-qq", "-o", str(log), "-e", f"trace={','.join(SYSCALLS)}", "-e", "signal=none"]
@@ -66,10 +71,10 @@ def under_strace(strace: str, path: Path, town: Town, option: str) -> tuple[Vict
     return victim, log.read_text()
 
 
-def calls(strace: str, town: Town, folder: Path) -> list[tuple[str, int]]:
-    """Every (call, instance) of one publication that may change a disk, as a single thread counts them."""
-    victim, log = under_strace(strace, town.copied(folder), town, "")
-    assert victim.said[-1] == ("released", 4)
+def calls(strace: str, work: Work, path: Path, now: Moment) -> list[tuple[str, int]]:
+    """Every (call, instance) of one piece of work that may change a disk, as a single thread counts them."""
+    victim, log = under_strace(strace, work, path, now, "")
+    assert victim.said[-1] in (("released", 4), ("opened", 0))
     most: dict[str, int] = {}
     threads: dict[tuple[str, str], int] = {}
     writing: dict[str, list[int]] = {}
@@ -91,7 +96,7 @@ def faulted(strace: str, town: Town, folder: Path, call: str, n: int, fault: str
     folder.mkdir()
     path, door = town.copied(folder), Door()
     door.look(path / "public")
-    victim, _ = under_strace(strace, path, town, f"-e inject={call}:{fault}:when={n}")
+    victim, _ = under_strace(strace, one_release, path, town.now, f"-e inject={call}:{fault}:when={n}")
     with open_state(path) as state:
         last = last_release(state.registry)
     assert last is not None
@@ -106,7 +111,7 @@ def faulted(strace: str, town: Town, folder: Path, call: str, n: int, fault: str
 def run_through(
     strace: str, town: Town, folder: Path, *, every: int, fault: str, only: tuple[str, ...] = SYSCALLS
 ) -> int:
-    found = [c for c in calls(strace, town, folder) if c[0] in only]
+    found = [c for c in calls(strace, one_release, town.copied(folder), town.now) if c[0] in only]
     assert len(found) > 10, found
     some = found[every // 2 :: every]
     ended: dict[str, int] = {}
@@ -150,3 +155,41 @@ def test_an_error_of_any_write_call_of_a_publication_leaves_it_whole(
     strace: str, town: Town, tmp_path: Path, error: str
 ) -> None:
     run_through(strace, town, tmp_path, every=1, fault=f"error={error}")
+
+
+# the first use -------------------------------------------------------------------------------------------------------
+
+
+def first_keys(strace: str, folder: Path, *, every: int) -> None:
+    """Root, keys, trust list and signer of a new city, killed while they are made: the next attempt makes them."""
+    now = 1_650_000_000
+    create(folder / "new", policy=[t.encode() for t in read("beijing-2022-04-22")], now=now).close()
+    name_city(folder / "new", CITY)
+
+    def copied(name: str) -> Path:
+        shutil.copytree(folder / "new", folder / name)
+        return folder / name
+
+    found = calls(strace, first_use, copied("calm"), now)
+    assert len(found) > 30, found
+    some = found[every // 2 :: every]
+    for call, n in some:
+        path = copied(f"{call}-{n}")
+        under_strace(strace, first_use, path, now, f"-e inject={call}:signal=KILL:when={n}")
+        try:
+            has_keys(path, now=now)
+            recovered(path, Door(), now=now, verdicts=None, tidy=False)
+        except BaseException as problem:
+            problem.add_note(f"killed at {call} number {n} of {found}")
+            raise
+        shutil.rmtree(path)
+    print(f"first keys killed at {len(some)} of {len(found)} calls")
+
+
+def test_a_city_killed_while_its_first_keys_are_made_makes_them(strace: str, tmp_path: Path) -> None:
+    first_keys(strace, tmp_path, every=15)
+
+
+@pytest.mark.prove
+def test_a_city_killed_at_every_write_call_of_its_first_keys_makes_them(strace: str, tmp_path: Path) -> None:
+    first_keys(strace, tmp_path, every=1)

@@ -26,7 +26,7 @@ from kangma.publish.parts import judged_in_parts
 from kangma.publish.policies import city_of, policies
 from kangma.publish.reach import reach_of
 from kangma.publish.release import commit, stage, whole_table
-from kangma.publish.tables import KEYS, Table, replaced
+from kangma.publish.tables import KEYS, Table
 from kangma.publish.touched import last_deletion, touched
 from kangma.store.engine import engine
 from kangma.store.forget import DAYS, Forgotten, forget
@@ -53,8 +53,14 @@ class Cycled:
     companions: int
     turns: pa.Table
     by_state: Mapping[Colour, int]
-    by_rule: Mapping[str, int]
+    holds: Table
+    force: Policy
     forgotten: Forgotten
+
+    @property
+    def by_rule(self) -> dict[str, int]:
+        """Persons with an active hold, by rule id; rules that hold nobody are left out. Counted when asked for."""
+        return _by_rule(self.holds.rows, self.force)
 
 
 def cycle(
@@ -97,13 +103,11 @@ def cycle(
         before = {name: whole_table(state, last, name) for name in KEYS}
         turned = turn(before["out"].rows, verdicts, whom)
         judged = None if whom is None else pa.array(whom, pa.uint32())
-        if judged is not None:
-            holds = replaced(before["holds"].rows, "person", judged, holds)
+        held_now = before["holds"].then(holds, None) if judged is None else before["holds"].but(judged, holds)
 
         said = None if last is None or whom is None else tables.digest(state, last)
-        digest = (said or Digest.of(before["out"].rows, held.key_bytes)).then(
-            turned.out, held.key_bytes, whom
-        )
+        keys = held.key_bytes
+        digest = Digest.of(turned.out, keys) if said is None else said.then(turned.out, keys, whom)
 
         step("publish")
         states = by_state(turned.out, held.persons)
@@ -121,12 +125,12 @@ def cycle(
             },
             digest.hex(),
         )
-        made_of = {"out": (turned.out, judged), "holds": (holds, judged), **traced.tables}
+        made_of = {"out": (turned.out, judged), **traced.tables}
         written = stage(
             state,
             made.number,
-            {name: before[name].then(name, rows, of) for name, (rows, of) in made_of.items()}
-            | {"turns": Table(turned.turns)},
+            {name: before[name].then(rows, of) for name, (rows, of) in made_of.items()}
+            | {"holds": held_now, "turns": turned.turns},
         )
         commit(state, lease, made)
         tables.keep(state, made, written, digest)
@@ -145,7 +149,8 @@ def cycle(
         traced.companions.num_rows,
         turned.turns,
         states,
-        _by_rule(holds, force),
+        held_now,
+        force,
         forgotten,
     )
 
@@ -172,7 +177,6 @@ def _lease(state: State, now: Moment) -> Iterator[Lease]:
 
 
 def _by_rule(holds: pa.Table, policy: Policy) -> dict[str, int]:
-    """Persons with an active hold, by rule id; rules that hold nobody are left out."""
     rules, persons = holds["rule"].to_numpy(), holds["person"].to_numpy()
     held = np.zeros(int(persons.max(initial=0)) + 1, bool)
     counts = {}

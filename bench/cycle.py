@@ -26,10 +26,11 @@ from kangma.policy.published import read
 from kangma.publish.cycle import STEPS, Cycled, cycle
 from kangma.store.receive import receive, receive_all, sandbox_for
 from kangma.store.state import State, create, open_state
-from kangma.terms import DAY, HOUR, Moment, zone
+from kangma.terms import DAY, Moment, zone
 
 DAYS = 14
 CASES = 20
+MINUTE = 60  # between cycles of a city that is served
 HERE = zone("Asia/Shanghai")
 
 
@@ -59,18 +60,18 @@ def run(full: bool, *, residents: int | None = None, made: Path | None = None) -
                 assert receive(state, path, kind="cases", feed="cdc", sandbox=sandbox).accepted == 1
 
             # The first after opening reads what is kept in memory; the tables of the last release come from the disk.
-            confirmed(0, now := now + HOUR // 4)
+            confirmed(0, now := now + MINUTE)
             figures["first_after_opening"], _ = timed(state, now)
             print("first after opening", figures["first_after_opening"], flush=True)
             parts, receipts = [], []
             for n in range(1, CASES):
                 started = time.perf_counter()
-                confirmed(n, now := now + HOUR // 4)
+                confirmed(n, now := now + MINUTE)
                 receipts.append(time.perf_counter() - started)
                 found, done = timed(state, now)
                 parts.append(found | {"judged": done.judged, "turns": done.turns.num_rows})
             print("case to turns", summary(parts), flush=True)
-            whole = [timed(state, now := now + 60, everybody=True)[0] for _ in range(1 if full else 3)]
+            whole = [timed(state, now := now + MINUTE, everybody=True)[0] for _ in range(1 if full else 3)]
             print("everybody", summary(whole), flush=True)
             figures |= {
                 "receive_case_s": statistics.median(receipts),

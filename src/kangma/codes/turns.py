@@ -52,9 +52,9 @@ ALIASES = pa.schema(
 )
 
 Persons = NDArray[np.uint32]  # (n,) canonical person numbers, ascending, unique
-#: Into how many parts the digest divides persons: few enough to hash them all, so many that a few hundred persons
-#: lie in a tenth of them.
-PARTS = 4096
+#: Into how many parts the digest divides persons: few enough to hash them all, so many that some thousand persons lie
+#: in a tenth of them.
+PARTS = 1 << 16
 _SHOWN = ("state", "popups", "reminds")
 
 
@@ -136,7 +136,7 @@ def due(out: pa.Table, now: Moment) -> Persons:
 class Digest:
     """What is out as one number: equal for equal cities however their evidence arrived.
 
-    parts: (PARTS, 32) uint8. Persons are divided by the first twelve bits of their key; a part's entry is the SHA-256
+    parts: (PARTS, 32) uint8. Persons are divided by the first two bytes of their key; a part's entry is the SHA-256
     of its rows in ascending order of their keys, 33 bytes each: key, state (1), popups (4), reminds (4), next_change_at
     (8, the largest int64 for never), numbers big-endian; 32 zeros for a part without rows.
     """
@@ -183,7 +183,7 @@ class Digest:
 
 def _part(heads: NDArray[np.uint8]) -> NDArray[np.int64]:
     """(n, 2) first bytes of keys → the part of each."""
-    return heads[:, 0].astype(np.int64) << 4 | heads[:, 1] >> 4
+    return heads[:, 0].astype(np.int64) << 8 | heads[:, 1]
 
 
 def by_state(out: pa.Table, persons: int) -> dict[State, int]:

@@ -29,7 +29,7 @@ from kangma.publish.policies import city_of, policies
 from kangma.publish.reach import reach_of
 from kangma.publish.release import read_table, whole_table
 from kangma.publish.signer import ReleaseSigner
-from kangma.publish.tables import KEYS, Table, replaced
+from kangma.publish.tables import KEYS, Table
 from kangma.publish.touched import last_deletion, touched
 from kangma.store.engine import engine
 from kangma.store.forget import DAYS, Forgotten, forget
@@ -56,8 +56,14 @@ class Cycled:
     companions: int
     turns: pa.Table
     by_state: Mapping[Colour, int]
-    by_rule: Mapping[str, int]
+    holds: Table
+    force: Policy
     forgotten: Forgotten
+
+    @property
+    def by_rule(self) -> dict[str, int]:
+        """Persons with an active hold, by rule id; rules that hold nobody are left out. Counted when asked for."""
+        return _by_rule(self.holds.rows, self.force)
 
 
 def cycle(
@@ -115,8 +121,7 @@ def cycle(
             raise Corrupt(f"what is out is not what release {last.number} published")
         turned = turn(out, verdicts, whom)
         judged = None if whom is None else pa.array(whom, pa.uint32())
-        if judged is not None:
-            holds = replaced(before["holds"].rows, "person", judged, holds)
+        held_now = before["holds"].then(holds, None) if judged is None else before["holds"].but(judged, holds)
         unheard = signer is not None and last is not None and last.head is None  # begins to publish only now
         known = read_table(state, last, "aliases")
         turns = _turns(known, nobody() if unheard else out, out, turned, aliases)
@@ -139,14 +144,14 @@ def cycle(
             },
             digest.hex(),
         )
-        made_of = {"out": (turned.out, judged), "holds": (holds, judged), **traced.tables}
+        made_of = {"out": (turned.out, judged), **traced.tables}
         made, written = commit(
             state,
             lease,
             signer,
             made,
-            {name: before[name].then(name, rows, of) for name, (rows, of) in made_of.items()}
-            | {"aliases": Table(aliases), "turns": Table(turns)},
+            {name: before[name].then(rows, of) for name, (rows, of) in made_of.items()}
+            | {"holds": held_now, "aliases": Table("aliases", aliases), "turns": Table("turns", turns)},
             zone=policy.zone,
             upon=None if last is None else last.head,
         )
@@ -166,7 +171,8 @@ def cycle(
         traced.companions.num_rows,
         turns,
         states,
-        _by_rule(holds, force),
+        held_now,
+        force,
         forgotten,
     )
 
@@ -202,7 +208,6 @@ def _lease(state: State, now: Moment) -> Iterator[Lease]:
 
 
 def _by_rule(holds: pa.Table, policy: Policy) -> dict[str, int]:
-    """Persons with an active hold, by rule id; rules that hold nobody are left out."""
     rules, persons = holds["rule"].to_numpy(), holds["person"].to_numpy()
     held = np.zeros(int(persons.max(initial=0)) + 1, bool)
     counts = {}

@@ -54,7 +54,7 @@ def read_table(state: State, release: Release | None, name: str) -> pa.Table:
 def whole_table(state: State, release: Release | None, name: str) -> Table:
     """The same, with what the next release needs to know to write less."""
     if release is None:
-        return Table(TABLES[name].empty_table())
+        return Table(name, TABLES[name].empty_table())
     there = tables.kept(state, release, name)
     if there is not None:
         return there
@@ -81,8 +81,8 @@ def stage(
                 remove_folder(leftover)
         temporary.mkdir(parents=True)
         for name, table in made.items():
-            whole = table if isinstance(table, Table) else Table(table)
-            written[name] = tables.write(temporary, number, name, whole)
+            whole = table if isinstance(table, Table) else Table(name, table)
+            written[name] = tables.write(temporary, number, whole)
         for name, content in (beside or {}).items():
             (temporary / name).write_bytes(content)
             fsync_file(temporary / name)

@@ -141,7 +141,8 @@ def absorb(state: State) -> Absorbed:
         sources = [(KINDS[k], parquet(files)) for k, files in by_kind.items()]
         entries: list[dict[str, Any]] = []
         with state.engine.work() as con:
-            state.numbers_on(con)
+            placed = any(c.name == "place_id" for kind, _ in sources for c in kind.stored)
+            state.numbers_on(con, places=placed)
             new_keys = numbers.new_persons(con, sources)
             if len(new_keys):
                 numbers.append_keys(state.path / "persons.keys", persons, new_keys)

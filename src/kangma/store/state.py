@@ -203,14 +203,15 @@ class State:
                 [self.path / "segments" / f for f in absorbed],
             )
 
-    def numbers_on(self, con: duckdb.DuckDBPyConnection) -> None:
-        """`person_keys(person, key)` and the table `place_numbers(place, place_id)` on a connection of our own."""
+    def numbers_on(self, con: duckdb.DuckDBPyConnection, *, places: bool = True) -> None:
+        """`person_keys(person, key)` and the table `place_numbers(place, place_id)` on a connection of our own; the
+        table is empty when nobody asks for places."""
         with self.registry.read() as on:
             persons = r.counter(on, "persons")
             files = [s.path for s in segments.live(self, on, [PLACE_NUMBERS])]
         con.register("person_keys", numbers.person_table(self.path / "persons.keys", persons))
         con.execute("CREATE OR REPLACE TEMP TABLE place_numbers (place UINTEGER, place_id VARCHAR)")
-        if files:
+        if files and places:
             con.execute(f"INSERT INTO place_numbers SELECT place, place_id FROM {parquet(files)}")
 
     def raw(self, con: duckdb.DuckDBPyConnection) -> int:

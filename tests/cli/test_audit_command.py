@@ -52,7 +52,7 @@ def served(folder: Path) -> Iterator[str]:
 
 def test_the_document_says_what_was_checked_and_what_differs(lived: tuple[Path, Path]) -> None:
     said = done("audit", lived[0])
-    assert list(said) == ["checked", "differences", "more", "log", "root"]
+    assert list(said) == ["checked", "differences", "more", "log", "root", "receipts"]
     assert said["differences"] == []
     assert said["more"] == {}
     assert set(PUBLIC_CHECKS) < set(said["checked"])

@@ -30,6 +30,7 @@ from kangma.audit.whole import audit
 from kangma.city import make_city
 from kangma.credential.marks import MarksInMemory
 from kangma.credential.verify import Verifier
+from kangma.errors import KangmaError
 from kangma.policy.published import read
 from kangma.publish import cycle as cycle_module
 from kangma.publish import journal

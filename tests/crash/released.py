@@ -14,7 +14,8 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -233,6 +234,15 @@ def one_release(path: str, now: Moment, say: Connection) -> None:
 
 
 def _one_release(path: Path, now: Moment, say: Connection) -> None:
+    with ready_to_commit(path, now) as commit:
+        say.send("ready")
+        say.recv()
+        say.send(("released", commit().number))
+
+
+@contextmanager
+def ready_to_commit(path: Path, now: Moment) -> Iterator[Callable[[], Release]]:
+    """All that a cycle has in its hands when it calls `commit`, and the call."""
     what, more = pickle.loads((path / "commit").read_bytes())
     with (
         open_state(path) as state,
@@ -240,9 +250,7 @@ def _one_release(path: Path, now: Moment, say: Connection) -> None:
         cycle_module._lease(state, now) as lease,
         LocalSigner(path) as signer,
     ):
-        say.send("ready")
-        say.recv()
-        say.send(("released", cycle_module.commit(state, lease, signer, *what, **more).number))
+        yield lambda: cycle_module.commit(state, lease, signer, *what, **more)
 
 
 def _told(say: Connection, work: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from released import Door, Town, recovered, the_town
+from released import Door, Town, ready_to_commit, recovered, the_town
 
 from kangma.errors import Conflict, KangmaError, Unavailable
 from kangma.publish import commit as commit_module
@@ -70,7 +70,10 @@ def disturbed(path: Path, town: Town, step: str, when: str, error: Exception, *,
 def fails_once(town: Town, folder: Path, step: str, when: str, error: Exception) -> None:
     path, door = town.copied(folder), Door()
     door.look(path / "public")
-    disturbed(path, town, step, when, error)
+    with pytest.MonkeyPatch.context() as patch, ready_to_commit(path, town.now) as commit:
+        failing(patch, step, when, error)
+        with pytest.raises(type(error)):
+            commit()
     done = recovered(path, door, now=town.now + MINUTE, verdicts=town.verdicts)
     # Recorded is the point of no return: before it the release is made anew, after it it stands.
     stands = (step, when) == ("record", "after") or list(STEPS).index(step) > list(STEPS).index("record")

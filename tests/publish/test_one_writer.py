@@ -27,6 +27,10 @@ from kangma.terms import DAY, HOUR, zone
 MINUTE = 60
 
 
+def long(value: object) -> Any:
+    return pytest.param(value, marks=pytest.mark.prove)
+
+
 @pytest.fixture(scope="module")
 def town() -> Town:
     return the_town()
@@ -108,7 +112,7 @@ def losing_the_lease(
     patch.setattr(commit_module, step, late)
 
 
-@pytest.mark.parametrize("step", ["require_first", "stage", "record_release"])
+@pytest.mark.parametrize("step", [long("require_first"), long("stage"), "record_release"])
 def test_a_cycle_that_lost_its_lease_signs_nothing(
     town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -175,9 +179,7 @@ def three_more(town: Town, path: Path, *, credentials: bool = False) -> None:
             cycle(state, now=now, signer=signer)
 
 
-@pytest.mark.parametrize(
-    "missed", [pytest.param(1, marks=pytest.mark.prove), pytest.param(2, marks=pytest.mark.prove), 3]
-)
+@pytest.mark.parametrize("missed", [long(1), long(2), 3])
 def test_a_signer_whose_book_is_older_is_led_through_what_it_missed(
     town: Town, tmp_path: Path, missed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,7 +239,7 @@ def test_a_folder_put_back_without_a_salt_or_a_credential_stops_and_signs_nothin
     assert files(path, "public") == before
 
 
-@pytest.mark.parametrize("missed", [1, 3])
+@pytest.mark.parametrize("missed", [long(1), 3])
 def test_a_registry_that_was_put_back_is_refused_and_nothing_is_signed(
     town: Town, tmp_path: Path, missed: int
 ) -> None:
@@ -257,7 +259,7 @@ def test_a_registry_that_was_put_back_is_refused_and_nothing_is_signed(
     assert files(path, "public", "signer") == before
 
 
-@pytest.mark.parametrize("missed", [1, 3])
+@pytest.mark.parametrize("missed", [long(1), 3])
 def test_a_city_put_back_whole_does_not_begin_a_second_log(town: Town, tmp_path: Path, missed: int) -> None:
     """Registry, signer and releases agree with each other, and what is public is already further."""
     path = town.copied(tmp_path)

@@ -175,16 +175,31 @@ class Corpus:
 @contextmanager
 def instead(file: Path, content: bytes | None) -> Iterator[None]:
     """The file holds something else for a while, or is gone."""
-    was, mode = file.read_bytes(), file.stat().st_mode
+    was = file.read_bytes()
     if content is None:
-        file.unlink()
+        aside = file.rename(file.with_name(f".{file.name}.aside"))
     else:
-        file.write_bytes(content)
+        _write(file, was, content)
     try:
         yield
     finally:
-        file.write_bytes(was)
-        file.chmod(mode)
+        if content is None:
+            aside.rename(file)
+        else:
+            _write(file, content, was)
+
+
+def _write(file: Path, was: bytes, content: bytes) -> None:
+    """In place, and only what differs: a file system that sees a file cut to nothing and written anew makes haste to
+    have it on the disk, which takes longer than any check."""
+    at = 0
+    while content[at : at + 4096] == was[at : at + 4096] and at < len(was):
+        at += 4096
+    more = b"" if content[at + 4096 :] == was[at + 4096 :] else content[at + 4096 :]
+    with file.open("r+b") as f:
+        f.seek(at)
+        f.write(content[at : at + 4096] + more)
+        f.truncate(len(content))
 
 
 def changed(content: bytes, at: int) -> bytes:

@@ -126,7 +126,7 @@ def _remembered(file: Path, calm: Path, now: Moment) -> Cycled:
     """One undisturbed turn; `file` keeps what it hands to `commit`."""
     commit = cycle_module.commit
 
-    def remember(state: State, lease: Lease, signer: Any, *what: Any, **more: Any) -> Release:
+    def remember(state: State, lease: Lease, signer: Any, *what: Any, **more: Any) -> tuple[Release, Any]:
         file.write_bytes(pickle.dumps((what, more)))
         return commit(state, lease, signer, *what, **more)
 
@@ -237,11 +237,11 @@ def _one_release(path: Path, now: Moment, say: Connection) -> None:
     with ready_to_commit(path, now) as commit:
         say.send("ready")
         say.recv()
-        say.send(("released", commit().number))
+        say.send(("released", commit()[0].number))
 
 
 @contextmanager
-def ready_to_commit(path: Path, now: Moment) -> Iterator[Callable[[], Release]]:
+def ready_to_commit(path: Path, now: Moment) -> Iterator[Callable[[], tuple[Release, Any]]]:
     """All that a cycle has in its hands when it calls `commit`, and the call."""
     what, more = pickle.loads((path / "commit").read_bytes())
     with (

@@ -28,7 +28,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from kangma.codes.turns import digest, nobody, turn
+from kangma.codes.turns import Digest, nobody, turn
 from kangma.errors import Corrupt
 from kangma.evidence.sets import memory
 from kangma.evidence.views import prepare
@@ -299,7 +299,10 @@ def from_scratch(
         _, verdicts = judge_all(con, times, now=now)
         keys = dict(con.execute("SELECT person, key FROM person_keys").fetchall())
     out = turn(nobody(), verdicts, None).out
-    return digest(out, [keys[p] for p in out["person"].to_pylist()]), by_key(exposures, keys)
+    table = np.zeros((max(keys, default=-1) + 1, 16), np.uint8)
+    for person, key in keys.items():
+        table[person] = np.frombuffer(key, np.uint8)
+    return Digest.of(out, table).hex(), by_key(exposures, keys)
 
 
 def live_columns(con: duckdb.DuckDBPyConnection) -> Columns:

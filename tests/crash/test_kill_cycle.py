@@ -18,7 +18,7 @@ from turns import Victim
 from kangma.city import make_city
 from kangma.errors import Corrupt
 from kangma.policy.published import read
-from kangma.publish import cycle as cycle_module
+from kangma.publish import commit as commit_module
 from kangma.publish.cycle import cycle
 from kangma.store.receive import receive, sandbox_for
 from kangma.store.state import create, open_state
@@ -76,17 +76,21 @@ def live(path: str, zero: int, files: list[list[Path]], first: int, say: Connect
 
 def _record_before_staging(say: Connection) -> None:
     """The control: the registry names a release whose tables are not yet there."""
-    stage, commit = cycle_module.stage, cycle_module.commit
+    stage, record = commit_module.stage, commit_module.record_release
     staged: list[tuple] = []  # type: ignore[type-arg]
-    cycle_module.stage = lambda *what: staged.append(what)  # type: ignore[assignment]
 
-    def early(*what: object) -> None:
-        commit(*what)  # type: ignore[arg-type]
+    def later(*what: object) -> dict[str, object]:
+        staged.append(what)
+        return {}
+
+    def early(*what: object, **more: object) -> None:
+        record(*what, **more)  # type: ignore[arg-type]
         say.send("recorded")
         time.sleep(0.2)
         stage(*staged.pop())
 
-    cycle_module.commit = early  # type: ignore[assignment]
+    commit_module.stage = later  # type: ignore[assignment]
+    commit_module.record_release = early  # type: ignore[assignment]
 
 
 def lived_under_kills(days: Days, path: Path, kills: int, chance: random.Random) -> tuple[set[str], int]:

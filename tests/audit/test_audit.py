@@ -144,7 +144,7 @@ def test_a_red_turn_proposed_without_evidence_is_logged_for_good_and_found(
 
 def test_evidence_that_was_changed_is_found(town: Town, tmp_path: Path) -> None:
     path = town.copied(tmp_path)
-    file = next((path / "segments" / "tests").rglob("*.parquet"))
+    file = sorted((path / "segments" / "tests").rglob("*.parquet"))[0]
     table = pq.read_table(file)
     changed = table.set_column(
         table.schema.get_field_index("result"), "result", pa.array(["positive"] * table.num_rows)

@@ -162,7 +162,7 @@ def clear(folder_of: Callable[[int], Path], number: int, kept: int) -> None:
 
 
 def _base(folder: Path, name: str) -> int | None:
-    for file in folder.glob(f"{name}.since-*.parquet"):
+    for file in sorted(folder.glob(f"{name}.since-*.parquet")):
         found = re.fullmatch(r"\w+\.since-(\d{8})", file.stem)
         if found:
             return int(found[1])

@@ -124,6 +124,7 @@ def _midnight(state: Any, signer: Any, now: int) -> dict[str, Any]:
     folder. (What deriving them costs is in bench/cycle.py.)"""
     from kangma.codes.turns import ALIASES, OUT  # noqa: PLC0415
     from kangma.publish.release import TABLES  # noqa: PLC0415
+    from kangma.publish.tables import Table  # noqa: PLC0415
     from kangma.store.releases import Release, acquire, last_release  # noqa: PLC0415
 
     last = last_release(state.registry)
@@ -150,7 +151,8 @@ def _midnight(state: Any, signer: Any, now: int) -> dict[str, Any]:
         "aliases": ALIASES.empty_table(),
     }
     started = time.perf_counter()
-    commit(state, lease, signer, release, tables | {"turns": turns}, zone=CITY.zone, upon=last.head)
+    made = {name: Table(name, table) for name, table in (tables | {"turns": turns}).items()}
+    commit(state, lease, signer, release, made, zone=CITY.zone, upon=last.head)
     taken = time.perf_counter() - started
     bare = _bare(n)
     found = {

@@ -6,21 +6,11 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import warnings
-from pathlib import Path
 
 import pytest
 from turns import Disk, Victim, look, write_for_ever
 
 from kangma.store.state import create
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Disk:
-    if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None or not Path("/dev/loop-control").exists():
-        warnings.warn("no root, mkfs.ext4 or loop device: no power cut", stacklevel=1)
-        pytest.skip("NO POWER CUT: needs root, mkfs.ext4 and a loop device")
-    return Disk(tmp_path)
 
 
 def cuts(disk: Disk, how: str, rounds: int, seed: int) -> tuple[int, int, int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,14 +39,6 @@ AUDITED = 7  # every so many cuts the whole oracle; the last one too
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Town:
     return make_town(tmp_path_factory.mktemp("town"), days=DAYS)
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Disk:
-    if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None or not Path("/dev/loop-control").exists():
-        warnings.warn("no root, mkfs.ext4 or loop device: no power cut", stacklevel=1)
-        pytest.skip("NO POWER CUT: needs root, mkfs.ext4 and a loop device")
-    return Disk(tmp_path)
 
 
 @dataclass

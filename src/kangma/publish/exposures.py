@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import duckdb
 import numpy as np
@@ -141,7 +140,7 @@ def city_columns(state: State, held: Documents) -> Columns:
             for number, key in zip(numbers, days, strict=True):
                 days[key] = days[key] or _built(con, state, number, key)
     keep_columns(state, days.keys())
-    opened = _OPEN.setdefault(state, {})
+    opened = _mapped_days(state)
     for gone in opened.keys() - days.keys():
         del opened[gone]
     return Columns.of(day for day in days.values() if day is not None)
@@ -151,14 +150,11 @@ def city_places(state: State, held: Documents, policy: Policy) -> Places:
     """What tracing knows of the live places; kept until places or retractions change."""
     metres = cell_metres(policy.tracing)
     key = f"{held.digest(['places', 'retractions'])} {metres}"
-    there = _PLACES.get(state)
+    there: tuple[str, Places] | None = state.kept.get("places")
     if there is None or there[0] != key:
         with whole_evidence(state, ("places",)) as con:
-            there = _PLACES[state] = (key, places(con, cell_metres=metres))
+            there = state.kept["places"] = (key, places(con, cell_metres=metres))
     return there[1]
-
-
-_PLACES: WeakKeyDictionary[State, tuple[str, Places]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -183,24 +179,24 @@ def _corrected_days(state: State, held: Documents) -> set[int]:
     if len(by_day) < 2:
         return set()
     key = held.digest(["visits"])
-    there = _CORRECTED.get(state)
+    there: tuple[str, set[int]] | None = state.kept.get("corrected days")
     if there is None or there[0] != key:
         once = {day: np.unique(np.concatenate(ids)) for day, ids in by_day.items()}
         known, count = np.unique(np.concatenate(list(once.values())), return_counts=True)
         twice = known[count > 1]
         there = (key, {day for day, ids in once.items() if np.isin(ids, twice, assume_unique=True).any()})
-        _CORRECTED[state] = there
+        state.kept["corrected days"] = there
     return there[1]
 
 
-_CORRECTED: WeakKeyDictionary[State, tuple[str, set[int]]] = WeakKeyDictionary()
-
-#: Days that this program has opened and checked, by state: they are read without checks afterwards.
-_OPEN: WeakKeyDictionary[State, dict[str, Day]] = WeakKeyDictionary()
+def _mapped_days(state: State) -> dict[str, Day]:
+    """Days that this program has opened and checked: they are read without checks afterwards."""
+    found: dict[str, Day] = state.kept.setdefault("days", {})
+    return found
 
 
 def _mapped(state: State, key: str) -> Day | None:
-    opened = _OPEN.setdefault(state, {})
+    opened = _mapped_days(state)
     if key not in opened:
         buffers = read_columns(state, key)
         if buffers is None:

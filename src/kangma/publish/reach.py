@@ -8,10 +8,8 @@ tests of a tube, all that was said of a place. tests/publish/test_parts.py holds
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from weakref import WeakKeyDictionary
 
 import duckdb
 import numpy as np
@@ -220,31 +218,21 @@ class Reach:
         self.con.register("place_numbers", self.documents.place_ids(places))
 
 
-_KEPT: WeakKeyDictionary[State, tuple[ExitStack, Reach]] = WeakKeyDictionary()
-
-
 @contextmanager
 def reach_of(state: State) -> Iterator[Reach]:
     """The reach of an open state as of now, kept until the state closes; made anew after a failure, which may have
     left half of something on its connection. For whoever holds the state's lock."""
-    if state not in _KEPT:
-        stack = ExitStack()
-        _KEPT[state] = (stack, Reach(stack.enter_context(state.engine.alone()), documents_of(state)))
-        state.closing.callback(_let_go, weakref.ref(state))
-    _, reach = _KEPT[state]
+    if "reach" not in state.kept:
+        stack = state.closing.enter_context(ExitStack())
+        state.kept["reach"] = (stack, Reach(stack.enter_context(state.engine.alone()), documents_of(state)))
+    stack, reach = state.kept["reach"]
     try:
         reach.refresh()
         yield reach
     except BaseException:
-        _let_go(weakref.ref(state))
-        raise
-
-
-def _let_go(state: weakref.ref[State]) -> None:
-    there = state()
-    if there is not None and there in _KEPT:
-        stack, _ = _KEPT.pop(there)
+        del state.kept["reach"]
         stack.close()
+        raise
 
 
 def column(told: list[tuple[Part, Rows]], name: str) -> pa.Array:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -191,12 +190,9 @@ class _Kept:
     out: Digest
 
 
-_KEPT: WeakKeyDictionary[State, _Kept] = WeakKeyDictionary()
-
-
 def keep(state: State, release: Release, tables: Mapping[str, Table], out: Digest) -> None:
     """The tables of a release that was recorded stay in memory, and the digest of what is out."""
-    _KEPT[state] = _Kept(release.number, release.verdict_digest, tables, out)
+    state.kept["tables"] = _Kept(release.number, release.verdict_digest, tables, out)
 
 
 def kept(state: State, release: Release, name: str) -> Table | None:
@@ -212,7 +208,7 @@ def digest(state: State, release: Release) -> Digest | None:
 
 
 def _there(state: State, release: Release) -> _Kept | None:
-    there = _KEPT.get(state)
+    there: _Kept | None = state.kept.get("tables")
     if there is None or (there.number, there.digest) != (release.number, release.verdict_digest):
         return None
     return there

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -297,16 +296,16 @@ class Documents:
         return part
 
 
-_OPEN: WeakKeyDictionary[State, Documents] = WeakKeyDictionary()
 _OPENING = Lock()
 
 
 def documents_of(state: State) -> Documents:
     """The documents of an open state: the same object for as long as it is open."""
     with _OPENING:
-        if state not in _OPEN:
-            _OPEN[state] = Documents(state)
-        return _OPEN[state]
+        if "documents" not in state.kept:
+            state.kept["documents"] = Documents(state)
+        found: Documents = state.kept["documents"]
+        return found
 
 
 def raw_schema(kind: str) -> pa.Schema:

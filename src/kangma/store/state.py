@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -112,7 +113,10 @@ class State:
         self.lock = WriterLock(path / "lock")
         self.registry = Registry(path / "registry.sqlite")
         self.engine = Engine(path / "tmp")
-        self.closing = contextlib.ExitStack()  # what others keep for as long as the state is open
+        #: What later stages keep of this state from call to call, by a name of theirs: gone when it closes, and with
+        #: it every file that it holds mapped. Whoever keeps a resource also says in `closing` how it is given back.
+        self.kept: dict[str, Any] = {}
+        self.closing = contextlib.ExitStack()
         self.inbox = Inbox(self)
         self.log = EventLog(path / "log" / "events.ndjson")
 
@@ -124,6 +128,7 @@ class State:
 
     def close(self) -> None:
         self.closing.close()
+        self.kept.clear()
         self.engine.close()
         self.registry.close()
         self.log.close()

@@ -179,7 +179,8 @@ def run(full: bool, say: Callable[[str], None] = print) -> dict[str, Any]:
         "cn-bj", NOW - NOW % DAY, NOW - NOW % DAY + DAY, f"{BASE}/status/{DAY_NUMBER}/3", 9, Kind.PAPER, "张*"
     )
     begun = time.process_time()
-    issue.sign_all([claims] * 2_000, signer)
+    for _ in range(2_000):
+        issue.sign(claims, signer)
     report["issued_a_second"] = 2_000 / (time.process_time() - begun)
     residents = 22_000_000 if full else 2_000_000
     begun = time.process_time()

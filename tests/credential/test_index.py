@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kangma.credential.index import Permutation
-from kangma.credential.issue import ENTRIES, Place, daily, extra
+from kangma.status.lists import ENTRIES
 
 KEY = bytes(range(32))
 
@@ -90,8 +90,3 @@ def test_another_key_another_family_or_another_capacity_is_another_order() -> No
     )
     for other in others:
         assert (other.all_places()[:10_000] == first).mean() < 0.01
-
-
-def test_a_position_is_an_index_in_a_list() -> None:
-    assert Place.at(daily(19_110), 3 * ENTRIES + 7) == Place("19110", 3, 7)
-    assert extra(19_110) == "x19110"

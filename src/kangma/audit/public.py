@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kangma.audit.report import Check, Report
+from kangma.credential.issue import PAPER_DAYS
 from kangma.errors import Code, Refused, Where
 from kangma.signing.keys import PublicKey
 from kangma.signing.trust import Root, TrustList, Use, decode_root, open_trust, successor
@@ -28,8 +29,6 @@ from kangma.translog.checkpoint import Checkpoint, open_checkpoint
 from kangma.translog.fsck import fsck
 from kangma.translog.tree import EMPTY_ROOT
 
-#: A credential on paper lives so long, and its list with it (docs/formats/credential.md).
-PAPER_DAYS = 28
 MOST_FILE = 32 << 20  # bytes of one file
 
 

@@ -8,7 +8,6 @@ today while we are down.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kangma.credential import claims as claims_
@@ -19,9 +18,8 @@ from kangma.signing.keys import PublicKey, Signer
 from kangma.signing.trust import Authority
 from kangma.terms import Day, Moment, Zone
 
-DAYS_AHEAD = 3  # today's and the next two
-PAPER_DAYS = 28
-ENTRIES = 2**20  # indices in one status list
+DAYS_AHEAD = 3  # local days for which a phone holds credentials: today's and the next two
+PAPER_DAYS = 28  # local days that paper lives at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +30,8 @@ class Place:
     number: int
     index: int
 
-    @classmethod
-    def at(cls, family: str, position: int) -> Place:
-        """The place of a position in the family, counted through its lists."""
-        return cls(family, *divmod(position, ENTRIES))
-
     def uri(self, authority: Authority) -> str:
         return f"{authority.base}/status/{self.family}/{self.number}"
-
-
-def daily(day: Day) -> str:
-    """The family in which every resident has one index on that day."""
-    return str(day)
-
-
-def extra(day: Day) -> str:
-    """The family of what is issued on that day beside the daily credentials: paper, proxies, phones anew."""
-    return f"x{day}"
-
-
-def days_ahead(now: Moment, zone: Zone) -> range:
-    """The local days for which a phone that asks now gets credentials."""
-    today = zone.day(now)
-    return range(today, today + DAYS_AHEAD)
 
 
 def of_a_day(
@@ -93,10 +70,6 @@ def on_paper(
 def sign(claims: Claims, signer: Signer) -> bytes:
     """The credential: a COSE_Sign1 over the claims. The same claims and key give the same bytes."""
     return cose.sign1(claims_.encode(claims), signer)
-
-
-def sign_all(several: Iterable[Claims], signer: Signer) -> list[bytes]:
-    return [sign(claims, signer) for claims in several]
 
 
 def shown(credential: bytes, proof: bytes = b"") -> str:

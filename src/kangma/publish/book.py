@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kangma.credential.issue import DAYS_AHEAD, PAPER_DAYS
 from kangma.errors import Corrupt, Refused
+from kangma.status.lists import ENTRIES
 from kangma.terms import Day, Moment
 from kangma.translog.log import Log
 
 Shown = NDArray[np.uint8]  # (persons,) kangma.terms.State of each person number, as the public was last told
 Persons = NDArray[np.uint32]  # (n,) person numbers
 
-#: Entries of one daily list, and of one extra list: the places of an extra list that nobody holds yet are not green,
+#: Entries of one extra list; a daily one has `ENTRIES`. The places of an extra list that nobody holds yet are not green,
 #: so it compresses worse and is kept small.
-LIST, EXTRA_LIST = 1 << 20, 1 << 16
+EXTRA_LIST = 1 << 16
 #: A day's family of lists has room for this many more residents than there are when it begins.
 ROOM = 1.1
-#: Days for which credentials are out: today's, and the two that a phone fetches ahead.
-AHEAD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Family:
 
     @property
     def lists(self) -> int:
-        return -(-self.capacity // (EXTRA_LIST if self.extra else LIST))
+        return -(-self.capacity // (EXTRA_LIST if self.extra else ENTRIES))
 
     def path(self, n: int) -> str:
         """Of list `n` in the public folder, and behind the authority's base address."""
@@ -143,14 +143,11 @@ def families(book: Book, persons: int, today: Day) -> tuple[Family, ...]:
     Yesterday's daily lists are history: their credentials are over. Extra families stay for the 28 days of paper.
     """
     kept = [f for f in book.families if (f.day >= today - PAPER_DAYS if f.extra else f.day >= today)]
-    for day in range(today, today + AHEAD):
+    for day in range(today, today + DAYS_AHEAD):
         mine = [f for f in kept if f.day == day and not f.extra]
         covered = max((f.first + f.capacity for f in mine), default=0)
         if covered < persons or not mine:
-            lists = max(1, -(-int((persons - covered) * ROOM) // LIST))
+            lists = max(1, -(-int((persons - covered) * ROOM) // ENTRIES))
             name = f"{day}.{len(mine)}" if mine else str(day)
-            kept.append(Family(name, day, covered, lists * LIST, extra=False))
+            kept.append(Family(name, day, covered, lists * ENTRIES, extra=False))
     return tuple(kept)
-
-
-PAPER_DAYS = 28

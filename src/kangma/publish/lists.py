@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kangma.credential.index import Permutation
-from kangma.publish.book import EXTRA_LIST, LIST, Family, Persons, Shown
-from kangma.status.lists import BITS, OF_STATE, Status, pack
+from kangma.publish.book import EXTRA_LIST, Family, Persons, Shown
+from kangma.status.lists import BITS, ENTRIES, OF_STATE, Status, pack
 
 
 def size(family: Family) -> int:
     """Entries of each list of a family."""
-    return EXTRA_LIST if family.extra else LIST
+    return EXTRA_LIST if family.extra else ENTRIES
 
 
 def split(family: Family, place: int) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from kangma.credential import issue
 from kangma.credential.claims import Kind
 from kangma.errors import Code, Corrupt, Refused, Unavailable
 from kangma.publish import lists
-from kangma.publish.book import EXTRA_LIST, PAPER_DAYS, Book, Family
+from kangma.publish.book import EXTRA_LIST, Book, Family
 from kangma.publish.issue import Issued, Prepared, Proposal, prepare, sign
 from kangma.publish.journal import Journal, Record
 from kangma.signing.keys import PublicKey
@@ -230,7 +230,7 @@ class LocalSigner:
             self.journal.between(book.issued, proposal.journal),
         )
         today = zone(proposal.zone).day(proposal.now)
-        found = [f for f in known.families() if f.day >= today - PAPER_DAYS]
+        found = [f for f in known.families() if f.day >= today - issue.PAPER_DAYS]
         return Issued(
             tuple(found),
             {f.name: known.holders(f.name) for f in found},

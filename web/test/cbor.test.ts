@@ -46,6 +46,13 @@ test("nesting ends at eight, and length at what the caller allows", () => {
   refuses(() => decode(bytes("000000"), 2), "too_many_bytes");
 });
 
+test("a message has 256 items at most, unless its reader expects more", () => {
+  const array = (n: number) => bytes(`98${n.toString(16)}` + "00".repeat(n));
+  assert.equal((decode(array(255), 1_000) as unknown[]).length, 255);
+  refuses(() => decode(bytes("990100" + "00".repeat(256)), 1_000), "bad_message");
+  assert.equal((decode(bytes("990100" + "00".repeat(256)), 1_000, 257) as unknown[]).length, 256);
+});
+
 test("a tag keeps its number, and a sequence tells where its first item ends", () => {
   const tag = read("d28100");
   assert.ok(tag instanceof Tag);

@@ -20,6 +20,7 @@ from kangma.signing.keys import PublicKey, Signer
 SIGN1, SIGN = 18, 98  # CBOR tags
 ALG, CONTENT, KID, TYP = 1, 3, 4, 16  # header parameters: RFC 9052 and RFC 9596
 MAX_DEPTH = 8
+MAX_ITEMS = 256  # of CBOR in one message, those inside of others counted; only a trust list has more
 MAX_SIGNERS = 8
 
 
@@ -29,14 +30,17 @@ def dumps(value: object) -> bytes:
     return cbor2.dumps(value, canonical=True)
 
 
-def loads(content: bytes, *, most: int) -> Any:
+def loads(content: bytes, *, most: int, items: int = MAX_ITEMS) -> Any:
     """The one CBOR item that `content` is. Maps come as dicts, arrays as lists or tuples.
 
     Raises Refused: `too_many_bytes` above `most`, `bad_message` for anything but one whole item in deterministic
-    form: longer encodings, unsorted or duplicate keys, indefinite lengths and trailing bytes are refused with it.
+    form: longer encodings, unsorted or duplicate keys, indefinite lengths and trailing bytes are refused with it, and
+    more than `items` items, which would keep a door busy.
     """
     if len(content) > most:
         raise Refused(Code.TOO_MANY_BYTES)
+    if len(content) > items and _has_more_items(content, items):
+        raise Refused(Code.BAD_MESSAGE, hint=f"more than {items:,} items")
     try:
         stream = BytesIO(content)
         value = cbor2.CBORDecoder(stream, max_depth=MAX_DEPTH).decode()
@@ -47,6 +51,23 @@ def loads(content: bytes, *, most: int) -> Any:
     if not sound:
         raise Refused(Code.BAD_MESSAGE, hint="not deterministic CBOR")
     return value
+
+
+def _has_more_items(content: bytes, most: int) -> bool:
+    """Whether more than `most` items begin in `content`, those inside of others counted; strings are leapt over. For
+    bytes that are no CBOR any answer will do."""
+    at = items = 0
+    while at < len(content) and items <= most:
+        major, argument = content[at] >> 5, content[at] & 0x1F
+        at += 1
+        if 24 <= argument <= 27:
+            width = 1 << (argument - 24)
+            argument = int.from_bytes(content[at : at + width], "big")
+            at += width
+        if major in (2, 3):
+            at += argument
+        items += 1
+    return items > most
 
 
 def is_map(value: object, needed: Set[int], may: Set[int] = frozenset()) -> bool:

@@ -24,6 +24,7 @@ from kangma.terms import DAY, END_MOMENT, HOUR, Moment, Text
 TYPE = "application/kangma-trust+cose"
 #: The longest list that is read: about 200 cities with nine keys each.
 MAX_BYTES = 262_144
+MAX_ITEMS = 2**16  # of CBOR: a key of all labels has 31 in 145 bytes
 MAX_ROOT_BYTES = 1_024
 MAX_AUTHORITIES = 512
 MAX_KEYS = 64  # of one authority
@@ -340,7 +341,7 @@ def _encode_key(key: TrustedKey) -> dict[int, Any]:
 def decode(content: bytes) -> TrustList:
     """The list that a payload is. Raises Refused only: as `cose.loads`, `bad_message` for another shape,
     `bad_trust_list` for a rule broken, with the path where there is one."""
-    item = cose.loads(content, most=MAX_BYTES)
+    item = cose.loads(content, most=MAX_BYTES, items=MAX_ITEMS)
     if not (cose.is_map(item, {1, 2, 3, 4, 6}, {5}) and isinstance(item.get(5, b""), bytes)):
         _shape("not a trust list")
     environment = _one_of(Environment, item[4])

@@ -65,7 +65,7 @@ def publish_file(temporary: Path, final: Path) -> None:
 
 def write_file(path: Path, content: Buffer, *, mode: int = 0o644) -> None:
     """`path` holds exactly `content`, durable on return; a reader sees the old content or the new, never a mix."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident():x}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
         view = memoryview(content).cast("B")

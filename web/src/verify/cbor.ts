@@ -21,32 +21,37 @@ export class Tag {
 }
 
 export const MAX_DEPTH = 8; // arrays, maps and tags inside each other
+export const MAX_ITEMS = 256; // in one message, those inside of others counted; only a trust list has more
 
 const TEXT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The one item that `content` is. Throws Refused: too_many_bytes above `most`, bad_message for anything else. */
-export function decode(content: Bytes, most: number): Cbor {
-  const [value, end] = decodeFirst(content, most);
+/** The one item that `content` is, with at most `items` in it. Throws Refused: too_many_bytes above `most`, bad_message
+ * for anything else. */
+export function decode(content: Bytes, most: number, items = MAX_ITEMS): Cbor {
+  const [value, end] = decodeFirst(content, most, items);
   if (end !== content.length) throw new Refused("bad_message", "bytes behind the item");
   return value;
 }
 
 /** The first item of a CBOR sequence (RFC 8742), and where it ends. Refused as by `decode`. */
-export function decodeFirst(content: Bytes, most: number): [value: Cbor, end: number] {
+export function decodeFirst(content: Bytes, most: number, items = MAX_ITEMS): [value: Cbor, end: number] {
   if (content.length > most) throw new Refused("too_many_bytes");
-  const reader = new Reader(content);
+  const reader = new Reader(content, items);
   return [reader.item(0), reader.at];
 }
 
 class Reader {
   at = 0;
   private readonly content: Bytes;
+  private left: number; // items that may still come
 
-  constructor(content: Bytes) {
+  constructor(content: Bytes, items: number) {
     this.content = content;
+    this.left = items;
   }
 
   item(depth: number): Cbor {
+    if (--this.left < 0) throw new Refused("bad_message", "too many items");
     const first = this.byte();
     const major = first >> 5;
     if (major === 7) {

@@ -9,6 +9,7 @@ import { Refused } from "./refused.ts";
 
 const TYPE = "application/kangma-trust+cose";
 const MOST_BYTES = 262_144;
+const MOST_ITEMS = 2 ** 16; // of CBOR: a key of all labels has 31 in 145 bytes
 const MOST_ROOT_BYTES = 1_024;
 const MOST_AUTHORITIES = 512;
 const MOST_KEYS = 64; // of one authority
@@ -113,7 +114,7 @@ export async function verifyTrust(opened: OpenedMany, root: Root): Promise<Trust
 
 /** What a payload claims, for `verifyTrust` and for those who are about to sign it. Throws Refused as there. */
 export async function listOf(payload: Bytes): Promise<Omit<TrustList, typeof proven>> {
-  const item = mapOf(decode(payload, MOST_BYTES), [1, 2, 3, 4, 6], [5]);
+  const item = mapOf(decode(payload, MOST_BYTES, MOST_ITEMS), [1, 2, 3, 4, 6], [5]);
   const environment = oneOf(ENVIRONMENTS, item.get(4));
   const authorities: Authority[] = [];
   const byKey = new Map<string, { authority: Authority; key: TrustedKey }>();

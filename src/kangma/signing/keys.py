@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -115,7 +115,17 @@ def point_verifies(point: bytes, signature: bytes, message: bytes) -> bool:
 
 
 def _der(signature: bytes) -> bytes:
-    return encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
+    """r ‖ s as the DER SEQUENCE of two INTEGERs (RFC 3279, 2.2.3) that the library takes."""
+    r, s = _integer(signature[:32]), _integer(signature[32:])
+    return b"\x30%c%b%b" % (len(r) + len(s), r, s)
+
+
+def _integer(content: bytes) -> bytes:
+    """A DER INTEGER: no needless zeros in front, one where the first bit would say that it is negative."""
+    short = content.lstrip(b"\0")
+    if not short or short[0] & 0x80:
+        short = b"\0" + short
+    return b"\x02%c%b" % (len(short), short)
 
 
 class Signer(Protocol):

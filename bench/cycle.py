@@ -14,7 +14,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 from kangma.city import make_city, write_city
 from kangma.policy.published import read
 from kangma.publish.cycle import STEPS, Cycled, cycle
+from kangma.publish.signer import ReleaseSigner
 from kangma.store.receive import receive, receive_all, sandbox_for
 from kangma.store.state import State, create, open_state
 from kangma.terms import DAY, Moment, zone
@@ -37,27 +37,15 @@ HERE = zone("Asia/Shanghai")
 def run(full: bool, *, residents: int | None = None, made: Path | None = None) -> dict[str, Any]:
     """`made`: a folder of an earlier run (with `--keep`), whose city is taken instead of making one."""
     residents = residents or (1_000_000 if full else 100_000)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        figures: dict[str, Any] = {"residents": residents}
-        if made is not None and (made / "ready").exists():
-            shutil.copytree(made, folder, dirs_exist_ok=True)
-        else:
-            figures |= _make(residents, folder)
-            if made is not None:
-                shutil.copytree(folder, made, dirs_exist_ok=True)
-        people = pq.read_table(folder / "people.parquet")
-        now = int((folder / "ready").read_text())
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        figures = city_of(residents, folder, made)
+        people, now = people_of(folder), begins(folder)
 
         with open_state(folder / "state") as state, sandbox_for(state) as sandbox:
 
             def confirmed(n: int, now: Moment) -> None:
-                row = people.slice(1 + n * (people.num_rows // CASES), 1).select(["id_type", "id_number"])
-                row = row.append_column("case_id", pa.array([f"bench-{n}"]))
-                row = row.append_column("kind", pa.array(["confirmed"]))
-                path = folder / f"cases-{n}.parquet"
-                pq.write_table(row.append_column("confirmed_at", pa.array([HERE.iso(now)])), path)
-                assert receive(state, path, kind="cases", feed="cdc", sandbox=sandbox).accepted == 1
+                confirm(state, sandbox, folder, people, n, now)
 
             # The first after opening reads what is kept in memory; the tables of the last release come from the disk.
             confirmed(0, now := now + MINUTE)
@@ -79,13 +67,46 @@ def run(full: bool, *, residents: int | None = None, made: Path | None = None) -
                 "everybody": summary(whole),
                 "times_faster_than_everybody": statistics.median(w["cpu_s"] for w in whole)
                 / statistics.median(p["cpu_s"] for p in parts),
-                "midnight": _midnight(state, people, folder, now, sandbox),
+                "midnight": midnight(state, people, folder, now, sandbox),
             }
     return figures | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-def _make(residents: int, folder: Path) -> dict[str, Any]:
-    """A city of two weeks, taken in, absorbed and judged once."""
+def city_of(
+    residents: int, folder: Path, made: Path | None, first: Callable[[State, Moment], Cycled] | None = None
+) -> dict[str, Any]:
+    """`folder` holds a city of two weeks, taken in, absorbed and judged once by `first`; from the folder `made` when it
+    was left there before, and left there when not."""
+    if made is not None and (made / "ready").exists():
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        return {"residents": residents}
+    figures = {"residents": residents} | _make(residents, folder, first or (lambda s, now: cycle(s, now=now)))
+    if made is not None:
+        shutil.copytree(folder, made, dirs_exist_ok=True)
+    return figures
+
+
+def people_of(folder: Path) -> pa.Table:
+    """Everybody, as the city's people were taken in."""
+    return pq.read_table(folder / "people.parquet")
+
+
+def begins(folder: Path) -> Moment:
+    """The moment of the city's first cycle."""
+    return int((folder / "ready").read_text())
+
+
+def confirm(state: State, sandbox: Any, folder: Path, people: pa.Table, n: int, now: Moment) -> None:
+    """Case `n` of CASES is confirmed and taken in, as a file."""
+    row = people.slice(1 + n * (people.num_rows // CASES), 1).select(["id_type", "id_number"])
+    row = row.append_column("case_id", pa.array([f"bench-{n}"]))
+    row = row.append_column("kind", pa.array(["confirmed"]))
+    path = folder / f"cases-{n}.parquet"
+    pq.write_table(row.append_column("confirmed_at", pa.array([HERE.iso(now)])), path)
+    assert receive(state, path, kind="cases", feed="cdc", sandbox=sandbox).accepted == 1
+
+
+def _make(residents: int, folder: Path, cycle_once: Callable[[State, Moment], Cycled]) -> dict[str, Any]:
     figures: dict[str, Any] = {}
 
     def took(name: str, work: Callable[[], Any]) -> Any:
@@ -103,13 +124,20 @@ def _make(residents: int, folder: Path) -> dict[str, Any]:
         figures["rows"] = sum(r.accepted for r in receipts)
         shutil.rmtree(folder / "tables")
         took("absorb_s", state.absorb)
-        first = took("first_cycle_s", lambda: cycle(state, now=city.zero + DAYS * DAY))
+        first = took("first_cycle_s", lambda: cycle_once(state, city.zero + DAYS * DAY))
         figures["first_turns"] = first.turns.num_rows
     (folder / "ready").write_text(str(city.zero + DAYS * DAY))
     return figures
 
 
-def _midnight(state: State, people: pa.Table, folder: Path, now: Moment, sandbox: Any) -> dict[str, Any]:
+def midnight(
+    state: State,
+    people: pa.Table,
+    folder: Path,
+    now: Moment,
+    sandbox: Any,
+    signer: ReleaseSigner | None = None,
+) -> dict[str, Any]:
     """Everybody has bought a medicine at one midnight and had no test since: three days later, at midnight, every code
     is told to test, whatever its colour."""
     bought = HERE.midnight(HERE.day(now) + 1)
@@ -118,17 +146,23 @@ def _midnight(state: State, people: pa.Table, folder: Path, now: Moment, sandbox
         table = table.append_column(name, pa.array([word] * people.num_rows))
     pq.write_table(table, folder / "purchases.parquet")
     receive(state, folder / "purchases.parquet", kind="purchases", feed="pharmacies", sandbox=sandbox)
-    timed(state, bought)
-    found, done = timed(state, HERE.midnight(HERE.day(bought) + 3))
+    timed(state, bought, signer=signer)
+    found, done = timed(state, HERE.midnight(HERE.day(bought) + 3), signer=signer)
     return found | {"judged": done.judged, "turns": done.turns.num_rows}
 
 
-def timed(state: State, now: Moment, *, everybody: bool = False) -> tuple[dict[str, Any], Cycled]:
+def timed(
+    state: State, now: Moment, *, everybody: bool = False, signer: ReleaseSigner | None = None
+) -> tuple[dict[str, Any], Cycled]:
     """A cycle, with its seconds, the processor's, and those of each step; `to_turns_s` ends when turns are known."""
     marks: list[tuple[str, float]] = []
     started, cpu = time.perf_counter(), time.process_time()
     done = cycle(
-        state, now=now, everybody=everybody, step=lambda name: marks.append((name, time.perf_counter()))
+        state,
+        now=now,
+        everybody=everybody,
+        signer=signer,
+        step=lambda name: marks.append((name, time.perf_counter())),
     )
     ended = time.perf_counter()
     at = [t for _, t in marks] + [ended]

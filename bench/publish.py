@@ -1,8 +1,8 @@
 """From a confirmed case to every turned code published, and the midnight at which everybody's code turns.
 
-One long-lived program, as `kangma serve` runs it: a case is sent in, a cycle follows, and the clock stops when the
-public folder holds the signed lists. Beside it, in the same run, what the bare cryptography of each release would cost:
-every SHA-256 and every signature, and nothing else.
+One long-lived program, as `kangma serve` runs it: a case is sent in as a file, a cycle follows, and the clock stops when
+the public folder holds the signed lists. Beside it, in the same run, what the bare cryptography of each release would
+cost: every SHA-256 and every signature, and nothing else.
 """
 
 from __future__ import annotations
@@ -14,26 +14,20 @@ import resource
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from kangma.city import make_city, write_city
-from kangma.policy.published import read
+from cycle import CASES, MINUTE, begins, city_of, confirm, midnight, people_of, timed
 from kangma.publish.city import CityName, has_keys, name_city
-from kangma.publish.commit import commit
-from kangma.publish.cycle import cycle
+from kangma.publish.cycle import Cycled, cycle
 from kangma.publish.signer import LocalSigner
 from kangma.signing.keys import Algorithm, Environment, KeySigner, new_secret
-from kangma.store.receive import receive, receive_all, sandbox_for
-from kangma.store.state import create
-from kangma.terms import DAY, HOUR, Text, zone
+from kangma.signing.trust import Ceilings, Use
+from kangma.store.receive import sandbox_for
+from kangma.store.state import State, open_state
+from kangma.terms import Moment, Text
 
-DAYS = 14
-CASES = 20
 CITY = CityName(
     "cn-bench",
     Text("测试市", "Bench City"),
@@ -44,136 +38,78 @@ CITY = CityName(
 )
 
 
-def run(full: bool, *, residents: int | None = None) -> dict[str, Any]:
+class AtOnce(LocalSigner):
+    """The first release of this city tells of a fortnight at once, and its cases come a minute apart; the ceiling is for
+    cities that live a day a day."""
+
+    def _ceilings(self, use: Use, at: Moment) -> Ceilings:
+        return replace(super()._ceilings(use, at), worse_an_hour=2**31, worse_ppm_an_hour=1_000_000)
+
+
+def run(full: bool, *, residents: int | None = None, made: Path | None = None) -> dict[str, Any]:
+    """`made`: a folder of an earlier run (with `--keep`), whose city is taken instead of making one."""
     residents = residents or (1_000_000 if full else 100_000)
-    here = zone(CITY.zone)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        city = make_city(residents, DAYS, 1)
-        write_city(city, folder / "tables")
-        home = folder / "state"
-        with create(home, policy=[t.encode() for t in read("beijing-2022-04-22")]) as state:
-            name_city(home, CITY)
-            for _ in receive_all(state, [folder / "tables"], feed="city"):
-                pass
-            now = city.zero + DAYS * DAY
-            has_keys(home, now=now)
-            with LocalSigner(home) as signer:
-                # The first release of a city tells of a fortnight at once; the ceiling is for what comes after.
-                signer._ceilings = lambda use, at: _unbounded(type(signer)._ceilings(signer, use, at))  # type: ignore[method-assign]
-                started = time.perf_counter()
-                first = cycle(state, now=now, signer=signer)
-                first_s = time.perf_counter() - started
-                print(
-                    f"{residents:,}: first cycle {first_s:.1f} s, {first.turns.num_rows:,} turns", flush=True
+        figures = city_of(residents, folder, made, first=_first)
+        people, now, home = people_of(folder), begins(folder), folder / "state"
+        with open_state(home) as state, sandbox_for(state) as sandbox, AtOnce(home) as signer:
+            seen: list[dict[str, Any]] = []
+            for n in range(CASES):
+                now += MINUTE
+                started, cpu = time.perf_counter(), time.process_time()
+                confirm(state, sandbox, folder, people, n, now)
+                taken = time.perf_counter() - started
+                found, done = timed(state, now, signer=signer)
+                seen.append(
+                    {
+                        "s": time.perf_counter() - started,
+                        "cpu_s": time.process_time() - cpu,
+                        "ingest_s": taken,
+                        "steps": found["steps"],
+                        "judged": done.judged,
+                        "turns": done.turns.num_rows,
+                        "bare_s": _bare(done.turns.num_rows),
+                    }
                 )
-                case = _cases(state, signer, city, folder, here, now)
-                now = case.pop("now")
-                midnight = _midnight(state, signer, now + HOUR)
+                print(json.dumps(seen[-1]), flush=True)
+            figures |= {"first_after_opening": seen[0], "case_to_published": _told(seen[1:])}
+            print(json.dumps(figures["case_to_published"]), flush=True)
+            figures["midnight"] = midnight(state, people, folder, now, sandbox, signer)
+            bare = _bare(figures["midnight"]["turns"])
+            figures["midnight"] |= {"bare_s": bare, "times_bare": figures["midnight"]["s"] / bare}
+    return figures | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def _first(state: State, now: Moment) -> Cycled:
+    name_city(state.path, CITY)
+    has_keys(state.path, now=now)
+    with AtOnce(state.path) as signer:
+        return cycle(state, now=now, signer=signer)
+
+
+def _told(seen: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians, the 95th percentile and the extremes of what was seen, cases one after the other."""
+    ordered = sorted(x["s"] for x in seen)
     return {
-        "residents": residents,
-        "first_cycle_s": first_s,
-        "first_turns": first.turns.num_rows,
-        "case_to_published": case,
-        "midnight_everybody": midnight,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "cases": len(seen),
+        "median_s": statistics.median(ordered),
+        "p95_s": ordered[-(-len(ordered) * 95 // 100) - 1],
+        "spread_s": [ordered[0], ordered[-1]],
+        "cpu_median_s": statistics.median(x["cpu_s"] for x in seen),
+        "ingest_median_s": statistics.median(x["ingest_s"] for x in seen),
+        "steps_median_s": {
+            name: statistics.median(x["steps"][name] for x in seen) for name in seen[0]["steps"]
+        },
+        "judged": [x["judged"] for x in seen],
+        "turns": [x["turns"] for x in seen],
+        "times_bare": statistics.median(x["s"] / x["bare_s"] for x in seen),
     }
-
-
-def _cases(state: Any, signer: Any, city: Any, folder: Path, here: Any, now: int) -> dict[str, Any]:
-    taken, all_, turned, bare = [], [], [], []
-    people = city.documents(0)["people"]
-    with sandbox_for(state) as sandbox:
-        for n in range(CASES + 1):
-            row = people.slice(1 + n * (people.num_rows // (CASES + 1)), 1).select(["id_type", "id_number"])
-            now += HOUR // 4
-            table = row.append_column("case_id", pa.array([f"bench-{n}"])).append_column(
-                "kind", pa.array(["confirmed"])
-            )
-            table = table.append_column("confirmed_at", pa.array([here.iso(now)]))
-            path = folder / f"cases-{n}.parquet"
-            pq.write_table(table, path)
-            started = time.perf_counter()
-            assert receive(state, path, kind="cases", feed="cdc", sandbox=sandbox).accepted == 1
-            between = time.perf_counter()
-            done = cycle(state, now=now, signer=signer)
-            ended = time.perf_counter()
-            if n == 0:
-                print(f"case 0 (warming): {ended - started:.2f} s", flush=True)
-                continue
-            taken.append(between - started)
-            all_.append(ended - started)
-            turned.append(done.turns.num_rows)
-            bare.append(_bare(done.turns.num_rows))
-    ordered = sorted(all_)
-    found = {
-        "median_s": statistics.median(all_),
-        "p95_s": ordered[int(len(ordered) * 0.95) - 1],
-        "spread": [ordered[0], ordered[-1]],
-        "ingest_median_s": statistics.median(taken),
-        "turns": turned,
-        "bare_cryptography_median_s": statistics.median(bare),
-        "times_bare": statistics.median(all_) / statistics.median(bare),
-    }
-    print(json.dumps(found), flush=True)
-    return found | {"now": now}
-
-
-def _midnight(state: Any, signer: Any, now: int) -> dict[str, Any]:
-    """Every resident's code turns in one release: what publication alone costs, from the table of turns to the signed
-    folder. (What deriving them costs is in bench/cycle.py.)"""
-    from kangma.codes.turns import ALIASES, OUT  # noqa: PLC0415
-    from kangma.publish.release import TABLES  # noqa: PLC0415
-    from kangma.publish.tables import Table  # noqa: PLC0415
-    from kangma.store.releases import Release, acquire, last_release  # noqa: PLC0415
-
-    last = last_release(state.registry)
-    assert last is not None
-    shown = signer.book.shown
-    n = len(shown)
-    will = np.where(shown == 2, 0, 2).astype(np.uint8)  # a notice for whoever has none
-    turns = pa.table(
-        {
-            "person": np.arange(n, dtype=np.uint32),
-            "from_state": shown,
-            "to_state": will,
-            "from_popups": np.zeros(n, np.uint32),
-            "to_popups": np.ones(n, np.uint32),
-            "from_reminds": np.zeros(n, np.uint32),
-            "to_reminds": np.zeros(n, np.uint32),
-        }
-    )
-    lease = acquire(state.registry, "cycle", "bench", now=now)
-    counts = {**last.counts, "turns": n}
-    release = Release(last.number + 1, now, last.generation, last.policy_digest, counts, last.verdict_digest)
-    tables = {name: schema.empty_table() for name, schema in TABLES.items()} | {
-        "out": OUT.empty_table(),
-        "aliases": ALIASES.empty_table(),
-    }
-    started = time.perf_counter()
-    made = {name: Table(name, table) for name, table in (tables | {"turns": turns}).items()}
-    commit(state, lease, signer, release, made, zone=CITY.zone, upon=last.head)
-    taken = time.perf_counter() - started
-    bare = _bare(n)
-    found = {
-        "turns": n,
-        "s": taken,
-        "turns_per_s": n / taken,
-        "bare_cryptography_s": bare,
-        "times_bare": taken / bare,
-    }
-    print(json.dumps(found), flush=True)
-    return found
-
-
-def _unbounded(ceilings: Any) -> Any:
-    from dataclasses import replace  # noqa: PLC0415
-
-    return replace(ceilings, worse_an_hour=2**31, worse_ppm_an_hour=1_000_000)
 
 
 def _bare(turns: int) -> float:
-    """Four SHA-256 a turn (opening, commitment, leaf, node), three lists of 512 KiB hashed, four signatures."""
+    """Seconds of four SHA-256 a turn (opening, commitment, leaf, node), three lists of 512 KiB hashed, and four
+    signatures."""
     key = KeySigner(Algorithm.ES256, new_secret(Algorithm.ES256), Environment.TEST)
     message, raw = bytes(74), bytes(1 << 19)
     started = time.perf_counter()
@@ -187,12 +123,15 @@ def _bare(turns: int) -> float:
 
 
 if __name__ == "__main__":
-    wishes = argparse.ArgumentParser(description="How long publication takes.")
+    wishes = argparse.ArgumentParser(description="How long it takes from a case to published codes.")
     wishes.add_argument("--full", action="store_true", help="1 million residents")
     wishes.add_argument("--residents", type=int, help="another size")
+    wishes.add_argument(
+        "--keep", type=Path, help="take the city from here, or leave it here for the next run"
+    )
     wishes.add_argument("--out", type=Path, help="write the figures here as JSON")
     wish = wishes.parse_args()
-    found = run(wish.full, residents=wish.residents)
+    found = run(wish.full, residents=wish.residents, made=wish.keep)
     print(json.dumps(found, indent=2))
     if wish.out:
         wish.out.write_text(json.dumps(found))

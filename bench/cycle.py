@@ -120,7 +120,7 @@ def _make(residents: int, folder: Path, cycle_once: Callable[[State, Moment], Cy
     took("city_made_s", lambda: write_city(city, folder / "tables"))
     pq.write_table(city.documents(0)["people"], folder / "people.parquet")
     with create(folder / "state", policy=[t.encode() for t in read("beijing-2022-04-22")]) as state:
-        receipts = took("ingest_s", lambda: receive_all(state, [folder / "tables"], feed="city"))
+        receipts = took("ingest_s", lambda: list(receive_all(state, [folder / "tables"], feed="city")))
         figures["rows"] = sum(r.accepted for r in receipts)
         shutil.rmtree(folder / "tables")
         took("absorb_s", state.absorb)

@@ -42,6 +42,10 @@ def serve(
     only: Annotated[
         Part | None, typer.Option("--only", help="One part, in this process: what the supervisor starts.")
     ] = None,
+    under: Annotated[
+        int | None,
+        typer.Option("--under", hidden=True, help="The supervisor's process: with it this part ends."),
+    ] = None,
 ) -> None:
     """Run the city: a signer behind a socket, and a cycle every few seconds.
 
@@ -51,6 +55,8 @@ def serve(
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    if under is not None:
+        threading.Thread(target=_watch, args=(under, stopping), daemon=True).start()
     match only:
         case Part.SIGNER:
             _signer(directory, stopping)
@@ -59,6 +65,13 @@ def serve(
         case None:
             open_state(directory).close()  # refused before anything is started
             _supervise(directory, every, stopping)
+
+
+def _watch(supervisor: int, stopping: threading.Event) -> None:
+    """A part whose supervisor was killed stops by itself: the next supervisor finds signer and lease free."""
+    while os.getppid() == supervisor:
+        stopping.wait(0.2)
+    stopping.set()
 
 
 def _signer(directory: Path, stopping: threading.Event) -> None:
@@ -115,7 +128,8 @@ def _supervise(directory: Path, every: float, stopping: threading.Event) -> None
 
 
 def _start(directory: Path, every: float, part: Part) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "kangma", "serve", str(directory), "--every", str(every), "--only", part]
+    command = [sys.executable, "-m", "kangma", "serve", str(directory), "--every", str(every)]
+    command += ["--under", str(os.getpid()), "--only", part]
     # A group of its own: Ctrl-C reaches the supervisor, which ends the parts one after the other.
     return subprocess.Popen(command, start_new_session=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
 

@@ -9,12 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from released import Door, Town, ready_to_commit, recovered, the_town
+from released import Door, Town, is_public, ready_to_commit, recovered, the_town
 
+from kangma.audit.public import Seen
+from kangma.audit.report import Report
+from kangma.audit.whole import audit
 from kangma.errors import Conflict, KangmaError, Unavailable
 from kangma.publish import commit as commit_module
 from kangma.publish.cycle import cycle
 from kangma.publish.signer import LocalSigner
+from kangma.signing.rotation import emergency
+from kangma.signing.trust import Use, sign_trust
+from kangma.store.keyfiles import read_key_file
+from kangma.store.signing import install, new_keys, open_signing
 from kangma.store.state import open_state
 
 MINUTE = 60
@@ -106,3 +113,26 @@ def test_a_recovery_that_fails_at_every_step_in_turn_is_taken_up_again(town: Tow
         disturbed(path, town, step, when, LATER, at=next(minutes))
     done = recovered(path, door, now=town.now + next(minutes), verdicts=town.verdicts)
     assert done.turns.num_rows == 0
+
+
+@pytest.mark.parametrize("use", [Use.STATUS, Use.LOG])
+def test_a_release_whose_key_is_revoked_before_it_signed_is_signed_by_the_key_that_takes_its_place(
+    town: Town, tmp_path: Path, use: Use
+) -> None:
+    """Recorded, then the emergency, then the crash is mended: the city goes on, and doors believe the new key only."""
+    path = town.copied(tmp_path)
+    disturbed(path, town, "sign", "before", LATER)
+    officers = [read_key_file(path / "root" / f"root-{n}.pem") for n in (1, 2)]
+    signing = open_signing(path)
+    stolen, at = signing.signer(use, town.now).key_id, town.now + 30
+    fresh = new_keys(path, [use], signing.trust.environment)[use].public
+    install(path, sign_trust(emergency(signing.trust, stolen, fresh, at), officers), now=at)
+    with open_state(path) as state, LocalSigner(path) as signer:
+        assert commit_module.recover(state, signer) == 1
+        is_public(state, path)
+        done = cycle(state, now=town.now + MINUTE, signer=signer)
+        report = Report()
+        audit(state, report, seen=Seen())
+        assert report.clean, report.differences[:5]
+    assert (done.turns.num_rows, done.release.verdict_digest) == (0, town.verdicts)
+    Door().look(path / "public")

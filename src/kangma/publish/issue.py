@@ -204,18 +204,23 @@ def sign(
     prepared: Prepared,
     *,
     status: Signer,
+    since: Moment,
     log: Signer,
     base: str,
     origin: str,
     several: Callable[..., Any] = map,
 ) -> dict[str, bytes]:
     """Path in the public folder → content, in the order in which they are to be written: whatever refers to another
-    file comes after it. `several` maps over lists, perhaps with more than one processor."""
+    file comes after it. `several` maps over lists, perhaps with more than one processor.
+
+    `since`: the first moment at which the status key may say that it signed. Later than the release only where its own
+    key was revoked before it could sign: the lists then say that moment.
+    """
     book = prepared.book
     files = dict(prepared.files)
 
     def signed(path: str) -> dict[str, bytes]:
-        at = book.listed[path].signed_at
+        at = max(book.listed[path].signed_at, since)
         claims = token.Claims(
             sub=f"{base}/{path}",
             iat=at,

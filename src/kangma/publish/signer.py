@@ -169,10 +169,12 @@ class LocalSigner:
             self._keep(prepared)
         signing = self.signing()
         city = signing.trust.publisher
+        status, since = signing.signer_since(Use.STATUS, proposal.now)
         return sign(
             prepared,
-            status=signing.signer(Use.STATUS, proposal.now),
-            log=signing.signer(Use.LOG, proposal.now),
+            status=status,
+            since=since,
+            log=signing.signer_since(Use.LOG, proposal.now)[0],
             base=city.base,
             origin=city.origin,
             several=self._pool.map,
@@ -193,7 +195,7 @@ class LocalSigner:
     def _ceilings(self, use: Use, at: Moment) -> Ceilings:
         """What the key that signs now may sign in a time, by the trust list that everybody can read."""
         signing = self.signing()
-        key = signing.trust.key(signing.signer(use, at).key_id)
+        key = signing.trust.key(signing.signer_since(use, at)[0].key_id)
         assert key is not None
         assert key.ceilings is not None
         return key.ceilings

@@ -76,6 +76,19 @@ class Signing:
             raise Unavailable(f"no {use} key may sign now: `kangma keys DIR announce` makes the next one")
         return signer
 
+    def signer_since(self, use: Use, at: Moment) -> tuple[KeySigner, Moment]:
+        """The key that signs what was recorded at this moment, and the first moment at which it may say that it signed.
+
+        That moment, as a rule. When the key of that moment was revoked since, in an emergency, it is the key that took
+        its place, and when it began. Raises as `signer`.
+        """
+        later = (k.not_before for k in self.trust.publisher.keys if k.use is use and k.not_before > at)
+        for moment in (at, *sorted(later)):
+            signer = self.signers(moment).get(use)
+            if signer is not None:
+                return signer, moment
+        return self.signer(use, at), at
+
     def _newest(self, use: Use, at: Moment) -> KeySigner | None:
         for key in self.trust.keys(use, at):
             if key.id not in self._loaded and key_file(self.path, key.id).exists():

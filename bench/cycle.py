@@ -73,14 +73,19 @@ def run(full: bool, *, residents: int | None = None, made: Path | None = None) -
 
 
 def city_of(
-    residents: int, folder: Path, made: Path | None, first: Callable[[State, Moment], Cycled] | None = None
+    residents: int,
+    folder: Path,
+    made: Path | None,
+    first: Callable[[State, Moment], Cycled] | None = None,
+    **epidemic: Any,
 ) -> dict[str, Any]:
     """`folder` holds a city of two weeks, taken in, absorbed and judged once by `first`; from the folder `made` when it
-    was left there before, and left there when not."""
+    was left there before, and left there when not. `epidemic`: as `make_city` takes it; else it reaches nearly all."""
     if made is not None and (made / "ready").exists():
         shutil.copytree(made, folder, dirs_exist_ok=True)
         return {"residents": residents}
-    figures = {"residents": residents} | _make(residents, folder, first or (lambda s, now: cycle(s, now=now)))
+    first = first or (lambda state, now: cycle(state, now=now))
+    figures = {"residents": residents} | _make(residents, folder, first, epidemic)
     if made is not None:
         shutil.copytree(folder, made, dirs_exist_ok=True)
     return figures
@@ -106,7 +111,9 @@ def confirm(state: State, sandbox: Any, folder: Path, people: pa.Table, n: int, 
     assert receive(state, path, kind="cases", feed="cdc", sandbox=sandbox).accepted == 1
 
 
-def _make(residents: int, folder: Path, cycle_once: Callable[[State, Moment], Cycled]) -> dict[str, Any]:
+def _make(
+    residents: int, folder: Path, cycle_once: Callable[[State, Moment], Cycled], epidemic: dict[str, Any]
+) -> dict[str, Any]:
     figures: dict[str, Any] = {}
 
     def took(name: str, work: Callable[[], Any]) -> Any:
@@ -116,7 +123,7 @@ def _make(residents: int, folder: Path, cycle_once: Callable[[State, Moment], Cy
         print(f"{name} {figures[name]:.1f}", flush=True)
         return made
 
-    city = make_city(residents, DAYS, 1)
+    city = make_city(residents, DAYS, 1, **epidemic)
     took("city_made_s", lambda: write_city(city, folder / "tables"))
     pq.write_table(city.documents(0)["people"], folder / "people.parquet")
     with create(folder / "state", policy=[t.encode() for t in read("beijing-2022-04-22")]) as state:
@@ -126,6 +133,7 @@ def _make(residents: int, folder: Path, cycle_once: Callable[[State, Moment], Cy
         took("absorb_s", state.absorb)
         first = took("first_cycle_s", lambda: cycle_once(state, city.zero + DAYS * DAY))
         figures["first_turns"] = first.turns.num_rows
+        figures["by_state"] = first.release.counts["by_state"]
     (folder / "ready").write_text(str(city.zero + DAYS * DAY))
     return figures
 

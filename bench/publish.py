@@ -37,6 +37,9 @@ CITY = CityName(
     "Asia/Shanghai",
 )
 
+#: About twenty cases a million in two weeks, as Beijing had in April 2022: hardly anybody is not green when a case comes.
+OUTBREAK = {"infected": 5, "contagion": 0.4}
+
 
 class AtOnce(LocalSigner):
     """The first release of this city tells of a fortnight at once, and its cases come a minute apart; the ceiling is for
@@ -51,7 +54,7 @@ def run(full: bool, *, residents: int | None = None, made: Path | None = None) -
     residents = residents or (1_000_000 if full else 100_000)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        figures = city_of(residents, folder, made, first=_first)
+        figures = city_of(residents, folder, made, first=_first, **OUTBREAK)
         people, now, home = people_of(folder), begins(folder), folder / "state"
         with open_state(home) as state, sandbox_for(state) as sandbox, AtOnce(home) as signer:
             seen: list[dict[str, Any]] = []

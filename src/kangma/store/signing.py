@@ -15,6 +15,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -191,10 +192,16 @@ def read_root(path: Path) -> Root:
         raise Corrupt(f"signer/root: {problem}") from problem
 
 
+@lru_cache(maxsize=16)
+def _believed(content: bytes, root: Root) -> TrustList:
+    """The list in these bytes. Every release asks for it several times, and a list lives for months."""
+    return open_trust(content).verify(root)
+
+
 def _verified(file: Path, root: Root) -> TrustList:
     try:
         with file.open("rb") as f:
-            return open_trust(f.read(MAX_BYTES + 1)).verify(root)
+            return _believed(f.read(MAX_BYTES + 1), root)
     except OSError as problem:
         raise Corrupt(f"{file.parent.name}/{file.name} cannot be read: {problem.strerror}") from None
     except Refused as problem:
@@ -220,7 +227,7 @@ def _publish(path: Path, root: Root) -> None:
     version = public / "trust.d" / str(trust.version)
     if version.exists() and version.read_bytes() != content:
         with contextlib.suppress(Refused):
-            if open_trust(version.read_bytes()).verify(root).digest != trust.digest:
+            if _believed(version.read_bytes(), root).digest != trust.digest:
                 raise Corrupt(f"there are two lists of version {trust.version}")
     files = [(public / "root", encode_root(root)), (version, content), (public / "trust", content)]
     for file, wanted in files if _newest_public(path, root) <= trust.version else files[:2]:

@@ -23,7 +23,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kangma.errors import Code, Conflict, Corrupt, Refused, Where
+from kangma.errors import Code, Conflict, Corrupt, Refused, Unavailable, Where
 from kangma.incidents import canonical, duplicates, finding, statement
 from kangma.incidents.difference import Change as Difference
 from kangma.incidents.difference import difference
@@ -41,6 +41,7 @@ from kangma.store.durable import require_empty
 from kangma.store.keys import make_key, make_key_folder, read_key
 from kangma.store.register_finder import NEVER, Finder, Page, Query
 from kangma.store.register_log import OwnLog
+from kangma.store.register_members import Members
 from kangma.store.registry import as_ours, open_engine
 from kangma.terms import Moment, day_number
 from kangma.translog.log import Log as Tree
@@ -101,6 +102,17 @@ class Version:
     versions: int  # how many there are
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One published version, without what it says: what everybody may know of every version."""
+
+    version: int
+    change: Change
+    reason: Words
+    at: Moment
+    log_index: int
+
+
 class Outdated(Conflict):
     """Somebody saved since: `difference` from what the editor began with to what is there now, `edit` its number.
     What the editor sent is not lost: it was not taken, and they still have it."""
@@ -143,6 +155,7 @@ def create(
         values = {
             "format": db.FORMAT.encode(), "title": about.title.encode(), "base": about.base.encode(),
             "origin": origin.encode(), "environment": environment.value.encode(), "log": Tree.EMPTY.to_bytes(),
+            "ceremonies": secrets.token_bytes(32),
         }  # fmt: skip
         on.execute(sa.insert(db.settings), [{"name": k, "value": v} for k, v in values.items()])
         for account, where, role in (
@@ -205,10 +218,15 @@ class Register:
         self.path = path
         self._engine = open_engine(path / "register.sqlite")
         self._reading = self._engine.execution_options(writes=False)
-        with self._read() as on:
-            values = {n: bytes(v) for n, v in on.execute(sa.select(db.settings.c.name, db.settings.c.value))}
+        values = self._settings()
         if values.get("format") != db.FORMAT.encode():
-            raise Refused(Code.UNREADABLE, hint="a register of another version of Kangma")
+            with self._write() as on:  # read again inside: two programs may open an old register at once
+                found = on.execute(
+                    sa.select(db.settings.c.value).where(db.settings.c.name == "format")
+                ).scalar()
+                if not db.migrate(on, bytes(found or b"").decode("ascii", "replace")):
+                    raise Refused(Code.UNREADABLE, hint="a register of another version of Kangma")
+            values = self._settings()
         self.about = About(values["title"].decode(), values["base"].decode())
         if signer is None:
             secret = read_key(path / "keys" / "register.key")
@@ -222,6 +240,7 @@ class Register:
         self._own = own
         self._log: Log = own if own is not None else log  # type: ignore[assignment]
         self._finders = {member: Finder(member=member) for member in (False, True)}
+        self.members = Members(self._write, self._read, values["ceremonies"])
 
     @property
     def key(self) -> PublicKey:
@@ -236,6 +255,10 @@ class Register:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _settings(self) -> dict[str, bytes]:
+        with self._read() as on:
+            return {n: bytes(v) for n, v in on.execute(sa.select(db.settings.c.name, db.settings.c.value))}
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[sa.Connection]:
@@ -292,7 +315,7 @@ class Register:
             )
 
     def close_account(self, by: Caller, account: str, *, now: Moment) -> None:
-        """The account and its tokens are no longer accepted; what it did stays under its name."""
+        """The account, its tokens, passkeys and sessions are no longer accepted; what it did stays under its name."""
         require(Right.ACCOUNTS, by.rights)
         with self._write() as on:
             on.execute(
@@ -334,6 +357,16 @@ class Register:
             if row is None or row.account != by.account:
                 require(Right.ACCOUNTS, by.rights)
             on.execute(sa.update(db.tokens).where(db.tokens.c.token == token).values(closed_at=now))
+
+    def tokens(self, by: Caller) -> list[dict[str, Any]]:
+        """One's own API tokens, an administrator's view everybody's: name, account, scopes, times; never a secret."""
+        columns = [c for c in db.tokens.c if c.name != "digest"]
+        found = sa.select(*columns).order_by(db.tokens.c.made_at, db.tokens.c.token)
+        if Right.ACCOUNTS not in by.rights:
+            found = found.where(db.tokens.c.account == by.account)
+        with self._read() as on:
+            rows = [dict(r._mapping) for r in on.execute(found)]
+        return [{**row, "scopes": json.loads(row["scopes"])} for row in rows]
 
     def looks(self, by: Caller) -> list[dict[str, Any]]:
         """Who looked at what only members see, latest first."""
@@ -649,6 +682,22 @@ class Register:
             int(row.log_index), bytes(row.salt) if member else None, versions,
         )  # fmt: skip
 
+    def history(self, id: str) -> tuple[Published, ...]:
+        """Every published version as the log has it, oldest first: nothing of it is for members. Refused as `show`."""
+        columns = (
+            db.versions.c.version, db.versions.c.change, db.versions.c.reason, db.versions.c.at, db.versions.c.log_index,
+        )  # fmt: skip
+        with self._read() as on:
+            rows = on.execute(sa.select(*columns).where(db.versions.c.id == id).order_by(columns[0])).all()
+        if not rows:
+            raise Refused(Code.BAD_VALUE, Where(path="id"), "no such record")
+        return tuple(
+            Published(
+                int(r.version), Change(r.change), Words.of(json.loads(r.reason)), r.at, int(r.log_index)
+            )
+            for r in rows
+        )
+
     def differences(
         self, id: str, old: int, new: int, viewer: Caller | None, *, now: Moment
     ) -> tuple[Difference, ...]:
@@ -784,6 +833,14 @@ class Register:
         if opened:
             self.publish(administrator, *opened, now=now)
         return opened
+
+    def ready(self) -> None:
+        """Returns when this register can answer: its database is read, and the log's files say what it says. Raises
+        Unavailable otherwise."""
+        with self._read() as on:
+            on.execute(sa.select(db.settings.c.name).limit(1)).first()
+        if self._own is not None and not self._own.settled():
+            raise Unavailable("the files of the log are behind")
 
     def check(self) -> dict[str, int]:
         """Holds every published version against its signature, its statement and its place in the log. Raises Corrupt

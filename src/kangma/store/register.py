@@ -16,8 +16,9 @@ import hashlib
 import hmac
 import json
 import secrets
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from kangma.incidents import canonical, duplicates, finding, statement
 from kangma.incidents.difference import Change as Difference
 from kangma.incidents.difference import difference
 from kangma.incidents.exchange.report import About, Entry, Taken
-from kangma.incidents.form import BadRecord, complete, decode, encode, from_json
+from kangma.incidents.form import BadRecord, Fault, complete, decode, encode, from_json
 from kangma.incidents.levels import seen_by
 from kangma.incidents.life import NEEDS, RIGHTS, Act, Change, Right, Role, State, after, approve, require
 from kangma.incidents.record import Record
@@ -39,7 +40,7 @@ from kangma.signing.keys import Algorithm, Environment, KeySigner, PublicKey, Si
 from kangma.store import register_schema as db
 from kangma.store.durable import require_empty
 from kangma.store.keys import make_key, make_key_folder, read_key
-from kangma.store.register_finder import NEVER, Finder, Page, Query
+from kangma.store.register_finder import NEVER, Finder, Page, Query, Sort
 from kangma.store.register_log import OwnLog
 from kangma.store.register_members import Members
 from kangma.store.registry import as_ours, open_engine
@@ -49,6 +50,7 @@ from kangma.translog.log import Log as Tree
 #: Who wrote the records that ship with Kangma, and what defences are called.
 FOUNDING, MACHINE = "kangma", "machine"
 MOST_PICTURE = 4 * 2**20
+LEAST_ROOM = 64 * 2**20  # bytes free below which a register says that it is not ready
 _MAGIC = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff", "image/webp": b"RIFF"}
 
 
@@ -89,6 +91,15 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a record's work stands: its state, its newest edit, and what that lacks before it may be reviewed."""
+
+    state: State
+    edit: int
+    lacking: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """A published version as one viewer sees it. `salt` for members only: with it `signed` binds all of the record."""
 
@@ -111,6 +122,16 @@ class Published:
     reason: Words
     at: Moment
     log_index: int
+
+
+class NoRecord(Refused):
+    """There is none, or none for this viewer: the same for a draft and for an id that nobody ever used."""
+
+    def __init__(self, path: str = "id", hint: str = "no such record") -> None:
+        super().__init__(Code.BAD_VALUE, Where(path=path), hint)
+
+    def __reduce__(self) -> tuple[type[NoRecord], tuple[str, str]]:  # type: ignore[override]
+        return (NoRecord, (self.where.path or "", self.hint))
 
 
 class Outdated(Conflict):
@@ -246,6 +267,11 @@ class Register:
     def key(self) -> PublicKey:
         """What verifies this register's statements."""
         return self._signer.public
+
+    @property
+    def origin(self) -> str:
+        """The name of the log that its versions stand in."""
+        return self._log.origin
 
     def close(self) -> None:
         self._engine.dispose()
@@ -428,7 +454,7 @@ class Register:
     def _head(self, on: sa.Connection, id: str) -> Any:
         row = on.execute(sa.select(db.heads).where(db.heads.c.id == id)).first()
         if row is None:
-            raise Refused(Code.BAD_VALUE, Where(path="id"), "no such record")
+            raise NoRecord()
         return row
 
     def _document(self, on: sa.Connection, id: str, edit: int) -> Record:
@@ -436,7 +462,7 @@ class Register:
             sa.select(db.edits.c.document).where(db.edits.c.id == id, db.edits.c.edit == edit)
         ).first()
         if row is None:
-            raise Refused(Code.BAD_VALUE, Where(path="edit"), "no such edit")
+            raise NoRecord("edit", "no such edit")
         return decode(bytes(row.document))
 
     def edit(self, by: Caller, record: Record, *, after_edit: int, now: Moment) -> int:
@@ -466,6 +492,15 @@ class Register:
             found = self._work(on, id)
         self._look(by, "work", id, 1, now)
         return found
+
+    def standing(self, by: Caller, id: str) -> Standing:
+        """Where a record's work stands, for who may write: what a step is answered with. It tells nothing of what the
+        record says, so it is no look."""
+        require(Right.WRITE, by.rights)
+        with self._read() as on:
+            head = self._head(on, id)
+            lacking = complete(self._document(on, id, head.edit))
+        return Standing(State(head.state), int(head.edit), lacking)
 
     def _work(self, on: sa.Connection, id: str) -> Work:
         head = self._head(on, id)
@@ -667,7 +702,7 @@ class Register:
             ).all()
         chosen = [r for r in rows if version in (None, r.version)]
         if not chosen:
-            raise Refused(Code.BAD_VALUE, Where(path="id"), "no such record")
+            raise NoRecord()
         if member:
             assert viewer is not None
             self._look(viewer, "show", id, 1, now)
@@ -690,7 +725,7 @@ class Register:
         with self._read() as on:
             rows = on.execute(sa.select(*columns).where(db.versions.c.id == id).order_by(columns[0])).all()
         if not rows:
-            raise Refused(Code.BAD_VALUE, Where(path="id"), "no such record")
+            raise NoRecord()
         return tuple(
             Published(
                 int(r.version), Change(r.change), Words.of(json.loads(r.reason)), r.at, int(r.log_index)
@@ -731,6 +766,11 @@ class Register:
             with self._read() as on:
                 rows = {r.id: r for r in on.execute(newest.where(db.versions.c.id.in_(some)))}
             yield from (self._version(rows[id], member, 0).entry for id in some if id in rows)
+
+    def newest(self, query: Query, most: int, *, now: Moment) -> list[Entry]:
+        """The newest versions of what a stranger finds, at most so many: what feeds are made of, whoever asks."""
+        found = self.find(replace(query, sort=Sort.PUBLISHED, size=most, after=""), None, now=now)
+        return [self.show(card["id"], None, now=now).entry for card in found.cards]
 
     # Import, duplicates, signals, pictures
 
@@ -835,10 +875,12 @@ class Register:
         return opened
 
     def ready(self) -> None:
-        """Returns when this register can answer: its database is read, and the log's files say what it says. Raises
-        Unavailable otherwise."""
+        """Returns when this register can answer and write: its database is read, its disk has room, and the log's files
+        say what the database says. Raises Unavailable otherwise."""
         with self._read() as on:
             on.execute(sa.select(db.settings.c.name).limit(1)).first()
+        if shutil.disk_usage(self.path).free < LEAST_ROOM:
+            raise Unavailable("the disk is nearly full")
         if self._own is not None and not self._own.settled():
             raise Unavailable("the files of the log are behind")
 

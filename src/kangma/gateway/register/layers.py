@@ -154,6 +154,7 @@ class Dressed:
                 told = {
                     **self.always,
                     "content-security-policy": POLICY if page else BARE_POLICY,
+                    "cache-control": "no-store",
                     "cross-origin-resource-policy": "same-origin" if private or page else "cross-origin",
                 }
                 headers += [(k.encode(), v.encode()) for k, v in told.items() if k not in there]

@@ -1,4 +1,4 @@
-"""What the API promises: a record from draft to everybody, two editors at once, import, export, checking by a stranger."""
+"""What the API promises: from draft to everybody, two editors at once, import, export, checking by a stranger."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ from kangma.signing.keys import Algorithm, Environment, KeySigner, PublicKey, Si
 from kangma.store import register_schema as db
 from kangma.store.durable import require_empty
 from kangma.store.keys import make_key, make_key_folder, read_key
-from kangma.store.register_finder import NEVER, Finder, Page, Query
+from kangma.store.register_finder import NEVER, Finder, Page, Query, Timeline
 from kangma.store.register_log import OwnLog
 from kangma.store.registry import as_ours, open_engine
 from kangma.terms import Moment, day_number
@@ -665,6 +665,26 @@ class Register:
             assert viewer is not None
             self._look(viewer, "search", "", len(page.cards), now)
         return page
+
+    def timeline(
+        self, query: Query, viewer: Caller | None, facet: str, *, by_month: bool, now: Moment
+    ) -> Timeline:
+        """How many of the records that a query finds fall into each year or month; a member's look is recorded."""
+        member = viewer is not None and Right.READ in viewer.rights
+        with self._read() as on:
+            found = self._finders[member].timeline(on, query, facet, by_month=by_month)
+        if member and (seen := int(found.totals.sum())):
+            assert viewer is not None
+            self._look(viewer, "search", "", seen, now)
+        return found
+
+    def history(self, id: str) -> tuple[Statement, ...]:
+        """The statements of all published versions, first to last: what the log tells everybody. () when there is none."""
+        with self._read() as on:
+            rows = on.execute(
+                sa.select(db.versions.c.entry).where(db.versions.c.id == id).order_by(db.versions.c.version)
+            )
+            return tuple(statement.read(bytes(entry)) for (entry,) in rows)
 
     def entries(self, query: Query, viewer: Caller | None, *, now: Moment) -> Iterator[Entry]:
         """Everything that a query finds, for exports and feeds, a few hundred at a time; recorded for a member."""

@@ -15,9 +15,10 @@ from fastapi import Depends, Request
 from fastapi import Query as Parameter
 from starlette.datastructures import QueryParams
 
-from kangma.errors import Code, Where
-from kangma.gateway.register.problems import BadRequest
+from kangma.errors import Code, Refused, Where
+from kangma.gateway.register.problems import BadRequest, NotSignedIn
 from kangma.incidents.finding import FACETS
+from kangma.incidents.life import Right, require
 from kangma.store.register import Caller, Register
 from kangma.store.register_finder import MOST_PAGE, PAGE, Query, Sort
 from kangma.terms import Day, Moment, calendar, day_number
@@ -33,14 +34,83 @@ def now_of(request: Request) -> Moment:
     return cast(Moment, request.app.state.clock())
 
 
+def cookie_of(register: Register) -> str:
+    """The name of the session's cookie; under https the browser itself holds it to this host, and to https."""
+    return "__Host-kangma" if register.about.base.startswith("https://") else "kangma"
+
+
 def viewer_of(request: Request) -> Caller | None:
-    """Whoever looks: by session cookie or bearer token; None for anybody. NotSignedIn for a credential that is none."""
-    return None
+    """Whoever looks, by bearer token or session cookie; None for anybody. NotSignedIn for a credential that is none: an
+    ended session is said to be over, and does not silently show less. Its cookie is forgotten with the answer."""
+    register, now = register_of(request), now_of(request)
+    told = request.headers.get("authorization")
+    if told is not None:
+        scheme, _, token = told.partition(" ")
+        try:
+            if scheme.lower() != "bearer" or not token:
+                raise NotSignedIn
+            return register.bearer(token.strip(), now=now)
+        except Refused:
+            raise NotSignedIn("no such token") from None
+    session = session_of(request)
+    if not session:
+        return None
+    try:
+        return register.member(register.members.session(session, now=now))
+    except Refused:
+        raise NotSignedIn("the session is over: sign in again", {"Set-Cookie": forgotten(register)}) from None
+
+
+def session_of(request: Request) -> str:
+    """The session's token, "" when there is none."""
+    return request.cookies.get(cookie_of(register_of(request)), "")
+
+
+def cookie(register: Register, value: str, seconds: int) -> str:
+    """The Set-Cookie of a session: for scripts and other sites it does not exist."""
+    secure = "; Secure" if register.about.base.startswith("https://") else ""
+    return f"{cookie_of(register)}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict{secure}"
+
+
+def forgotten(register: Register) -> str:
+    return cookie(register, "", 0)
+
+
+class Needs:
+    """A dependency: a member with this right. NotSignedIn for anybody, Refused (not_allowed) for who lacks it. Every
+    route that is not for everybody declares one, first of all: before its body is read."""
+
+    def __init__(self, right: Right) -> None:
+        self.right = right
+
+    def __call__(self, viewer: Annotated[Caller | None, Depends(viewer_of)]) -> Caller:
+        if viewer is None:
+            raise NotSignedIn
+        require(self.right, viewer.rights)
+        return viewer
+
+
+class NeedsAny(Needs):
+    """A member, whatever they may."""
+
+    def __init__(self) -> None:
+        super().__init__(Right.READ)
+
+    def __call__(self, viewer: Annotated[Caller | None, Depends(viewer_of)]) -> Caller:
+        if viewer is None:
+            raise NotSignedIn
+        return viewer
 
 
 Here = Annotated[Register, Depends(register_of)]
 Now = Annotated[Moment, Depends(now_of)]
 Viewer = Annotated[Caller | None, Depends(viewer_of)]
+Member = Annotated[Caller, Depends(NeedsAny())]
+Editor = Annotated[Caller, Depends(Needs(Right.WRITE))]
+Reviewer = Annotated[Caller, Depends(Needs(Right.REVIEW))]
+Publisher = Annotated[Caller, Depends(Needs(Right.PUBLISH))]
+Administrator = Annotated[Caller, Depends(Needs(Right.ACCOUNTS))]
+Machine = Annotated[Caller, Depends(Needs(Right.SIGNAL))]
 
 
 def _day(name: str, text: str | None) -> Day | None:

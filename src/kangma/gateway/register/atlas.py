@@ -13,30 +13,28 @@ from kangma.terms import Text
 
 #: Columns are two letters and a blank; `..` is nothing.
 GRID = """
-.. .. .. .. .. .. .. .. .. .. .. .. .. .. SJ .. .. .. .. .. .. .. .. .. .. .. .. .. .. ..
-.. .. .. .. .. .. .. .. GL IS .. .. .. .. .. .. .. .. .. .. .. .. .. .. .. .. .. .. .. ..
-.. .. .. CA .. .. .. .. .. .. FO .. .. NO SE AX FI .. .. .. .. .. .. RU .. .. .. .. .. ..
-.. .. .. .. .. .. .. .. .. .. .. IM .. DK .. LV EE .. .. .. .. .. .. .. .. .. .. .. .. ..
-.. .. .. .. .. .. .. .. .. .. IE GB BE NL PL LT BY .. .. .. .. .. .. .. .. .. .. .. .. ..
-.. .. .. .. .. .. .. .. .. .. .. GG LU DE CZ SK .. UA .. .. .. .. .. .. .. .. .. .. .. ..
-.. .. .. .. .. .. .. .. PM .. .. JE CH LI AT HU RO MD .. .. KZ .. .. MN .. .. .. .. .. ..
-.. .. .. .. .. .. .. .. .. .. .. .. FR SM SI HR RS .. .. .. .. .. .. .. .. .. .. .. .. ..
-.. .. .. .. .. .. .. .. .. .. .. AD MC IT BA XK BG .. GE AZ UZ KG .. .. .. .. .. .. .. ..
-.. .. .. US .. .. .. .. .. .. PT ES .. VA ME AL MK TR SY AM TM TJ .. .. .. KP KR .. .. ..
-.. .. .. .. .. .. .. BM .. .. MA GI .. TN MT GR CY LB IQ IR AF .. .. CN .. .. JP .. .. ..
-.. .. .. .. CU BS TC VG AI .. EH .. DZ .. LY .. EG PS JO KW BH PK NP BT .. TW .. .. .. ..
-.. .. .. MX KY HT DO MF SX BL MR ML .. .. .. .. .. IL SA QA AE IN BD MM MO HK .. .. .. ..
-.. .. .. GT BZ JM PR KN AG GP CV SN .. NE .. .. SD .. .. YE OM .. .. LA VN .. .. MP .. ..
-.. .. .. SV HN AW VI MS DM MQ GM GW BF .. .. TD .. ER DJ .. .. .. .. TH KH PH .. GU .. ..
-UM .. .. .. NI CW BQ VC LC BB GN GH BJ NG .. CF SS .. ET .. .. .. LK .. .. .. PW .. FM MH
-.. .. .. .. CR PA VE GD TT SL LR CI TG GQ CM .. RW UG SO .. .. MV .. MY SG BN .. .. .. KI
-TK .. .. .. .. EC CO GY SR GF .. .. ST GA CG CD BI TZ KE SC .. .. .. .. .. ID .. PG NR ..
-WF WS .. .. .. .. PE .. BR .. .. .. .. .. AO .. ZM MW KM YT .. IO .. CC CX .. TL .. SB TV
-AS NU PF .. .. .. .. BO PY .. .. SH .. .. NA BW ZW MZ MG RE MU .. .. .. .. .. .. .. VU FJ
-TO CK PN .. .. .. CL .. UY .. .. .. .. .. .. ZA LS SZ .. .. .. .. .. .. .. .. AU .. NC NF
-.. .. .. .. .. .. .. AR FK .. .. .. .. .. .. .. .. .. .. .. .. TF .. .. .. .. .. .. .. NZ
-.. .. .. .. .. .. .. .. .. GS .. .. BV .. .. .. .. .. .. .. .. HM .. .. .. .. .. .. .. ..
-.. .. .. .. .. .. .. .. .. .. .. AQ .. .. .. .. .. .. .. .. .. .. .. .. .. .. .. .. .. ..
+.. .. .. .. .. .. .. .. .. .. .. .. .. .. .. SJ .. .. .. .. .. .. .. .. .. .. .. .. .. .. .. ..
+.. .. .. .. .. .. .. .. .. GL IS .. .. FO .. SE .. FI .. .. .. .. .. .. .. .. .. .. .. .. .. ..
+.. .. .. CA .. .. .. .. .. .. .. .. .. IM NO DK AX EE .. .. .. .. .. .. RU .. .. .. .. .. .. ..
+.. .. .. .. .. .. .. .. .. .. .. .. .. IE BE NL PL LT LV .. .. .. .. .. .. .. .. .. .. .. .. ..
+.. .. .. .. .. .. .. .. .. .. .. .. .. GB DE LU CZ SK BY .. .. .. .. .. .. .. .. .. .. .. .. ..
+.. .. .. .. .. .. .. .. .. .. .. .. .. GG JE LI AT HU MD UA .. .. KZ .. .. .. .. .. .. .. .. ..
+.. .. .. .. .. .. .. .. PM .. .. .. .. FR CH SI HR RS RO .. .. .. .. .. .. MN .. .. .. .. .. ..
+.. .. .. .. .. .. .. .. .. .. .. .. .. AD IT SM BA XK BG GE AZ UZ .. KG .. .. .. .. .. .. .. ..
+.. .. .. US .. .. .. .. .. .. .. .. .. ES MC VA ME MK TR SY AM TM TJ .. .. .. .. KP .. .. .. ..
+.. .. .. .. .. .. .. BM .. .. .. .. .. PT GI MT AL GR CY LB IQ IR AF .. .. CN .. KR JP .. .. ..
+.. .. .. .. .. BS TC VG AI MF .. .. .. DZ MA TN LY EG PS JO KW BH PK NP BT .. TW .. .. .. .. ..
+.. .. .. MX KY CU HT PR SX BL AG .. .. EH MR NE .. .. IL SA QA AE .. IN BD MM MO HK .. .. .. ..
+.. .. .. GT BZ JM DO VI KN MS GP .. .. CV SN ML TD SD .. ER YE OM .. .. .. LA VN .. .. MP .. ..
+.. .. .. SV HN NI AW DM VC MQ LC .. .. GM BF BJ CF .. .. DJ .. .. .. .. .. TH KH PH .. GU .. ..
+UM .. .. .. CR PA CW BQ GD TT BB .. .. GW NG TG CM .. SS ET SO .. .. LK .. MY BN .. PW .. FM MH
+TK .. .. .. .. EC CO VE GY SR GF .. .. GN GH GQ CG RW UG KE .. .. MV .. .. SG .. .. .. .. NR KI
+WS AS .. .. .. .. PE .. .. BR .. .. .. SL CI GA CD BI TZ KM .. SC IO .. .. CX ID TL .. PG SB TV
+WF NU PF .. .. .. .. BO .. .. .. .. .. LR ST AO .. ZM MW MZ YT MU .. .. CC .. .. .. .. .. VU FJ
+TO CK PN .. .. .. .. .. PY .. .. .. .. SH .. NA BW ZA ZW .. MG RE .. .. .. .. .. .. AU .. NC ..
+.. .. .. .. .. .. CL AR UY .. .. .. .. .. .. .. .. LS SZ .. .. .. TF .. .. .. .. .. .. .. NF NZ
+.. .. .. .. .. .. .. .. FK GS .. .. .. BV .. .. .. .. .. .. .. .. HM .. .. .. .. .. .. .. .. ..
+.. .. .. .. .. .. .. .. .. .. .. .. AQ .. .. .. .. .. .. .. .. .. .. .. .. .. .. .. .. .. .. ..
 """
 
 _NAMES = """

@@ -6,12 +6,10 @@ side where it is used, `say("中文", "English")`: written, not translated, and 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -31,13 +29,6 @@ from kangma.store.register import Caller
 from kangma.store.register_finder import Query, Sort
 
 COOKIE, YEAR = "lang", 365 * 86_400
-
-
-@cache
-def stylesheet() -> tuple[str, bytes]:
-    """(its address, its bytes). The address names the content, and so may be kept for ever."""
-    content = (files(__package__) / "look.css").read_bytes()
-    return f"/look-{hashlib.sha256(content).hexdigest()[:12]}.css", content
 
 
 # Language
@@ -196,7 +187,6 @@ def render(
             path=request.url.path,
             viewer=viewer,
             about=request.app.state.register.about,
-            stylesheet=stylesheet()[0],
             **context,
         )
     )
@@ -218,5 +208,5 @@ def shown(text: str, most: int = 80) -> str:
 
 __all__ = [
     "Language", "address", "best", "escape", "isolated", "language_of", "link", "negotiated", "only", "render", "shown",
-    "stylesheet", "victim_address", "with_value",
+    "victim_address", "with_value",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi import Query as Parameter
 from fastapi.responses import RedirectResponse
 
-from kangma.errors import Code, Refused, Where
+from kangma.errors import Refused
 from kangma.gateway.register import atlas, card, drawing, wording
 from kangma.gateway.register.asked import Asked, Here, Listed, Now, Viewer
 from kangma.gateway.register.house import (
@@ -24,14 +24,12 @@ from kangma.gateway.register.house import (
     best,
     language_of,
     link,
-    only,
     render,
     shown,
-    stylesheet,
     victim_address,
     with_value,
 )
-from kangma.gateway.register.problems import BadRequest, NotThere, Problem
+from kangma.gateway.register.problems import NotThere, Problem
 from kangma.incidents import attack, finding
 from kangma.incidents.life import Change, Right
 from kangma.incidents.record import Record
@@ -53,15 +51,6 @@ NARROWED_BY = (
 @router.get("/")
 def home() -> Response:
     return RedirectResponse("/incidents", 303)
-
-
-@router.get("/look-{digest}.css")
-def look(digest: str) -> Response:
-    address, content = stylesheet()
-    if address != f"/look-{digest}.css":
-        raise NotThere("no such style sheet")
-    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(content, media_type="text/css", headers=headers)
 
 
 # Lists
@@ -155,7 +144,7 @@ _PICTURE = {"Vary": "Accept-Language, Cookie", "Cache-Control": "public, max-age
 
 def _card(register: Register, id: str, lang: str, now: Moment) -> card.Card:
     """Always what a stranger sees: a picture is made to be passed on."""
-    version = _show(register, id, None, now)
+    version = register.show(id, None, now=now)
     return picture_of(version, register.about.title, lang)
 
 
@@ -196,36 +185,6 @@ def _where(record: Record, lang: str) -> str:
     return ""
 
 
-def _show(
-    register: Register, id: str, viewer: Caller | None, now: Moment, version: int | None = None
-) -> Version:
-    """As `Register.show`; NotThere for what is not there."""
-    try:
-        return register.show(id, viewer, now=now, version=version)
-    except Refused as problem:
-        if problem.code is Code.BAD_VALUE:
-            raise NotThere() from None
-        raise
-
-
-@router.get("/incidents/{id}/picture")
-def picture(id: str, register: Here, viewer: Viewer, now: Now) -> Response:
-    """The picture of a record, as it was taken in; a browser is told not to guess at it."""
-    _show(register, id, None, now)
-    found = register.picture(id, viewer, now=now)
-    if found is None:
-        raise NotThere("no picture")
-    headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
-    return Response(found[1], media_type=found[0], headers=headers)
-
-
-@router.get("/incidents/{id}/versions/{version}/statement.cose")
-def statement(id: str, version: int, register: Here, now: Now) -> Response:
-    """The signed statement of a version, the same for everybody."""
-    found = _show(register, id, None, now, version)
-    return Response(found.signed, media_type="application/cose; cose-type=\"cose-sign1\"")
-
-
 @router.get("/incidents/{id}/difference")
 def difference(
     request: Request,
@@ -237,7 +196,7 @@ def difference(
     old: Annotated[int, Parameter(alias="from", ge=1, le=10**6)],
     new: Annotated[int, Parameter(alias="to", ge=1, le=10**6)],
 ) -> Response:
-    latest = _show(register, id, viewer, now)
+    latest = register.show(id, viewer, now=now)
     if old > latest.versions or new > latest.versions:
         raise NotThere("no such version")
     history = register.history(id)
@@ -262,7 +221,7 @@ def record(request: Request, id: str, register: Here, viewer: Viewer, lang: Lang
 def _record(
     request: Request, id: str, number: int | None, register: Register, viewer: Caller | None, lang: str, now: Moment
 ) -> Response:
-    v = _show(register, id, viewer, now, number)
+    v = register.show(id, viewer, now=now, version=number)
     entry, r = v.entry, v.entry.seen.record
     history = register.history(id)
     name = _title(r, lang)
@@ -501,4 +460,3 @@ def problem_page(request: Request, problem: Problem) -> Response:
 
 # Last, so that nothing before it is taken for a record.
 router.add_api_route("/incidents/{id}", record, methods=["GET"], include_in_schema=False)
-_ = (BadRequest, Where, only)

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 
-from kangma.errors import Code, Conflict, Corrupt, KangmaError, Refused, Unavailable
+from kangma.errors import Code, Conflict, Corrupt, Refused, Unavailable, Where
 from kangma.incidents import canonical
 from kangma.incidents.form import BadRecord
-from kangma.store.register import Outdated
+from kangma.store.register import NoRecord, Outdated
 
 MEDIA = "application/problem+json"
 
@@ -43,22 +45,61 @@ TITLES: Mapping[int, str] = {
 _STATUS: Mapping[Code, int] = {Code.NOT_ALLOWED: 403, Code.SAME_OFFICER: 403, Code.TOO_MANY_BYTES: 413}
 
 
-class NotThere(Refused):
-    """Nothing at this address, the same for what was never there and for what this viewer may not know of."""
+class NotThere(NoRecord):
+    """Nothing at this address."""
 
-    def __init__(self, hint: str = "no such record") -> None:
-        super().__init__(Code.BAD_VALUE, hint=hint)
+    def __init__(self, hint: str = "nothing at this address") -> None:
+        super().__init__("", hint)
 
 
 class NotSignedIn(Refused):
     """A credential is missing, or it is none of ours; the same for unknown, ended and closed ones."""
 
-    def __init__(self, hint: str = "sign in, or send a token") -> None:
+    def __init__(
+        self, hint: str = "sign in, or send a token", headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.headers = headers or {}  # such as a cookie to forget
         super().__init__(Code.NOT_ALLOWED, hint=hint)
 
 
 class BadRequest(Refused):
     """The request itself makes no sense: an unknown parameter, a wrong mark."""
+
+
+class WrongMedia(Refused):
+    """A body of another media type than those that are read here."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(Code.UNKNOWN_KIND, Where(path="content-type"), wanted)
+
+
+class NoEditNamed(Refused):
+    """A save must say which edit it began with."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.MISSING_VALUE, Where(path="if-match"), 'If-Match: "7", or after_edit=7')
+
+
+class Elsewhere(Refused):
+    """A request that another site's page made a browser send."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.NOT_ALLOWED, hint="from another site")
+
+
+class HeadersTooLarge(Refused):
+    def __init__(self, hint: str) -> None:
+        super().__init__(Code.TOO_MANY_BYTES, Where(path="headers"), hint)
+
+
+class OtherHost(Refused):
+    def __init__(self) -> None:
+        super().__init__(Code.NOT_IN_LIST, Where(path="host"), "this register is at another address")
+
+
+_OF_KIND: Mapping[type[Refused], int] = {
+    BadRequest: 400, WrongMedia: 415, NoEditNamed: 428, Elsewhere: 403, OtherHost: 421, HeadersTooLarge: 431,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +131,12 @@ class Problem:
 
 def problem_of(error: Exception) -> Problem:
     """The problem that an error is. Anything unforeseen is a 500 that says nothing."""
-    if isinstance(error, NotThere):
+    if isinstance(error, NoRecord):
         return Problem(404, "not_found", error.hint)
     if isinstance(error, NotSignedIn):
-        return Problem(401, error.code.value, error.hint, headers={"WWW-Authenticate": "Bearer"})
+        return Problem(
+            401, error.code.value, error.hint, headers={"WWW-Authenticate": "Bearer", **error.headers}
+        )
     if isinstance(error, BadRecord):
         faults = [{"path": f.path, "code": f.code.value, "hint": f.hint} for f in error.faults]
         return Problem(422, error.code.value, error.hint, {"faults": faults})
@@ -101,15 +144,29 @@ def problem_of(error: Exception) -> Problem:
         changes = [c.as_json() for c in error.difference]
         return Problem(409, "outdated", "somebody saved since", {"edit": error.edit, "difference": changes})
     if isinstance(error, Refused):
-        status = 400 if isinstance(error, BadRequest) else _STATUS.get(error.code, 422)
+        status = next(
+            (n for kind, n in _OF_KIND.items() if isinstance(error, kind)), _STATUS.get(error.code, 422)
+        )
         where = {"where": str(error.where)} if str(error.where) else {}
         return Problem(status, error.code.value, error.hint, where)
     if isinstance(error, Conflict):
         return Problem(409, "conflict", str(error))
     if isinstance(error, Unavailable):
         return Problem(503, "unavailable", "try again", headers={"Retry-After": "2"})
-    if isinstance(error, Corrupt | KangmaError):
+    if isinstance(error, Corrupt):
         return Problem(500, "corrupt", "what is stored is damaged; the operator can see where")
+    if isinstance(
+        error, HTTPException
+    ):  # of the framework: no route, no such method, a body above the route's limit
+        named = {404: "not_found", 405: "method_not_allowed", 413: Code.TOO_MANY_BYTES.value}
+        status = error.status_code if error.status_code in named else 400
+        return Problem(status, named.get(status, "bad_request"), headers=dict(error.headers or {}))
+    if isinstance(error, RequestValidationError):
+        faults = [
+            {"path": ".".join(str(x) for x in e["loc"])[:80], "code": Code.BAD_VALUE.value, "hint": e["type"]}
+            for e in error.errors()
+        ]
+        return Problem(422, Code.BAD_VALUE.value, "a parameter that cannot be", {"faults": faults})
     return Problem(500, "internal")
 
 

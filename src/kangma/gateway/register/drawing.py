@@ -32,6 +32,29 @@ def shape(degree: Degree | str) -> Markup:
     )
 
 
+#: What lies over a column besides its colour, so that degrees are told apart in grey too; the same in the legend.
+_PATTERNED = {"attempted": "M0 8L8 0", "partial": "M0 0L8 8", "whole": "M0 4H8", "unknown": "M4 0V8"}
+_PATTERNS = (
+    "<defs>"
+    + "".join(
+        f'<pattern id="over-{name}" width="8" height="8" patternUnits="userSpaceOnUse">'
+        f'<path class="over {name}" d="{path}"/></pattern>'
+        for name, path in _PATTERNED.items()
+    )
+    + "</defs>"
+)
+
+
+def swatch(degree: Degree | str) -> Markup:
+    """A piece of a column, for the legend of a page that has one."""
+    name = Degree(degree).value
+    over = f'<rect width="24" height="16" fill="url(#over-{name})"/>' if name in _PATTERNED else ""
+    return Markup(
+        '<svg class="swatch" width="24" height="16" viewBox="0 0 24 16" aria-hidden="true" focusable="false">'
+        f'<rect class="seg {name}" width="24" height="16"/>{over}</svg>'
+    )
+
+
 def ticks(most: int) -> list[int]:
     """Round numbers from 0 that reach `most`, five at most."""
     for step in (s * 10**power for power in range(12) for s in (1, 2, 5)):
@@ -60,6 +83,7 @@ def columns(
         f'<svg class="drawn" role="img" aria-label="{escape(label)}" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" font-size="14">'
     ]
+    made.append(_PATTERNS)
     for mark in marks:
         y = round(top + high - mark * scale, 1)
         made.append(f'<path class="rule" d="M{left} {y}H{width - 4}"/>')
@@ -75,6 +99,11 @@ def columns(
                     f'<rect class="seg {escape(name)}" x="{x}" y="{round(y + gap, 1)}" width="{bar}" '
                     f'height="{round(tall - gap, 1)}"/>'
                 )
+                if name in _PATTERNED:
+                    made.append(
+                        f'<rect fill="url(#over-{name})" x="{x}" y="{round(y + gap, 1)}" width="{bar}" '
+                        f'height="{round(tall - gap, 1)}"/>'
+                    )
                 if tall >= 18 and bar >= 20:
                     made.append(
                         f'<text class="in {escape(name)}" x="{x + bar / 2}" y="{round(y + tall / 2 + 5, 1)}" '

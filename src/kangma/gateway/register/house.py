@@ -132,7 +132,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     made.globals |= {
-        "shape": drawing.shape, "link": link, "with_value": with_value, "only": only, "address": address,
+        "shape": drawing.shape, "swatch": drawing.swatch, "link": link, "with_value": with_value, "only": only, "address": address,
         "victim_address": victim_address, "number": wording.number, "iso": wording.iso, "LANGUAGES": wording.LANGUAGES,
         "Degree": Degree, "Sort": Sort, "quote": lambda text: quote(text, safe=""),
     }  # fmt: skip

@@ -17,7 +17,7 @@ from fastapi import Query as Parameter
 from fastapi.responses import RedirectResponse
 
 from kangma.errors import Refused
-from kangma.gateway.register import atlas, card, drawing, wording
+from kangma.gateway.register import atlas, card, desk, drawing, wording
 from kangma.gateway.register.asked import Asked, Here, Listed, Now, Viewer
 from kangma.gateway.register.house import (
     Language,
@@ -458,5 +458,6 @@ def problem_page(request: Request, problem: Problem) -> Response:
     return response
 
 
+router.include_router(desk.router)
 # Last, so that nothing before it is taken for a record.
 router.add_api_route("/incidents/{id}", record, methods=["GET"], include_in_schema=False)

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
+from kangma.errors import Code
 from kangma.gateway.register import atlas
 from kangma.incidents import attack
 from kangma.incidents.life import Act, Change, Role, State
@@ -447,3 +448,17 @@ def path(text: str, lang: str) -> str:
 
 def terms_of(kind: type[StrEnum], values: Iterable[Any], lang: str) -> list[str]:
     return [term(kind(v), lang) for v in values]
+
+
+_FAULTS = {
+    Code.MISSING_VALUE: "缺少内容", Code.BAD_VALUE: "不合规定", Code.NOT_IN_LIST: "不在可选范围内", Code.BAD_DATE: "不是日期",
+    Code.BAD_TIME: "不是时间", Code.BAD_NUMBER: "不是数字", Code.VALUE_TOO_LONG: "太长", Code.TOO_MANY_ROWS: "太多",
+    Code.ENDS_BEFORE_START: "结束早于开始", Code.DUPLICATE_COLUMN: "重复", Code.DUPLICATE_ID: "编号已被使用",
+}  # fmt: skip
+
+
+def fault(code: Code, hint: str, lang: str) -> str:
+    """What is wrong with a field. The rule itself stands in English in both languages: it is the format's."""
+    if lang == "zh":
+        return f"{_FAULTS.get(code, code.value)}（{hint}）" if hint else _FAULTS.get(code, code.value)
+    return hint or code.value.replace("_", " ")

@@ -73,8 +73,8 @@ def columns(
     """Stacked columns. `steps`: (what stands under the column, "" for nothing; its whole name). `series`: (class of the
     segment, a number each step), drawn from the bottom. Drawn at its own size: letters do not shrink on a phone."""
     left, top, high, foot = 44, 12, 240, 34
-    pitch = max(22, min(96, (wide - left) // max(1, len(steps))))
-    bar = max(12, min(64, int(pitch * 0.7)))
+    pitch = max(22, min(150, (wide - left) // max(1, len(steps))))
+    bar = max(12, min(88, int(pitch * 0.7)))
     width, height = left + pitch * max(1, len(steps)) + 8, top + high + foot
     totals = [sum(numbers[i] for _, numbers in series) for i in range(len(steps))]
     marks = ticks(max(totals, default=0) or 1)
@@ -123,7 +123,7 @@ def matrix(
 ) -> Markup:
     """A row for each value, a dot for each step, its area by the number, the number in it: for what may be several."""
     side = 190
-    pitch = max(30, min(96, (wide - side) // max(1, len(steps))))
+    pitch = max(30, min(120, (wide - side) // max(1, len(steps))))
     tall = 40
     width, height = side + pitch * max(1, len(steps)) + 8, 12 + tall * len(rows) + 30
     most = max((n for _, numbers in rows for n in numbers), default=0) or 1

@@ -82,6 +82,11 @@ class Members:
             )
         return token, until
 
+    @staticmethod
+    def link(base: str, token: str) -> str:
+        """Where an invitation is taken up. The token is in the fragment, which browsers send to nobody."""
+        return f"{base}/members#invitation={token}"
+
     def invited(self, token: str, *, now: Moment) -> str:
         """The account that an invitation is for."""
         with self._read() as on:

@@ -29,7 +29,6 @@ from kangma.gateway.register.asked import (
     Reviewer,
     Viewer,
 )
-from kangma.gateway.register.members import invitation_link
 from kangma.gateway.register.problems import BadRequest, NoEditNamed, NotThere
 from kangma.gateway.register.sent import FILE, PICTURE, Sent, SentBytes, SentJson, SentRecord, bad
 from kangma.incidents.difference import Change as Difference
@@ -510,7 +509,10 @@ def invite(
 
 def _invited(register: Register, by: Caller, account: str, now: Moment) -> Response:
     token, until = register.members.invite(by.rights, by.account, account, now=now)
-    return answer({"account": account, "link": invitation_link(register, token), "expires_at": until}, 201)
+    return answer(
+        {"account": account, "link": register.members.link(register.about.base, token), "expires_at": until},
+        201,
+    )
 
 
 @router.post("/accounts/close", tags=["accounts"], status_code=204)

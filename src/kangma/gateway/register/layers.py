@@ -154,6 +154,7 @@ class Dressed:
                 told = {
                     **self.always,
                     "content-security-policy": POLICY if page else BARE_POLICY,
+                    "cache-control": "no-store",
                     "cross-origin-resource-policy": "same-origin" if private or page else "cross-origin",
                 }
                 headers += [(k.encode(), v.encode()) for k, v in told.items() if k not in there]
@@ -236,7 +237,8 @@ class TooSlow(Unavailable):
 
 class SameSite:
     """A browser that another site's page set to work is refused. Fetch metadata says so where the browser sends it, else
-    Origin does; a request with a session cookie and neither is refused too. A bearer token is sent by nobody unasked."""
+    Origin does; a request with a session cookie and neither is refused too. What carries an Authorization header was
+    sent by a program: no page of another site can add one, and the cookie beside it does not count."""
 
     def __init__(self, app: ASGIApp, cookie: str, tell: Teller) -> None:
         self.app, self.cookie, self.tell = app, cookie, tell
@@ -252,7 +254,7 @@ class SameSite:
             return site == "same-origin"
         if origin is not None:
             return urlsplit(origin).netloc.lower() == (host or "").lower()
-        return self.cookie not in Request(scope).cookies
+        return self.cookie not in Request(scope).cookies or _header(scope, b"authorization") is not None
 
 
 class Headless:

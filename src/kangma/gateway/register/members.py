@@ -53,10 +53,6 @@ def server(register: Register) -> Fido2Server:
     return Fido2Server(rp, AttestationConveyancePreference.NONE, verify_origin=lambda told: told == origin)
 
 
-def invitation_link(register: Register, token: str) -> str:
-    return f"{register.about.base}/members#invitation={token}"
-
-
 def _checked(ceremony: Any) -> Any:
     """What a ceremony's check returns. Whatever it raises at hostile bytes, the answer is one: not accepted."""
     try:

@@ -40,7 +40,7 @@ from kangma.signing.keys import Algorithm, Environment, KeySigner, PublicKey, Si
 from kangma.store import register_schema as db
 from kangma.store.durable import require_empty
 from kangma.store.keys import make_key, make_key_folder, read_key
-from kangma.store.register_finder import NEVER, Finder, Page, Query, Sort
+from kangma.store.register_finder import NEVER, Finder, Page, Query, Sort, Timeline
 from kangma.store.register_log import OwnLog
 from kangma.store.register_members import Members
 from kangma.store.registry import as_ours, open_engine
@@ -749,6 +749,18 @@ class Register:
             assert viewer is not None
             self._look(viewer, "search", "", len(page.cards), now)
         return page
+
+    def timeline(
+        self, query: Query, viewer: Caller | None, facet: str, *, by_month: bool, now: Moment
+    ) -> Timeline:
+        """How many of the records that a query finds fall into each year or month; a member's look is recorded."""
+        member = viewer is not None and Right.READ in viewer.rights
+        with self._read() as on:
+            found = self._finders[member].timeline(on, query, facet, by_month=by_month)
+        if member and (seen := int(found.totals.sum())):
+            assert viewer is not None
+            self._look(viewer, "search", "", seen, now)
+        return found
 
     def entries(self, query: Query, viewer: Caller | None, *, now: Moment) -> Iterator[Entry]:
         """Everything that a query finds, for exports and feeds, a few hundred at a time; recorded for a member."""

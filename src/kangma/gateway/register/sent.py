@@ -7,6 +7,7 @@ Who may not ask is told so before a byte is read: routes declare `Needs` before 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
@@ -117,3 +118,27 @@ def _faults(problem: ValidationError) -> tuple[Fault, ...]:
 def bad(path: str, code: Code, hint: str = "") -> Refused:
     """One fault of a body."""
     return BadRecord((Fault(path, code, hint),))
+
+
+FORM_MEDIA = "application/x-www-form-urlencoded"
+
+
+class SentForm:
+    """A dependency: what a page's form sent, as pairs of name and text in their order."""
+
+    def __init__(self, most: int = SMALL, most_fields: int = 50) -> None:
+        self.most, self.most_fields = most, most_fields
+
+    async def __call__(self, request: Request) -> list[tuple[str, str]]:
+        media = _media(request)
+        content = await _body(request, self.most)
+        if media != FORM_MEDIA:
+            raise WrongMedia(FORM_MEDIA)
+        try:
+            return parse_qsl(
+                content.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=self.most_fields
+            )
+        except UnicodeError:
+            raise Refused(Code.NOT_UTF8, Where(path="form")) from None
+        except ValueError:
+            raise Refused(Code.TOO_MANY_COLUMNS, Where(path="form"), f"at most {self.most_fields} inputs") from None

@@ -38,10 +38,15 @@ from kangma.incidents.vocabulary import Kind
 from kangma.incidents.words import Words
 
 #: What a canary looks like in any form; the last ones are of fields that cannot be words.
-SINGS = ("CANARY", "金丝雀", "canary", "7317317", "AX", "T1491", "Defacement", "1951-03", "c0ffee")
-#: "AX" and "T1491" as values, not as letters of something longer; a canary's address of ours is no canary.
-HEARD = {mark: re.compile(rf"(?<![A-Za-z0-9/+_-]){mark}(?![A-Za-z0-9/+_-])") for mark in ("AX", "T1491")}
+SINGS = ("CANARY", "金丝雀", "canary", "7317317", "T1491", "Defacement", "1951-03", "c0ffee")
 PICTURE = b"\x89PNG\r\n\x1a\n" + b"CANARY picture" + bytes(8)
+
+
+#: What another voice sings where words cannot be changed: a country, a technique, a figure, a day, a term of a list.
+OTHER = {
+    '"AX"': '"BV"', "T1491": "T1565", "Defacement": "Data Manipulation", "7317317": "42", "1951-03-07": "1961-11-02",
+    "c0ffee": "decade", "canary.example": "canaryx.example",
+}  # fmt: skip
 
 
 def sung(voice: str) -> dict[str, Any]:
@@ -51,8 +56,22 @@ def sung(voice: str) -> dict[str, Any]:
         .replace("CANARY", f"CANARY{voice}")
         .replace("金丝雀", f"金丝雀{voice}")
     )
+    if voice.startswith("x"):
+        for mine, other in OTHER.items():
+            text = text.replace(mine, other)
+        text = re.sub(
+            r'"(degree|basis|confidence|reliability|attribution|exactness)": "[^"]+"', _another, text
+        )
     made: dict[str, Any] = json.loads(text)
     return made
+
+
+def _another(found: re.Match[str]) -> str:
+    terms = {
+        "degree": "whole", "basis": "assessed", "confidence": "high", "reliability": "C", "attribution": "convicted",
+        "exactness": "at-most",
+    }  # fmt: skip
+    return f'"{found[1]}": "{terms[found[1]]}"'
 
 
 def hidden(id: str, voice: str, *, by_item: bool = False, **public: Any) -> dict[str, Any]:
@@ -132,7 +151,7 @@ def texts_of(content: bytes) -> str:
 
 
 def heard(text: str) -> set[str]:
-    return {mark for mark in SINGS if (HEARD[mark].search(text) if mark in HEARD else mark in text)}
+    return {mark for mark in SINGS if mark in text}
 
 
 @dataclass
@@ -300,6 +319,8 @@ def test_the_control_a_member_hears_every_canary_on_the_same_walk(choir: House) 
         if method == "GET":
             for target in targets(path, sorted(parameters_of(route))):
                 walk.ask("GET", target)
+    for draft in choir.client(Role.ADMINISTRATOR).get("/v1/drafts").json()["drafts"]:
+        walk.ask("GET", f"/v1/drafts/{draft['id']}")
     text = "\n".join(walk.said.values())
     assert heard(text) == set(SINGS)
     wanted = set(re.findall(r"CANARY[A-Za-z_.]*", json.dumps([sung("one"), sung("two")])))
@@ -351,13 +372,13 @@ def normal(content: bytes) -> bytes:
     return re.sub(rb"[0-9a-f]{64,}", b"digest", content)
 
 
-def test_two_registers_that_differ_for_members_only_are_one_to_a_stranger(tmp_path: Path) -> None:
-    crawled = []
-    for voice in ("", "x"):
-        with house(tmp_path / f"register{voice}") as made:
-            fill(made, voice)
-            crawled.append(Crawl(made.alone(), None).everything())
-    one, other = crawled
+def test_two_registers_that_differ_for_members_only_are_one_to_a_stranger(
+    stranger: Crawl, tmp_path: Path
+) -> None:
+    """What no word can give away: a picture's pixels, a count, a colour, a length."""
+    with house(tmp_path / "register") as made:
+        fill(made, "x")
+        one, other = stranger, Crawl(made.alone(), None).everything()
     shared = one.raw.keys() & other.raw.keys()
     assert len(shared) > 200
     apart = {

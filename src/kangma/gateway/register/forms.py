@@ -127,6 +127,12 @@ def shipped(name: str) -> Response:
     return Response(content, media_type=_SHIPPED[name])
 
 
+@router.get("/favicon.ico", include_in_schema=False)
+def favicon() -> Response:
+    """Browsers ask by themselves; there is none, and that is no fault."""
+    return Response(status_code=204, headers={"cache-control": "public, max-age=86400"})
+
+
 # The API's description
 
 

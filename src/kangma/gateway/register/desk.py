@@ -145,10 +145,9 @@ def _form(
     status: int = 200,
 ) -> Response:
     groups = editing.form_of(value, lang, faults, with_id=id is None)
-    there = set(editing.paths(groups))
+    there = editing.places(groups)
     told = [
-        (fault.path, wording.fault(fault.code, fault.hint, lang), editing.identifier(fault.path) if fault.path in there else "")
-        for fault in faults
+        (fault.path, wording.fault(fault.code, fault.hint, lang), there.get(fault.path, "")) for fault in faults
     ]
     return render(
         request, lang, "edit.html", by, status=status, id=id, groups=groups, told=told, after=after, since=since,

@@ -8,7 +8,7 @@ as it was typed, marked where it is wrong. Names of inputs are the paths of `for
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
@@ -59,7 +59,7 @@ class Group:
 
     @property
     def id(self) -> str:
-        return identifier(self.name)
+        return f"g{identifier(self.name)}"
 
 
 def identifier(path: str) -> str:
@@ -265,12 +265,11 @@ def _blank(item: Mapping[str, Any], kind: type | None) -> bool:
     return not any(says(name, value) for name, value in item.items())
 
 
-def paths(groups: Iterable[Group]) -> Iterator[str]:
-    """The names of every input and group, to link a fault to where it is."""
+def places(groups: Iterable[Group]) -> dict[str, str]:
+    """Path → the id of the element that a fault there is linked to: the input's, else the group's."""
+    found: dict[str, str] = {}
     for group in groups:
-        yield group.name
+        found.setdefault(group.name, group.id)
         for item in group.items:
-            if isinstance(item, Group):
-                yield from paths([item])
-            else:
-                yield item.name
+            found |= places([item]) if isinstance(item, Group) else {item.name: item.id}
+    return found

@@ -134,7 +134,7 @@ def _environment() -> Environment:
     made.globals |= {
         "shape": drawing.shape, "swatch": drawing.swatch, "link": link, "with_value": with_value, "only": only, "address": address,
         "victim_address": victim_address, "number": wording.number, "iso": wording.iso, "LANGUAGES": wording.LANGUAGES,
-        "Degree": Degree, "Sort": Sort, "quote": lambda text: quote(text, safe=""),
+        "Degree": Degree, "Sort": Sort, "shown": shown,
     }  # fmt: skip
     return made
 
@@ -192,7 +192,6 @@ def render(
     )
     response = HTMLResponse(text, status)
     response.headers["Content-Language"] = "zh-CN" if lang == "zh" else "en"
-    response.headers["Vary"] = "Accept-Language, Cookie"
     if request.query_params.get("lang") == lang and request.cookies.get(COOKIE) != lang:
         response.set_cookie(
             COOKIE, lang, max_age=YEAR, httponly=True, samesite="lax", secure=request.url.scheme == "https"

@@ -131,15 +131,14 @@ def card_png(request: Request, id: str, register: Here, lang: Language, now: Now
     content = card.png(_card(register, id, lang, now))
     if content is None:
         raise NotThere("this machine has no fonts for it: there is a card.svg")
-    return Response(content, media_type="image/png", headers=_PICTURE)
+    return Response(content, media_type="image/png")
 
 
 @router.get("/incidents/{id}/card.svg")
 def card_svg(request: Request, id: str, register: Here, lang: Language, now: Now) -> Response:
-    return Response(card.svg(_card(register, id, lang, now), lang), media_type="image/svg+xml", headers=_PICTURE)
+    return Response(card.svg(_card(register, id, lang, now), lang), media_type="image/svg+xml")
 
 
-_PICTURE = {"Vary": "Accept-Language, Cookie", "Cache-Control": "public, max-age=300"}
 
 
 def _card(register: Register, id: str, lang: str, now: Moment) -> card.Card:

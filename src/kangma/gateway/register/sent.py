@@ -132,6 +132,8 @@ class SentForm:
     async def __call__(self, request: Request) -> list[tuple[str, str]]:
         media = _media(request)
         content = await _body(request, self.most)
+        if not content and not media:
+            return []
         if media != FORM_MEDIA:
             raise WrongMedia(FORM_MEDIA)
         try:

@@ -402,6 +402,7 @@ def for_members(hidden: Mapping[str, int], lang: str) -> str:
     """`2 motives, 1 technique, 1 source: for members`, as feeds say it; "" when nothing is hidden."""
     if not hidden:
         return ""
+    hidden = {name: hidden[name] for name in NAMES if name in hidden}  # as people read, not as JSON sorts
     if lang == "zh":
         return "、".join(f"{n} 项{NAMES[name][0].zh}" for name, n in hidden.items()) + "：仅会员可见"
     return ", ".join(f"{n} {NAMES[name][n != 1].en}" for name, n in hidden.items()) + ": for members"

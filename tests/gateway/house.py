@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,10 @@ class House:
             made.headers["authorization"] = f"Bearer {self.tokens[role]}"
         return made
 
+    def alone(self) -> House:
+        """The same with an application of its own, for a test that adds routes to it."""
+        return replace(self, app=make_app(self.register, clock=self.clock, log=self.events))
+
     def caller(self, role: Role) -> Caller:
         return self.register.member(NAMES[role])
 
@@ -98,4 +102,19 @@ def house(path: Path, base: str = BASE) -> Iterator[House]:
             _, tokens[role] = register.make_token(
                 register.member(name), name, RIGHTS[role], now=NOW, expires_at=NOW + 10**8
             )
-        yield House(register, make_app(register, clock=clock, log=events), clock, events, tokens)
+        yield House(register, _app(register, clock, events), clock, events, tokens)
+
+
+_APPS: dict[str, tuple[FastAPI, Events]] = {}
+
+
+def _app(register: Register, clock: Clock, events: Events) -> FastAPI:
+    """An application for this register. Making its routes is most of what a small test would cost, so one of each
+    address is handed on from test to test; what it was told of the one before is gone."""
+    base = register.about.base
+    if base not in _APPS:
+        _APPS[base] = (make_app(register, clock=clock, log=events), events)
+    app, told = _APPS[base]
+    told.lines = events.lines
+    app.state.register, app.state.clock = register, clock
+    return app

@@ -90,9 +90,9 @@ def drive(made: House, role: Role | None, examples: int, only: str = "") -> tupl
 
 def test_every_route_keeps_what_it_promises(at_home: House) -> None:
     at_home.publish(RECORD)
-    cases, seen = drive(at_home, Role.ADMINISTRATOR, examples=2)
+    cases, seen = drive(at_home, Role.ADMINISTRATOR, examples=1)
     assert len(seen) > 50
-    assert cases > 150
+    assert cases > 80
     assert 500 not in {e.get("status") for e in at_home.events.lines}
 
 
@@ -106,6 +106,7 @@ def test_every_route_keeps_what_it_promises_to_every_role(at_home: House, role: 
 
 def test_a_route_that_promises_something_else_is_caught(at_home: House) -> None:
     """The control."""
+    at_home = at_home.alone()
 
     @at_home.app.get("/v1/liar", responses={200: {"model": schema.Me}})
     def liar() -> Response:

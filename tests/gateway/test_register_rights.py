@@ -66,6 +66,7 @@ def test_every_write_needs_a_right(at_home: House) -> None:
 
 def test_a_route_that_forgot_its_right_is_caught(at_home: House) -> None:
     """The control: the two tests above would be worth nothing without it."""
+    at_home = at_home.alone()
     careless = APIRouter()
 
     @careless.post("/v1/careless")

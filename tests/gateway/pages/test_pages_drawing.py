@@ -60,7 +60,7 @@ def test_a_square_with_incidents_is_a_link_that_says_how_many() -> None:
     root = parsed(svg)
     (link,) = root.iter("{http://www.w3.org/2000/svg}a")
     assert link.get("href") == "/x?a=1&c=CN"
-    assert link.get("aria-label") == "CN<9>"
+    assert link.get("aria-label") == "CN 9 · CN<9>"
     assert root.get("aria-label") == '"<&'
     assert len(list(root.iter("{http://www.w3.org/2000/svg}rect"))) == len(COUNTRIES)
 

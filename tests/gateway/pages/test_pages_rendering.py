@@ -226,7 +226,7 @@ def test_chart_and_map_say_the_same_in_picture_table_and_file(founded: House) ->
         code, _, name, n = (part.strip('"') for part in line.split(",", 3)) if line.count(",") == 3 else ("", "", "", "")
         if len(code) == 2:
             tile = next(t for t in tiles if t.attributes["href"].endswith(f"country={code}"))
-            assert tile.attributes["aria-label"].startswith(f"{name}: {n} ")
+            assert tile.attributes["aria-label"].startswith(f"{code} {n} · {name}: {n} ")
 
 
 # Versions

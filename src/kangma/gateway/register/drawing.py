@@ -182,10 +182,10 @@ def world(
         box = f'<rect x="{x + 1}" y="{y + 1}" width="{tile}" height="{tile}" rx="5"/>'
         if n:
             made.append(
-                f'<a class="tile s{shade(n, most)}" href="{escape(address(code))}" aria-label="{escape(name(code))}">'
-                f"<title>{escape(name(code))}</title>{box}"
-                f'<text x="{x + 18}" y="{y + 15}" text-anchor="middle" font-size="11">{code}</text>'
-                f'<text class="n" x="{x + 18}" y="{y + 30}" text-anchor="middle" font-size="14">{_short(n)}</text></a>'
+                f'<a class="tile s{shade(n, most)}" href="{escape(address(code))}" aria-label="{code} {_short(n)} · {escape(name(code))}">'
+                f"{box}<title>{escape(name(code))}</title>"
+                f'<text y="{y + 15}" text-anchor="middle" font-size="11"><tspan x="{x + 18}">{code}</tspan> '
+                f'<tspan class="n" x="{x + 18}" dy="15" font-size="14">{_short(n)}</tspan></text></a>'
             )
         else:
             made.append(

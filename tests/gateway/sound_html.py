@@ -92,15 +92,27 @@ class Sound(HTMLParser):
                 self.faults.append(f"no label: {box.attributes}")
         for e in self.elements:
             for name in ("aria-labelledby", "aria-describedby"):
-                self.faults += [f"{name} {i} is not there" for i in e.attributes.get(name, "").split() if i not in ids]
-        self.faults += ["a link without words" for e in self.all("a") if not (e.text.strip() or "aria-label" in e.attributes)]
+                self.faults += [
+                    f"{name} {i} is not there" for i in e.attributes.get(name, "").split() if i not in ids
+                ]
+        self.faults += [
+            "a link without words"
+            for e in self.all("a")
+            if not (e.text.strip() or "aria-label" in e.attributes)
+        ]
         self.faults += ["a picture without alt" for e in self.all("img") if "alt" not in e.attributes]
-        self.faults += ["a table without heads" for e in self.all("table") if not any(t.open and "table" in t.open for t in self.all("th"))]
+        self.faults += [
+            "a table without heads"
+            for e in self.all("table")
+            if not any(t.open and "table" in t.open for t in self.all("th"))
+        ]
 
     def _no_danger(self, element: Element) -> None:
         if element.tag in FORBIDDEN:
             self.faults.append(f"<{element.tag}>")
-        if element.tag == "script" and (element.attributes.get("src") != "/shipped/members.js" or element.text.strip()):
+        if element.tag == "script" and (
+            element.attributes.get("src") != "/shipped/members.js" or element.text.strip()
+        ):
             self.faults.append(f"a script: {element.attributes}")
         for name, value in element.attributes.items():
             if name.startswith("on") or name in ("style", "srcdoc"):
@@ -110,7 +122,9 @@ class Sound(HTMLParser):
                 if parts.scheme not in ("", "http", "https") or (not parts.scheme and value.startswith("//")):
                     self.faults.append(f"<{element.tag} {name}={value[:60]}>")
                 elsewhere = parts.scheme and element.tag not in ("a", "link")
-                loaded = parts.scheme and element.tag == "link" and element.attributes.get("rel") == "stylesheet"
+                loaded = (
+                    parts.scheme and element.tag == "link" and element.attributes.get("rel") == "stylesheet"
+                )
                 if elsewhere or loaded:
                     self.faults.append(f"<{element.tag} {name}> asks elsewhere: {value[:60]}")
 

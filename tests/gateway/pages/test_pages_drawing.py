@@ -25,7 +25,9 @@ from kangma.incidents.words import Dated
 
 
 def parsed(svg: str) -> ElementTree.Element:
-    return ElementTree.fromstring(svg if "xmlns=" in svg else svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1))
+    return ElementTree.fromstring(
+        svg if "xmlns=" in svg else svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    )
 
 
 # The map
@@ -42,21 +44,36 @@ def test_every_country_of_the_vocabulary_has_one_name_in_each_language_and_one_s
 
 
 @pytest.mark.parametrize(
-    ("west", "east"), [("US", "FR"), ("FR", "RU"), ("IN", "CN"), ("CN", "JP"), ("BR", "ZA"), ("CA", "GL"), ("ES", "IT")]
+    ("west", "east"),
+    [("US", "FR"), ("FR", "RU"), ("IN", "CN"), ("CN", "JP"), ("BR", "ZA"), ("CA", "GL"), ("ES", "IT")],
 )
 def test_countries_lie_as_they_do_on_a_globe_west_to_east(west: str, east: str) -> None:
     assert atlas.PLACES[west][1] < atlas.PLACES[east][1]
 
 
 @pytest.mark.parametrize(
-    ("north", "south"), [("CA", "US"), ("US", "MX"), ("MX", "BR"), ("NO", "IT"), ("IT", "TN"), ("EG", "ZA"), ("MN", "CN"), ("CN", "AU")]
+    ("north", "south"),
+    [
+        ("CA", "US"),
+        ("US", "MX"),
+        ("MX", "BR"),
+        ("NO", "IT"),
+        ("IT", "TN"),
+        ("EG", "ZA"),
+        ("MN", "CN"),
+        ("CN", "AU"),
+    ],
 )
 def test_countries_lie_as_they_do_on_a_globe_north_to_south(north: str, south: str) -> None:
     assert atlas.PLACES[north][0] < atlas.PLACES[south][0]
 
 
 def test_a_square_with_incidents_is_a_link_that_says_how_many() -> None:
-    svg = str(drawing.world({"CN": 9, "several": 2}, label='"<&', name=lambda c: f"{c}<9>", address=lambda c: f"/x?a=1&c={c}"))
+    svg = str(
+        drawing.world(
+            {"CN": 9, "several": 2}, label='"<&', name=lambda c: f"{c}<9>", address=lambda c: f"/x?a=1&c={c}"
+        )
+    )
     root = parsed(svg)
     (link,) = root.iter("{http://www.w3.org/2000/svg}a")
     assert link.get("href") == "/x?a=1&c=CN"
@@ -86,9 +103,17 @@ def test_the_axis_reaches_the_tallest_column_with_few_round_marks(most: int) -> 
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=1, max_size=40))
 def test_the_height_of_a_column_is_its_number(numbers: list[tuple[int, int]]) -> None:
     steps = [(str(i), f"step <{i}>") for i in range(len(numbers))]
-    root = parsed(str(drawing.columns(steps, [("none", [n for n, _ in numbers]), ("whole", [n for _, n in numbers])], label="x")))
+    root = parsed(
+        str(
+            drawing.columns(
+                steps, [("none", [n for n, _ in numbers]), ("whole", [n for _, n in numbers])], label="x"
+            )
+        )
+    )
     top = drawing.ticks(max(sum(n) for n in numbers) or 1)[-1]
-    drawn = [r for r in root.iter("{http://www.w3.org/2000/svg}rect") if (r.get("class") or "").startswith("seg")]
+    drawn = [
+        r for r in root.iter("{http://www.w3.org/2000/svg}rect") if (r.get("class") or "").startswith("seg")
+    ]
     assert len(drawn) == sum(n > 0 for pair in numbers for n in pair)
     tall = sum(float(r.get("height") or 0) for r in drawn)
     assert tall == pytest.approx(sum(map(sum, numbers)) * 240 / top, abs=1.2 * len(drawn) + 0.1)
@@ -156,8 +181,19 @@ def test_long_names_end_in_an_ellipsis_and_points_do_not_begin_a_line() -> None:
 def test_the_svg_picture_holds_hostile_text_as_text() -> None:
     from dataclasses import replace  # noqa: PLC0415
 
-    root = parsed(card.svg(replace(CARD, victim="<script>&\"'", summary="</text><a href='javascript:x'>"), "en"))
-    assert {e.tag.rpartition("}")[2] for e in root.iter()} <= {"svg", "title", "rect", "g", "polygon", "circle", "polyline", "text"}
+    root = parsed(
+        card.svg(replace(CARD, victim="<script>&\"'", summary="</text><a href='javascript:x'>"), "en")
+    )
+    assert {e.tag.rpartition("}")[2] for e in root.iter()} <= {
+        "svg",
+        "title",
+        "rect",
+        "g",
+        "polygon",
+        "circle",
+        "polyline",
+        "text",
+    }
 
 
 # Words, dates, numbers
@@ -169,7 +205,11 @@ def test_the_svg_picture_holds_hostile_text_as_text() -> None:
         ("2022", "2022年", "2022"),
         ("2022-04", "2022年4月", "April 2022"),
         ("2022-04-28", "2022年4月28日 星期四", "Thursday 28 April 2022"),
-        ("2022-04-28T08:41:00+08:00", "2022年4月28日 星期四 08:41（UTC+08:00）", "Thursday 28 April 2022, 08:41 (UTC+08:00)"),
+        (
+            "2022-04-28T08:41:00+08:00",
+            "2022年4月28日 星期四 08:41（UTC+08:00）",
+            "Thursday 28 April 2022, 08:41 (UTC+08:00)",
+        ),
         ("2022-01/2022-03-05", "2022年1月至2022年3月5日 星期六", "January 2022 to Saturday 5 March 2022"),
     ],
 )
@@ -195,12 +235,19 @@ def test_every_field_has_a_name_in_both_languages() -> None:
         for path in _paths(to_json(record)):
             for lang in ("zh", "en"):
                 said = wording.path(path, lang)
-                assert not any(part.split()[0] == path.split(".")[-1] for part in [said.split(" › ")[-1]] if lang == "zh"), path
+                assert not any(
+                    part.split()[0] == path.split(".")[-1] for part in [said.split(" › ")[-1]] if lang == "zh"
+                ), path
 
 
 def _paths(value: Any, path: str = "") -> list[str]:
     if isinstance(value, dict):
-        return [p for k, v in value.items() if k not in ("id", "levels") for p in _paths(v, f"{path}.{k}" if path else k)]
+        return [
+            p
+            for k, v in value.items()
+            if k not in ("id", "levels")
+            for p in _paths(v, f"{path}.{k}" if path else k)
+        ]
     if isinstance(value, list):
         return [p for i, v in enumerate(value) for p in _paths(v, f"{path}[{i}]")]
     return [path]
@@ -248,7 +295,12 @@ def test_a_row_that_is_not_kept_is_gone_and_an_empty_new_row_says_nothing() -> N
 
 
 def test_what_does_not_fit_is_marked_where_it_is_and_keeps_its_text() -> None:
-    value = {"id": "x", "date": "someday", "victim": {"country": "Atlantis"}, "sources": [{"title": "t", "url": "javascript:x"}]}
+    value = {
+        "id": "x",
+        "date": "someday",
+        "victim": {"country": "Atlantis"},
+        "sources": [{"title": "t", "url": "javascript:x"}],
+    }
     with pytest.raises(BadRecord) as caught:
         from_json(value)
     groups = editing.form_of(value, "en", caught.value.faults, with_id=False)
@@ -265,7 +317,8 @@ def _boxes(group: editing.Group) -> list[editing.Box]:
 @pytest.mark.parametrize(
     "pairs",
     [
-        [("__class__", "x")], [("levels[0].x.y.z", "x")], [("victim", "x"), ("victim.name", "y")], [("date", "1"), ("date", "2")],
+        [("__class__", "x")], [("levels[0].x.y.z", "x")], [("victim", "x"), ("victim.name", "y")], [("date",
+        "1"), ("date", "2")],
         [("sources[9999].url", "x")], [("summary.zh.x.y", "x")], [("nothing", "x")], [("sources[0]", "x")], [("", "")],
     ],
 )  # fmt: skip
@@ -278,7 +331,10 @@ def test_whatever_a_form_sends_is_a_record_or_refused() -> None:
     chance = random.Random(3)
     names = [name for name, _ in filled(to_json(records()[0]))]
     for _ in range(300):
-        pairs = {chance.choice(names): chance.choice(("", "x", "member", "2022", "<b>", "健", "1" * 50)) for _ in range(8)}
+        pairs = {
+            chance.choice(names): chance.choice(("", "x", "member", "2022", "<b>", "健", "1" * 50))
+            for _ in range(8)
+        }
         try:
             record = from_json(editing.json_of(list(pairs.items())) | {"id": "x"})
         except Refused:

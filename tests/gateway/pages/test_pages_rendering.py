@@ -1,4 +1,4 @@
-"""The pages as they leave the server: what a stranger is told, in both languages, and that nobody's text is ever markup."""
+"""The pages as they leave the server: what a stranger is told in both languages, and that nobody's text is markup."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from kangma.incidents.words import Words
 
 FOUNDING = "2022-04-28-jiankangbao"
 PAGES = (
-    "/incidents", "/incidents?q=attack", "/incidents?q=nothingofthekind&kind=theft&since=2020-01-01", "/incidents?country=CN,CA",
-    f"/incidents/{FOUNDING}", "/incidents/2022-06-zhengzhou-red-codes", "/victims/健康宝", "/chart", "/chart?by=kind&step=month",
+    "/incidents", "/incidents?q=attack", "/incidents?q=nothingofthekind&kind=theft&since=2020-01-01",
+    "/incidents?country=CN,CA",
+    f"/incidents/{FOUNDING}", "/incidents/2022-06-zhengzhou-red-codes", "/victims/健康宝", "/chart",
+    "/chart?by=kind&step=month",
     "/chart?year=1950", "/map", "/map?kind=overload", "/members", "/about",
 )  # fmt: skip
 
@@ -64,14 +66,30 @@ def test_the_founding_record_tells_a_stranger_what_there_is_for_members(founded:
 
 def test_the_same_page_in_chinese_is_written_in_chinese(founded: House) -> None:
     page = read(founded, f"/incidents/{FOUNDING}", lang="zh-CN").text
-    for said in ("北京健康宝", "2022年4月28日 星期四", "2022年4月", "受到攻击，未受损", "没有点名任何人", "另有 2 项仅会员可见"):
+    for said in (
+        "北京健康宝",
+        "2022年4月28日 星期四",
+        "2022年4月",
+        "受到攻击，未受损",
+        "没有点名任何人",
+        "另有 2 项仅会员可见",
+    ):
         assert said in page
-    assert "2 项动机、1 项技术手段、1 项来源：仅会员可见" in read(founded, "/incidents?q=健康宝", lang="zh").text
+    assert (
+        "2 项动机、1 项技术手段、1 项来源：仅会员可见" in read(founded, "/incidents?q=健康宝", lang="zh").text
+    )
 
 
 def test_a_member_sees_them(founded: House) -> None:
     page = read(founded, f"/incidents/{FOUNDING}", role=Role.READER).text
-    for said in ("harvest residents' data", "speculated, no evidence", "T1498", "Network Denial of Service", "新京报", "Salt"):
+    for said in (
+        "harvest residents' data",
+        "speculated, no evidence",
+        "T1498",
+        "Network Denial of Service",
+        "新京报",
+        "Salt",
+    ):
         assert said in page, said
     assert "What members see" not in page
 
@@ -164,7 +182,11 @@ def test_the_address_wins_and_is_remembered(founded: House) -> None:
 
 def test_links_between_languages_keep_the_filters(founded: House) -> None:
     page = read(founded, "/incidents?kind=overload&q=code")
-    to = {e.attributes.get("hreflang"): e.attributes["href"] for e in page.all("a") if "hreflang" in e.attributes}
+    to = {
+        e.attributes.get("hreflang"): e.attributes["href"]
+        for e in page.all("a")
+        if "hreflang" in e.attributes
+    }
     assert to["zh-CN"] == "/incidents?kind=overload&q=code&lang=zh"
 
 
@@ -175,7 +197,12 @@ def test_filters_have_counts_and_their_links_lead_to_as_many(founded: House) -> 
     page = read(founded, "/incidents?country=CN")
     for link in page.all("a"):
         count = re.search(r"(\d+) incidents?$", " ".join(link.text.split()))
-        if link.open[-2:] == ["ul", "li"] and "details" in link.open and count and "aria-current" not in link.attributes:
+        if (
+            link.open[-2:] == ["ul", "li"]
+            and "details" in link.open
+            and count
+            and "aria-current" not in link.attributes
+        ):
             narrowed = read(founded, link.attributes["href"]).all("h2")[0].text
             together = "country" in link.attributes["href"].replace("country=CN&", "").split("=")[0]
             # A further country is another way to be found; everything else narrows.
@@ -223,7 +250,9 @@ def test_chart_and_map_say_the_same_in_picture_table_and_file(founded: House) ->
     file = founded.client().get("/map.csv").text.splitlines()[1:]
     assert len(tiles) == len([line for line in file if re.match(r'"[A-Z]{2}"', line)])
     for line in file:
-        code, _, name, n = (part.strip('"') for part in line.split(",", 3)) if line.count(",") == 3 else ("", "", "", "")
+        code, _, name, n = (
+            (part.strip('"') for part in line.split(",", 3)) if line.count(",") == 3 else ("", "", "", "")
+        )
         if len(code) == 2:
             tile = next(t for t in tiles if t.attributes["href"].endswith(f"country={code}"))
             assert tile.attributes["aria-label"].startswith(f"{code} {n} · {name}: {n} ")
@@ -239,7 +268,10 @@ def corrected(at: House) -> None:
         reason = Words.of({"zh": f"原因{n}", "en": f"Reason {n}"})
         edit = at.register.reopen(ed, "an-attack", change, reason, now=NOW + n)
         if n == 0:
-            value = RECORD | {"summary": {"zh": "凌晨遭到攻击", "en": "Attacked before dawn"}, "date": "2022-04"}
+            value = RECORD | {
+                "summary": {"zh": "凌晨遭到攻击", "en": "Attacked before dawn"},
+                "date": "2022-04",
+            }
             value |= {"motives": [{"term": "grudge", "level": "member"}, {"term": "fun", "level": "member"}]}
             edit = at.register.edit(ed, from_json(value), after_edit=edit, now=NOW + n)
         at.register.submit(ed, "an-attack", now=NOW + n)
@@ -263,17 +295,27 @@ def test_versions_stay_and_a_withdrawal_is_said_on_all_of_them(at_home: House) -
 def test_the_difference_is_told_in_words_and_only_of_what_its_reader_sees(at_home: House) -> None:
     corrected(at_home)
     page = read(at_home, "/incidents/an-attack/difference?from=1&to=2")
-    assert [e.text.strip() for e in page.all("del")] == ["2022-04-28", "1", "Attacked in peak hours", "高峰时段遭到攻击"]
-    assert [e.text.strip() for e in page.all("ins")] == ["2022-04", "2", "Attacked before dawn", "凌晨遭到攻击"]
+    assert [e.text.strip() for e in page.all("del")] == [
+        "Thursday 28 April 2022",
+        "1",
+        "Attacked in peak hours",
+        "高峰时段遭到攻击",
+    ]
+    assert [e.text.strip() for e in page.all("ins")] == [
+        "April 2022",
+        "2",
+        "Attacked before dawn",
+        "凌晨遭到攻击",
+    ]
     assert "Summary › English · changed" not in page.text  # the dot is drawn, the word is there
     assert "Summary › English changed" in page.text
     assert "Version 2: Correction" in page.text
     assert "Espionage" not in page.text
-    assert "grudge" not in page.text
+    assert "Grudge" not in page.text
     seen = read(at_home, "/incidents/an-attack/difference?from=1&to=2", role=Role.READER).text
-    assert "grudge" in seen
+    assert "Grudge" in seen
     backwards = read(at_home, "/incidents/an-attack/difference?from=2&to=1", lang="zh")
-    assert [e.text.strip() for e in backwards.all("del")][0] == "2022-04"
+    assert next(e.text.strip() for e in backwards.all("del")) == "2022年4月"
 
 
 # Hostile texts
@@ -307,22 +349,39 @@ def test_markup_in_any_field_is_text_on_every_page(at_home: House, lang: str) ->
     for address in ("/members/work/bites", "/members/work/bites/edit"):
         ed = at_home.caller(Role.EDITOR)
         if address.endswith("/bites"):
-            at_home.register.reopen(ed, "bites", Change.CORRECTION, Words.of({"zh": BITES, "en": BITES}), now=NOW)
+            at_home.register.reopen(
+                ed, "bites", Change.CORRECTION, Words.of({"zh": BITES, "en": BITES}), now=NOW
+            )
         assert "<script>alert(1)" in read(at_home, address, lang=lang, role=Role.EDITOR).text + "".join(
             e.attributes.get("value", "") for e in read(at_home, address, role=Role.EDITOR).all("input")
         )
 
 
 @pytest.mark.parametrize(
-    "typed", [BITES, "\u202edlrow", "javascript:alert(1)", "a\x00b", "\ud7ff\u2066x", "健" * 400, "%00", "' OR 1=1 --"]
+    "typed",
+    [
+        BITES,
+        "\u202edlrow",
+        "javascript:alert(1)",
+        "a\x00b",
+        "\ud7ff\u2066x",
+        "健" * 400,
+        "%00",
+        "' OR 1=1 --",
+    ],
 )
 def test_what_is_typed_comes_back_as_text(founded: House, typed: str) -> None:
     answer = founded.client().get("/incidents", params={"q": typed[:400], "lang": "en"})
     assert answer.status_code == 200
     page = sound(answer.text)
     assert not re.search("[\x00\u202a-\u202e\u2066-\u2069]", answer.text)
-    box = next(e for e in page.all("input") if e.attributes.get("name") == "q" and e.attributes.get("id") == "q")
-    assert box.attributes["value"].replace(" ", "")[:10] == "".join(c for c in typed if c.isprintable()).replace(" ", "")[:10]
+    box = next(
+        e for e in page.all("input") if e.attributes.get("name") == "q" and e.attributes.get("id") == "q"
+    )
+    assert (
+        box.attributes["value"].replace(" ", "")[:10]
+        == "".join(c for c in typed if c.isprintable()).replace(" ", "")[:10]
+    )
 
 
 def test_the_judge_of_pages_finds_what_it_is_there_for() -> None:
@@ -333,7 +392,18 @@ def test_the_judge_of_pages_finds_what_it_is_there_for() -> None:
         "<script>alert(1)</script></div></main><footer></footer></body></html>"
     )
     faults = " ".join(Sound(page).faults)
-    for wanted in ("no language", "h3 after h1", "javascript:", "elsewhere", "without alt", "no label", "onclick", "style", "a script", "closes p"):
+    for wanted in (
+        "no language",
+        "h3 after h1",
+        "javascript:",
+        "elsewhere",
+        "without alt",
+        "no label",
+        "onclick",
+        "style",
+        "a script",
+        "closes p",
+    ):
         assert wanted in faults, wanted
 
 
@@ -343,7 +413,8 @@ def test_the_judge_of_pages_finds_what_it_is_there_for() -> None:
 def test_no_page_and_no_picture_tells_a_stranger_what_is_for_members(at_home: House) -> None:
     at_home.publish({**canaries(), "id": "quiet", "levels": dict.fromkeys(FIELDS, "member"), "picture": None})
     addresses = [
-        "/incidents", "/incidents/quiet", "/incidents/quiet/versions/1", "/incidents/quiet/difference?from=1&to=1", "/chart",
+        "/incidents", "/incidents/quiet", "/incidents/quiet/versions/1",
+        "/incidents/quiet/difference?from=1&to=1", "/chart",
         "/chart?by=kind&step=month", "/chart.csv", "/map", "/map.csv", "/members", "/about", "/incidents/quiet/card.svg",
         "/incidents?q=CANARY", "/incidents?country=AX", "/incidents?technique=T1491",
     ]  # fmt: skip
@@ -352,11 +423,24 @@ def test_no_page_and_no_picture_tells_a_stranger_what_is_for_members(at_home: Ho
     for address in addresses:
         answer = at_home.client().get(address, headers={"accept-language": "en"})
         assert answer.status_code == 200, address
-        typed = "CANARY" if "CANARY" in address else "T1491" if "T1491" in address else "AX" if "AX" in address else ""
+        typed = (
+            "CANARY"
+            if "CANARY" in address
+            else "T1491"
+            if "T1491" in address
+            else "AX"
+            if "AX" in address
+            else ""
+        )
         text = answer.text.replace(typed, "") if typed else answer.text
-        if sings.search(text.replace("Åland Islands", "") if address.startswith("/incidents?country") else text):
+        if sings.search(
+            text.replace("Åland Islands", "") if address.startswith("/incidents?country") else text
+        ):
             heard.append(address)
-    assert set(heard) <= {"/incidents?country=AX", "/incidents?technique=T1491"}  # what was typed, named by our own tables
+    assert set(heard) <= {
+        "/incidents?country=AX",
+        "/incidents?technique=T1491",
+    }  # what was typed, named by our own tables
     assert "0 incidents" in read(at_home, "/incidents?q=CANARY").text
     assert at_home.client().get("/victims/CANARYrecord.victim.name").status_code in (301, 404)
     # The control: a member's page sings.

@@ -30,7 +30,9 @@ from kangma.terms import Moment
 router = APIRouter(include_in_schema=False)
 
 Small = Annotated[list[tuple[str, str]], Depends(SentForm(SMALL))]
-Whole = Annotated[list[tuple[str, str]], Depends(SentForm(3 * RECORD, editing.MOST_FIELDS))]  # %-encoded Han is thrice
+Whole = Annotated[
+    list[tuple[str, str]], Depends(SentForm(3 * RECORD, editing.MOST_FIELDS))
+]  # %-encoded Han is thrice
 
 
 @router.get("/members")
@@ -147,7 +149,8 @@ def _form(
     groups = editing.form_of(value, lang, faults, with_id=id is None)
     there = editing.places(groups)
     told = [
-        (fault.path, wording.fault(fault.code, fault.hint, lang), there.get(fault.path, "")) for fault in faults
+        (fault.path, wording.fault(fault.code, fault.hint, lang), there.get(fault.path, ""))
+        for fault in faults
     ]
     return render(
         request, lang, "edit.html", by, status=status, id=id, groups=groups, told=told, after=after, since=since,

@@ -1,7 +1,8 @@
 """Countries for people: their names in Chinese and English, and a map of the world as a grid of equal squares.
 
-The map is our own and is this text: each code of ISO 3166-1 (with XK, as in the vocabulary) one square at about its place, as
-far as neighbours leave it room. Equal squares show a small country as well as a large one, and draw no border that
+The map is our own and is this text: each code of ISO 3166-1 (with XK, as in the vocabulary) one square at about its
+place, as far as neighbours leave it room. Equal squares show a small country as well as a large one,
+and draw no border that
 somebody disputes (docs/decisions/0110).
 """
 

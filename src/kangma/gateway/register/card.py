@@ -24,7 +24,8 @@ _INK, _SOFT, _PAPER, _GROUND = "#14181f", "#4a5260", "#ffffff", "#f3f4f1"
 #: Degree → fill, ink, corners of its shape in a box of 24 (two numbers a corner; none for a circle), the strokes in it.
 _LOOK: dict[str, tuple[str, str, tuple[float, ...], tuple[tuple[float, ...], ...]]] = {
     "none": ("#0a7a4a", "#ffffff", (), ((7, 12.4, 10.4, 15.8, 17, 8.6),)),
-    "attempted": ("#3c3f9e", "#ffffff", (12, 1.8, 22.2, 12, 12, 22.2, 1.8, 12), ((12, 7.2, 12, 12.8), (12, 16, 12, 16.8))),
+    "attempted": ("#3c3f9e", "#ffffff", (12, 1.8, 22.2, 12, 12, 22.2, 1.8, 12),
+                  ((12, 7.2, 12, 12.8), (12, 16, 12, 16.8))),
     "partial": ("#ffc53d", "#14181f", (12, 2.4, 22.4, 21.2, 1.6, 21.2), ((12, 9, 12, 14.2), (12, 17.2, 12, 17.9))),
     "whole": (
         "#c2262e", "#ffffff", (7.7, 1.8, 16.3, 1.8, 22.2, 7.7, 22.2, 16.3, 16.3, 22.2, 7.7, 22.2, 1.8, 16.3, 1.8, 7.7),
@@ -54,13 +55,14 @@ def wrap(text: str, width: float, most: int, measure: Callable[[str], float]) ->
         if measure(line + piece.rstrip()) <= width:
             line += piece
             continue
-        while piece.strip():
+        rest = piece
+        while rest.strip():
             if line.strip():
                 lines.append(line.rstrip())
-            fits = len(piece)
-            while fits > 1 and measure(piece[:fits].rstrip()) > width:
+            fits = len(rest)
+            while fits > 1 and measure(rest[:fits].rstrip()) > width:
                 fits -= 1
-            line, piece = piece[:fits].lstrip(), piece[fits:]
+            line, rest = rest[:fits].lstrip(), rest[fits:]
             if len(lines) >= most:
                 break
         if len(lines) >= most:
@@ -94,7 +96,12 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _wide(char: str) -> bool:
-    return "\u2e80" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7af" or "\uff00" <= char <= "\uffef" or char >= "\U00020000"
+    return (
+        "\u2e80" <= char <= "\u9fff"
+        or "\uac00" <= char <= "\ud7af"
+        or "\uff00" <= char <= "\uffef"
+        or char >= "\U00020000"
+    )
 
 
 def _guess(size: float) -> Callable[[str], float]:
@@ -234,7 +241,7 @@ def _holds(path: Path, face: int, char: str) -> bool:
 
 
 def _plain(char: str) -> bool:
-    """Whether a letter stands by itself: right-to-left and joining scripts need shaping, which Pillow has with Raqm only."""
+    """Whether a letter stands by itself: right-to-left and joining scripts need shaping, for which Pillow needs Raqm."""
     return not ("\u0590" <= char <= "\u10ff" or "\u1780" <= char <= "\u18af" or "\ufb1d" <= char <= "\ufefc")
 
 
@@ -280,7 +287,9 @@ def png(card: Card) -> bytes | None:
     return made.getvalue()
 
 
-def _sign(picture: Image.Image, draw: ImageDraw.ImageDraw, x: float, y: float, width: float, degree: str) -> None:
+def _sign(
+    picture: Image.Image, draw: ImageDraw.ImageDraw, x: float, y: float, width: float, degree: str
+) -> None:
     """A box with its shape. The shape is drawn four times as large and brought down, for smooth edges."""
     fill, ink, corners, strokes = _LOOK[degree]
     draw.rounded_rectangle((x, y, x + width, y + 90), 18, fill)

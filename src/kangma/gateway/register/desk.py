@@ -30,7 +30,9 @@ from kangma.terms import Moment
 router = APIRouter(include_in_schema=False)
 
 Small = Annotated[list[tuple[str, str]], Depends(SentForm(SMALL))]
-Whole = Annotated[list[tuple[str, str]], Depends(SentForm(3 * RECORD, editing.MOST_FIELDS))]  # %-encoded Han is thrice
+Whole = Annotated[
+    list[tuple[str, str]], Depends(SentForm(3 * RECORD, editing.MOST_FIELDS))
+]  # %-encoded Han is thrice
 
 
 @router.get("/members")
@@ -145,9 +147,9 @@ def _form(
     status: int = 200,
 ) -> Response:
     groups = editing.form_of(value, lang, faults, with_id=id is None)
-    there = set(editing.paths(groups))
+    there = editing.places(groups)
     told = [
-        (fault.path, wording.fault(fault.code, fault.hint, lang), editing.identifier(fault.path) if fault.path in there else "")
+        (fault.path, wording.fault(fault.code, fault.hint, lang), there.get(fault.path, ""))
         for fault in faults
     ]
     return render(

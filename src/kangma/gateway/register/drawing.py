@@ -24,7 +24,7 @@ _SHAPES: Mapping[Degree, str] = {
 
 
 def shape(degree: Degree | str) -> Markup:
-    """The sign of a degree: circle with tick, diamond, triangle, octagon with bar, dashed circle. Words stand beside it."""
+    """The sign of a degree: circle with tick, diamond, triangle, octagon with bar, dashed circle. Words are beside it."""
     return Markup(
         '<svg class="shape" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" '
         'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false">'
@@ -182,10 +182,11 @@ def world(
         box = f'<rect x="{x + 1}" y="{y + 1}" width="{tile}" height="{tile}" rx="5"/>'
         if n:
             made.append(
-                f'<a class="tile s{shade(n, most)}" href="{escape(address(code))}" aria-label="{escape(name(code))}">'
-                f"<title>{escape(name(code))}</title>{box}"
-                f'<text x="{x + 18}" y="{y + 15}" text-anchor="middle" font-size="11">{code}</text>'
-                f'<text class="n" x="{x + 18}" y="{y + 30}" text-anchor="middle" font-size="14">{_short(n)}</text></a>'
+                f'<a class="tile s{shade(n, most)}" href="{escape(address(code))}" '
+                f'aria-label="{code} {_short(n)} · {escape(name(code))}">'
+                f"{box}<title>{escape(name(code))}</title>"
+                f'<text y="{y + 15}" text-anchor="middle" font-size="11"><tspan x="{x + 18}">{code}</tspan> '
+                f'<tspan class="n" x="{x + 18}" dy="15" font-size="14">{_short(n)}</tspan></text></a>'
             )
         else:
             made.append(

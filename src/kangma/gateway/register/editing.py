@@ -8,12 +8,12 @@ as it was typed, marked where it is wrong. Names of inputs are the paths of `for
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from kangma.errors import Code, Where
 from kangma.gateway.register import atlas, wording
@@ -59,7 +59,7 @@ class Group:
 
     @property
     def id(self) -> str:
-        return identifier(self.name)
+        return f"g{identifier(self.name)}"
 
 
 def identifier(path: str) -> str:
@@ -67,7 +67,9 @@ def identifier(path: str) -> str:
     return "f-" + re.sub(r"[^a-zA-Z0-9]+", "-", path).strip("-")
 
 
-def form_of(value: Mapping[str, Any], lang: str, faults: Iterable[Fault] = (), *, with_id: bool) -> list[Group]:
+def form_of(
+    value: Mapping[str, Any], lang: str, faults: Iterable[Fault] = (), *, with_id: bool
+) -> list[Group]:
     """The form of a record's JSON, a group a field, in the order in which people read them."""
     by_path: dict[str, list[str]] = {}
     for fault in faults:
@@ -102,12 +104,18 @@ class _Walker:
         hint = _bare(hint)
         if get_origin(hint) is tuple:
             kind = get_args(hint)[0]
-            return self.checks(kind, path, value, name) if issubclass(kind, StrEnum) else self.rows(kind, path, value)
+            return (
+                self.checks(kind, path, value, name)
+                if issubclass(kind, StrEnum)
+                else self.rows(kind, path, value)
+            )
         if hint is Words:
             return self.words(f, value, path, name)
         if is_dataclass(hint) and hint is not Dated:
             assert isinstance(hint, type)
-            return Group(path, wording.field(name, self.lang), self.parts(hint, value, path), self.faults.get(path, ()))
+            return Group(
+                path, wording.field(name, self.lang), self.parts(hint, value, path), self.faults.get(path, ())
+            )
         if isinstance(hint, type) and issubclass(hint, StrEnum):
             return self.choice(hint, path, value, f.default, name)
         if f.metadata.get("form") == "country":
@@ -119,12 +127,22 @@ class _Walker:
             )  # fmt: skip
         most = f.metadata.get("most", NAME)
         label = wording.field(name, self.lang, many=False)
-        return Box("line" if most <= 2_000 else "area", path, label, _text(value), (), self.faults.get(path, ()), hint_)
+        return Box(
+            "line" if most <= 2_000 else "area",
+            path,
+            label,
+            _text(value),
+            (),
+            self.faults.get(path, ()),
+            hint_,
+        )
 
     def parts(self, kind: type, value: Any, path: str) -> list[Any]:
         hints = get_type_hints(kind)
         given = value if isinstance(value, Mapping) else {}
-        return [self.field(f, hints[f.name], given.get(f.name), f"{path}.{f.name}", f.name) for f in fields(kind)]
+        return [
+            self.field(f, hints[f.name], given.get(f.name), f"{path}.{f.name}", f.name) for f in fields(kind)
+        ]
 
     def rows(self, kind: type, path: str, value: Any) -> Group:
         there = list(value) if isinstance(value, list) else []
@@ -149,9 +167,12 @@ class _Walker:
         boxes = []
         for tag in dict.fromkeys(("zh", "en", *given)):
             inner = f"{path}.{tag}"
-            said = {"zh": ("中文", "Chinese"), "en": ("英文", "English")}.get(tag, (tag, tag))[self.lang != "zh"]
+            said = {"zh": ("中文", "Chinese"), "en": ("英文", "English")}.get(tag, (tag, tag))[
+                self.lang != "zh"
+            ]
             boxes.append(
-                Box(kind, inner, f"{label}（{said}）" if self.lang == "zh" else f"{label} ({said})", _text(given.get(tag)),
+                Box(kind, inner, f"{label}（{said}）" if self.lang == "zh" else f"{label} ({said})",
+                _text(given.get(tag)),
                     faults=self.faults.get(inner, ()), lang=tag)
             )  # fmt: skip
         return Group(f"{path}.*", label, boxes, self.faults.get(path, ()))
@@ -168,8 +189,12 @@ class _Walker:
         return Group(path, label, [Box("checks", path, label, chosen, options, self.faults.get(path, ()))])
 
     def country(self, path: str, value: Any, name: str) -> Box:
-        options = [(code, f"{code} {wording.pick(atlas.name(code), self.lang)}") for code in sorted(COUNTRIES)]
-        options = [(code, wording.pick(atlas.name(code), self.lang)) for code in ("unknown", "several")] + options
+        options = [
+            (code, f"{code} {wording.pick(atlas.name(code), self.lang)}") for code in sorted(COUNTRIES)
+        ]
+        options = [
+            (code, wording.pick(atlas.name(code), self.lang)) for code in ("unknown", "several")
+        ] + options
         return Box("choice", path, wording.field(name, self.lang), _text(value) or "unknown", options,
                    self.faults.get(path, ()))  # fmt: skip
 
@@ -219,12 +244,13 @@ def json_of(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 @cache
 def _lists() -> tuple[dict[str, type], frozenset[str]]:
     """(list field → the dataclass of its items, the fields that are lists of terms)."""
-    of_items, of_terms = {}, set()
+    of_items: dict[str, type] = {}
+    of_terms = set()
     for name, hint in get_type_hints(Record).items():
         if get_origin(hint) is tuple:
             kind = get_args(hint)[0]
             if is_dataclass(kind):
-                of_items[name] = kind
+                of_items[name] = cast(type, kind)
             else:
                 of_terms.add(name)
     return of_items, frozenset(of_terms)
@@ -265,12 +291,11 @@ def _blank(item: Mapping[str, Any], kind: type | None) -> bool:
     return not any(says(name, value) for name, value in item.items())
 
 
-def paths(groups: Iterable[Group]) -> Iterator[str]:
-    """The names of every input and group, to link a fault to where it is."""
+def places(groups: Iterable[Group]) -> dict[str, str]:
+    """Path → the id of the element that a fault there is linked to: the input's, else the group's."""
+    found: dict[str, str] = {}
     for group in groups:
-        yield group.name
+        found.setdefault(group.name, group.id)
         for item in group.items:
-            if isinstance(item, Group):
-                yield from paths([item])
-            else:
-                yield item.name
+            found |= places([item]) if isinstance(item, Group) else {item.name: item.id}
+    return found

@@ -56,7 +56,8 @@ def language_of(request: Request) -> str:
 
 
 def _language(
-    request: Request, lang: Annotated[str, Parameter(description="zh or en; kept in a cookie.", max_length=8)] = ""
+    request: Request,
+    lang: Annotated[str, Parameter(description="zh or en; kept in a cookie.", max_length=8)] = "",
 ) -> str:
     if lang not in ("", *wording.LANGUAGES):
         raise BadRequest(Code.NOT_IN_LIST, Where(path="lang"), "zh, en")
@@ -114,8 +115,13 @@ def best(words: Words | Mapping[str, str], lang: str) -> tuple[str, str]:
 
 
 def isolated(text: str, tag: str = "") -> Markup:
-    """Somebody's text: escaped, and kept from turning the direction of its neighbours; `tag` its language, where known."""
-    return Markup("<bdi{}>{}</bdi>").format(Markup(' lang="{}"').format(tag) if tag else "", text) if text else Markup()
+    """Somebody's text: escaped,
+    and kept from turning the direction of what is beside it; `tag` its language, if known."""
+    return (
+        Markup("<bdi{}>{}</bdi>").format(Markup(' lang="{}"').format(tag) if tag else "", text)
+        if text
+        else Markup()
+    )
 
 
 # Rendering
@@ -132,9 +138,10 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     made.globals |= {
-        "shape": drawing.shape, "swatch": drawing.swatch, "link": link, "with_value": with_value, "only": only, "address": address,
+        "shape": drawing.shape, "swatch": drawing.swatch, "link": link, "with_value": with_value,
+        "only": only, "address": address,
         "victim_address": victim_address, "number": wording.number, "iso": wording.iso, "LANGUAGES": wording.LANGUAGES,
-        "Degree": Degree, "Sort": Sort, "quote": lambda text: quote(text, safe=""),
+        "Degree": Degree, "Sort": Sort, "shown": shown,
     }  # fmt: skip
     return made
 
@@ -175,6 +182,7 @@ def render(
             facet=lambda name: wording.facet(name, lang),
             facet_value=lambda name, value: wording.facet_value(name, value, lang),
             field=lambda name, many=True: wording.field(name, lang, many=many),
+            value_words=lambda path, value: wording.value(path, value, lang),
             path_words=lambda path: wording.path(path, lang),
             country=lambda code: wording.pick(atlas.name(code), lang),
             dated=lambda when, weekday=True: wording.dated(when, lang, weekday=weekday),
@@ -192,7 +200,6 @@ def render(
     )
     response = HTMLResponse(text, status)
     response.headers["Content-Language"] = "zh-CN" if lang == "zh" else "en"
-    response.headers["Vary"] = "Accept-Language, Cookie"
     if request.query_params.get("lang") == lang and request.cookies.get(COOKIE) != lang:
         response.set_cookie(
             COOKIE, lang, max_age=YEAR, httponly=True, samesite="lax", secure=request.url.scheme == "https"

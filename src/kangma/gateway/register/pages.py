@@ -43,7 +43,8 @@ router = APIRouter(include_in_schema=False)
 
 #: The facets that a list is narrowed by, in the order in which they help most.
 NARROWED_BY = (
-    "kind", "country", "availability", "year", "sector", "integrity", "confidentiality", "certainty", "actor", "technique",
+    "kind", "country", "availability", "year", "sector", "integrity", "confidentiality", "certainty",
+    "actor", "technique",
     "motive", "organisation",
 )  # fmt: skip
 
@@ -57,7 +58,9 @@ def home() -> Response:
 
 
 @router.get("/incidents")
-def incidents(request: Request, register: Here, viewer: Viewer, query: Listed, lang: Language, now: Now) -> Response:
+def incidents(
+    request: Request, register: Here, viewer: Viewer, query: Listed, lang: Language, now: Now
+) -> Response:
     page = register.find(query, viewer, now=now)
     facets = [
         (name, _told(page.counts.get(name, {}), query, name))
@@ -73,11 +76,13 @@ def incidents(request: Request, register: Here, viewer: Viewer, query: Listed, l
 
 def _told(counts: Any, query: Query, name: str) -> list[tuple[str, int]]:
     """The values of a facet, most first, years latest first; chosen ones are there even where they leave nothing."""
-    told = {**{value: 0 for value in query.chosen.get(name, ())}, **counts}
-    return sorted(told.items(), key=lambda pair: pair[0], reverse=True) if name == "year" else list(told.items())
+    told = {**dict.fromkeys(query.chosen.get(name, ()), 0), **counts}
+    return (
+        sorted(told.items(), key=lambda pair: pair[0], reverse=True) if name == "year" else list(told.items())
+    )
 
 
-def _days(query: Query) -> dict[str, str]:
+def _days(query: Query) -> dict[str, Any]:
     return {
         name: calendar(day).isoformat() if day is not None else ""
         for name, day in (("since", query.since), ("until", query.until))
@@ -131,15 +136,12 @@ def card_png(request: Request, id: str, register: Here, lang: Language, now: Now
     content = card.png(_card(register, id, lang, now))
     if content is None:
         raise NotThere("this machine has no fonts for it: there is a card.svg")
-    return Response(content, media_type="image/png", headers=_PICTURE)
+    return Response(content, media_type="image/png")
 
 
 @router.get("/incidents/{id}/card.svg")
 def card_svg(request: Request, id: str, register: Here, lang: Language, now: Now) -> Response:
-    return Response(card.svg(_card(register, id, lang, now), lang), media_type="image/svg+xml", headers=_PICTURE)
-
-
-_PICTURE = {"Vary": "Accept-Language, Cookie", "Cache-Control": "public, max-age=300"}
+    return Response(card.svg(_card(register, id, lang, now), lang), media_type="image/svg+xml")
 
 
 def _card(register: Register, id: str, lang: str, now: Moment) -> card.Card:
@@ -155,7 +157,11 @@ def picture_of(version: Version, title: str, lang: str) -> card.Card:
     when = wording.dated(record.date, lang) if record.date else ""
     where = _where(record, lang)
     effects = tuple(
-        (getattr(record, name).degree.value, wording.field(name, lang), wording.term(getattr(record, name).degree, lang))
+        (
+            getattr(record, name).degree.value,
+            wording.field(name, lang),
+            wording.term(getattr(record, name).degree, lang),
+        )
         for name in ("confidentiality", "integrity", "availability")
         if name not in seen.hidden
     )
@@ -219,7 +225,13 @@ def record(request: Request, id: str, register: Here, viewer: Viewer, lang: Lang
 
 
 def _record(
-    request: Request, id: str, number: int | None, register: Register, viewer: Caller | None, lang: str, now: Moment
+    request: Request,
+    id: str,
+    number: int | None,
+    register: Register,
+    viewer: Caller | None,
+    lang: str,
+    now: Moment,
 ) -> Response:
     v = register.show(id, viewer, now=now, version=number)
     entry, r = v.entry, v.entry.seen.record
@@ -238,7 +250,8 @@ def _record(
         month_link=_month_link(r.date), withdrawn_since=withdrawn_since, withdrawal_reason=reason,
         card=finding.card(entry.seen, version=entry.version, withdrawn=entry.withdrawn, published=0, modified=0),
         card_png=bool(card.fonts()) and entry.version == v.versions,
-        alt=best(r.picture.alt, lang)[1] if r.picture else "", picture=r.picture is not None and entry.version == v.versions,
+        alt=best(r.picture.alt, lang)[1] if r.picture else "",
+        picture=r.picture is not None and entry.version == v.versions,
         actions=sorted(r.actions, key=lambda a: (a.at is None, a.at.first if a.at else None, a.at.text if a.at else "")),
         techniques=[(t, t.name or (attack.TABLE[t.id].name if t.id in attack.TABLE else "")) for t in r.techniques],
         related=[(item, _known(register, item.id, viewer, lang, now)) for item in r.related],
@@ -274,12 +287,15 @@ class _Told:
     rows: list[tuple[str, int, int, list[int], int]]
 
 
-_DEGREES = tuple(d.value for d in (Degree.NONE, Degree.ATTEMPTED, Degree.PARTIAL, Degree.WHOLE, Degree.UNKNOWN))
+_DEGREES = tuple(
+    d.value for d in (Degree.NONE, Degree.ATTEMPTED, Degree.PARTIAL, Degree.WHOLE, Degree.UNKNOWN)
+)
 _MOST_STEPS = 240
 
 Step = Annotated[Literal["year", "month"], Parameter(description="Whether by year or by month.")]
 By = Annotated[
-    Literal["availability", "integrity", "confidentiality", "kind"], Parameter(description="What is told apart.")
+    Literal["availability", "integrity", "confidentiality", "kind"],
+    Parameter(description="What is told apart."),
 ]
 
 
@@ -330,7 +346,8 @@ def chart(
     label = ("事件随时间的变化，" if lang == "zh" else "Incidents over time, ") + wording.facet(by, lang)
     parameters = {"by": by if by != "availability" else "", "step": step if step != "year" else ""}
     return render(
-        request, lang, "chart.html", viewer, query=query, by=by, by_month=step == "month", values=told.values, rows=rows[::-1],
+        request, lang, "chart.html", viewer, query=query, by=by, by_month=step == "month",
+        values=told.values, rows=rows[::-1],
         drawn=_drawn(told, by, step, label, lang), coarse=coarse, undated=undated, placed=sum(r[4] for r in told.rows),
         now=now, csv=link("/chart.csv", query, **parameters, lang=lang), **_days(query),
     )  # fmt: skip
@@ -346,30 +363,47 @@ def _drawn(told: _Told, by: str, step: str, label: str, lang: str) -> str:
     if by == "kind":
         names = [wording.facet_value("kind", value, lang) for value in told.values]
         columns = [[row[3][i] for row in told.rows] for i in range(len(names))]
-        return drawing.matrix([short(row[1]) for row in told.rows], list(zip(names, columns, strict=True)), label=label)
+        return drawing.matrix(
+            [short(row[1]) for row in told.rows], list(zip(names, columns, strict=True)), label=label
+        )
     series = [(value, [row[3][i] for row in told.rows]) for i, value in enumerate(told.values)]
     return drawing.columns([(short(row[1]), row[0]) for row in told.rows], series, label=label)
 
 
 @router.get("/chart.csv")
 def chart_csv(
-    register: Here, viewer: Viewer, query: Asked, lang: Language, now: Now, step: Step = "year", by: By = "availability"
+    register: Here,
+    viewer: Viewer,
+    query: Asked,
+    lang: Language,
+    now: Now,
+    step: Step = "year",
+    by: By = "availability",
 ) -> Response:
     told, coarse, undated = _timeline(register, viewer, query, by, step, lang, now)
     rows: list[list[Any]] = [["from", "until", *told.values, "all"]]
     for _, since, until, numbers, total in told.rows:
         rows.append([calendar(since).isoformat(), calendar(until).isoformat(), *numbers, total])
-    rows += [["less exact", "", *[""] * len(told.values), coarse], ["undated", "", *[""] * len(told.values), undated]]
+    rows += [
+        ["less exact", "", *[""] * len(told.values), coarse],
+        ["undated", "", *[""] * len(told.values), undated],
+    ]
     return _csv(rows, "incidents-over-time.csv")
 
 
 @router.get("/map")
-def world(request: Request, register: Here, viewer: Viewer, query: Asked, lang: Language, now: Now) -> Response:
+def world(
+    request: Request, register: Here, viewer: Viewer, query: Asked, lang: Language, now: Now
+) -> Response:
     bare, counts = _by_country(register, viewer, query, now)
 
     def name(code: str) -> str:
         country, n = wording.pick(atlas.name(code), lang), counts[code]
-        return f"{country}：{n} 起" if lang == "zh" else f"{country}: {wording.counted(n, 'incident', 'incidents')}"
+        return (
+            f"{country}：{n} 起"
+            if lang == "zh"
+            else f"{country}: {wording.counted(n, 'incident', 'incidents')}"
+        )
 
     drawn = drawing.world(
         counts, label="各国和地区的事件" if lang == "zh" else "Incidents by country", name=name,
@@ -429,11 +463,20 @@ _TITLES = {
     503: ("暂时不行", "Not now"),
 }
 _LINES = {
-    400: ("地址里有一个参数我们不认识，或者它的值不合适。", "A parameter of the address is not known, or its value does not fit."),
+    400: (
+        "地址里有一个参数我们不认识，或者它的值不合适。",
+        "A parameter of the address is not known, or its value does not fit.",
+    ),
     401: ("这一页只给会员看。", "This page is for members."),
     403: ("您的账号没有这项权限。", "Your account has no right to do this."),
-    404: ("没有这条记录，或者地址有误。已发布的记录永远留在原处。", "There is no such record, or the address is wrong. A published record always stays where it is."),
-    409: ("您打开之后，有人改动了它。请重新读取，再作决定。", "It was changed after you opened it. Read it again, then decide."),
+    404: (
+        "没有这条记录，或者地址有误。已发布的记录永远留在原处。",
+        "There is no such record, or the address is wrong. A published record always stays where it is.",
+    ),
+    409: (
+        "您打开之后，有人改动了它。请重新读取，再作决定。",
+        "It was changed after you opened it. Read it again, then decide.",
+    ),
     413: ("超过了这里接受的大小。", "It is larger than what is taken here."),
     422: ("有几处不合适，什么都没有保存。", "Some of it does not fit; nothing was saved."),
     429: ("这台服务器要留给所有人。", "This server is there for everybody."),
@@ -449,7 +492,8 @@ def problem_page(request: Request, problem: Problem) -> Response:
     title = _TITLES.get(problem.status, _TITLES[400 if problem.status < 500 else 500])
     line = _LINES.get(problem.status, _LINES[400 if problem.status < 500 else 500])
     response = render(
-        request, lang, "error.html", None, status=problem.status, code=problem.status, title=title[not zh], line=line[not zh],
+        request, lang, "error.html", None, status=problem.status, code=problem.status, title=title[not zh],
+        line=line[not zh],
         where=problem.more.get("where", ""), hint=problem.detail if problem.more.get("where") else "",
         faults=problem.more.get("faults", ()), retry=problem.headers.get("Retry-After", ""),
     )  # fmt: skip

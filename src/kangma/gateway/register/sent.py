@@ -132,13 +132,20 @@ class SentForm:
     async def __call__(self, request: Request) -> list[tuple[str, str]]:
         media = _media(request)
         content = await _body(request, self.most)
+        if not content and not media:
+            return []
         if media != FORM_MEDIA:
             raise WrongMedia(FORM_MEDIA)
         try:
             return parse_qsl(
-                content.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=self.most_fields
+                content.decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=self.most_fields,
             )
         except UnicodeError:
             raise Refused(Code.NOT_UTF8, Where(path="form")) from None
         except ValueError:
-            raise Refused(Code.TOO_MANY_COLUMNS, Where(path="form"), f"at most {self.most_fields} inputs") from None
+            raise Refused(
+                Code.TOO_MANY_COLUMNS, Where(path="form"), f"at most {self.most_fields} inputs"
+            ) from None

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
-from kangma.errors import Code
+from kangma.errors import Code, Refused
 from kangma.gateway.register import atlas
 from kangma.incidents import attack
 from kangma.incidents.life import Act, Change, Role, State
@@ -402,6 +402,7 @@ def for_members(hidden: Mapping[str, int], lang: str) -> str:
     """`2 motives, 1 technique, 1 source: for members`, as feeds say it; "" when nothing is hidden."""
     if not hidden:
         return ""
+    hidden = {name: hidden[name] for name in NAMES if name in hidden}  # as people read, not as JSON sorts
     if lang == "zh":
         return "、".join(f"{n} 项{NAMES[name][0].zh}" for name, n in hidden.items()) + "：仅会员可见"
     return ", ".join(f"{n} {NAMES[name][n != 1].en}" for name, n in hidden.items()) + ": for members"
@@ -433,7 +434,45 @@ def field(name: str, lang: str, *, many: bool = True) -> str:
     return said[:1].upper() + said[1:]
 
 
-_LISTS = {"kinds", "motives", "techniques", "actors", "impact", "actions", "sources", "related", "kept_working"}
+_LISTS = {
+    "kinds",
+    "motives",
+    "techniques",
+    "actors",
+    "impact",
+    "actions",
+    "sources",
+    "related",
+    "kept_working",
+}
+
+
+_OF_KEY: Mapping[str, type[StrEnum]] = {
+    "degree": Degree, "term": Term, "basis": Basis, "confidence": Confidence, "level": Level, "attribution": Attribution,
+    "relation": Relation, "reliability": Reliability, "licence": Licence, "organisation": Organisation, "sector": Sector,
+    "certainty": Certainty, "kinds": Kind, "unit": Unit, "exactness": Exactness, "levels": Level,
+}  # fmt: skip
+
+
+def value(path: str, text: str, lang: str) -> str:
+    """A text of a record's JSON for people, by where it stands: terms in words, dates as people say them, the rest as it
+    is. `path` as in `kangma.incidents.difference`."""
+    keys = [part.partition("[")[0] for part in path.split(".")]
+    kind = (
+        ActorType
+        if keys[-1] == "type" and keys[0] == "actors"
+        else _OF_KEY.get(keys[-1]) or _OF_KEY.get(keys[0])
+    )
+    if kind is not None and text in set(kind):
+        return term(kind(text), lang) or text
+    if keys[-1] == "country" and text in atlas.NAMES:
+        return pick(atlas.NAMES[text], lang)
+    if keys[-1] in ("date", "at"):
+        try:
+            return dated(text, lang)
+        except Refused:
+            return text
+    return text
 
 
 def path(text: str, lang: str) -> str:
@@ -451,7 +490,8 @@ def terms_of(kind: type[StrEnum], values: Iterable[Any], lang: str) -> list[str]
 
 
 _FAULTS = {
-    Code.MISSING_VALUE: "缺少内容", Code.BAD_VALUE: "不合规定", Code.NOT_IN_LIST: "不在可选范围内", Code.BAD_DATE: "不是日期",
+    Code.MISSING_VALUE: "缺少内容", Code.BAD_VALUE: "不合规定", Code.NOT_IN_LIST: "不在可选范围内",
+    Code.BAD_DATE: "不是日期",
     Code.BAD_TIME: "不是时间", Code.BAD_NUMBER: "不是数字", Code.VALUE_TOO_LONG: "太长", Code.TOO_MANY_ROWS: "太多",
     Code.ENDS_BEFORE_START: "结束早于开始", Code.DUPLICATE_COLUMN: "重复", Code.DUPLICATE_ID: "编号已被使用",
 }  # fmt: skip

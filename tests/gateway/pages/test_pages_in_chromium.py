@@ -58,7 +58,7 @@ PUBLIC = (
     f"/incidents/{FOUNDING}",
     "/incidents/an-attack", "/incidents/an-attack/versions/1", "/incidents/an-attack/difference?from=1&to=2",
     "/incidents/long-names", "/victims/健康宝", "/chart", "/chart?by=kind&step=month", "/map", "/members",
-    "/about", "/nowhere",
+    "/about", "/docs", "/nowhere",
 )  # fmt: skip
 DESK = (
     "/members",

@@ -27,7 +27,7 @@ PAGES = (
     "/incidents?country=CN,CA",
     f"/incidents/{FOUNDING}", "/incidents/2022-06-zhengzhou-red-codes", "/victims/健康宝", "/chart",
     "/chart?by=kind&step=month",
-    "/chart?year=1950", "/map", "/map?kind=overload", "/members", "/about",
+    "/chart?year=1950", "/map", "/map?kind=overload", "/members", "/about", "/docs", "/docs",
 )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ PUBLIC = (
     f"/incidents/{FOUNDING}",
     "/incidents/an-attack", "/incidents/an-attack/versions/1", "/incidents/an-attack/difference?from=1&to=2",
     "/incidents/long-names", "/victims/健康宝", "/chart", "/chart?by=kind&step=month", "/map", "/members",
-    "/about", "/nowhere",
+    "/about", "/docs", "/nowhere",
 )  # fmt: skip
 DESK = (
     "/members",
@@ -206,27 +206,21 @@ def test_axe_finds_nothing_on_any_page(
 
 @pytest.mark.prove
 @pytest.mark.parametrize("contrast", ["more", "no-preference"])
-@pytest.mark.parametrize("wide", [320, 360, 768, 1280, 1920])
+@pytest.mark.parametrize("wide", [320, 768, 1920])
 def test_axe_finds_nothing_at_any_width_or_contrast(
     chromium: Browser, served: Served, wide: int, contrast: Any
 ) -> None:
-    for lang in ("zh", "en"):
-        for scheme in ("light", "dark"):
-            for role, addresses in ((None, PUBLIC), (Role.EDITOR, DESK)):
-                context = served.context(
-                    chromium,
-                    lang,
-                    role=role,
-                    axe=True,
-                    color_scheme=scheme,
-                    contrast=contrast,
-                    viewport={"width": wide, "height": 800},
-                )
-                page = context.new_page()
-                for address in addresses:
-                    page.goto(served.base + address)
-                    assert found_by_axe(page) == [], (address, lang, scheme)
-                context.close()
+    for lang, scheme in (("zh", "dark"), ("en", "light")):
+        for role, addresses in ((None, PUBLIC), (Role.EDITOR, DESK)):
+            context = served.context(
+                chromium, lang, role=role, axe=True, color_scheme=scheme, contrast=contrast,
+                viewport={"width": wide, "height": 800},
+            )  # fmt: skip
+            page = context.new_page()
+            for address in addresses:
+                page.goto(served.base + address)
+                assert found_by_axe(page) == [], (address, lang, scheme)
+            context.close()
 
 
 def test_axe_finds_what_is_wrong_where_something_is(chromium: Browser) -> None:

@@ -9,12 +9,15 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from fastapi import Request
 from house import NOW, RECORD, House, house
 from makers import canaries
 from sound_html import Sound, sound
 
 from kangma.gateway.register.app import make_app
 from kangma.gateway.register.house import negotiated
+from kangma.gateway.register.pages import problem_page
+from kangma.gateway.register.problems import Problem
 from kangma.incidents.form import from_json
 from kangma.incidents.founding import records
 from kangma.incidents.life import Change, Role
@@ -27,7 +30,7 @@ PAGES = (
     "/incidents?country=CN,CA",
     f"/incidents/{FOUNDING}", "/incidents/2022-06-zhengzhou-red-codes", "/victims/健康宝", "/chart",
     "/chart?by=kind&step=month",
-    "/chart?year=1950", "/map", "/map?kind=overload", "/members", "/about",
+    "/chart?year=1950", "/map", "/map?kind=overload", "/members", "/about", "/docs", "/docs",
 )  # fmt: skip
 
 
@@ -142,6 +145,26 @@ def test_a_failure_of_ours_says_nothing_of_itself(founded: House) -> None:
     page = read(replace(founded, app=app), "/broken", status=500)
     assert "secret" not in page.text
     assert "You did nothing wrong" in page.text
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize(
+    "status", [400, 401, 403, 404, 405, 409, 413, 415, 421, 422, 428, 429, 431, 500, 503, 507]
+)
+def test_every_failure_has_a_page_in_both_languages(founded: House, status: int, lang: str) -> None:
+    scope = {
+        "type": "http", "method": "GET", "path": "/x", "query_string": b"", "scheme": "https", "server": ("x", 443),
+        "headers": [(b"accept-language", lang.encode())], "app": founded.app,
+    }  # fmt: skip
+    problem = Problem(
+        status, "some_code", "hint", headers={"Retry-After": "38"} if status in (429, 503) else {}
+    )
+    answer = problem_page(Request(scope), problem)
+    page = sound(bytes(answer.body).decode())
+    assert answer.status_code == status
+    assert str(status) in page.text
+    assert ("38" in page.text) == (status in (429, 503))
+    assert answer.headers["cache-control"] == "no-store"
 
 
 # Language

@@ -185,7 +185,8 @@ def world(
                 f'<a class="tile s{shade(n, most)}" href="{escape(address(code))}" '
                 f'aria-label="{code} {_short(n)} · {escape(name(code))}">'
                 f"{box}<title>{escape(name(code))}</title>"
-                f'<text y="{y + 15}" text-anchor="middle" font-size="11"><tspan x="{x + 18}">{code}</tspan> '
+                f'<text y="{y + 15}" text-anchor="middle" font-size="11"><tspan x="{x + 18}">{code}</tspan>'
+                '<tspan font-size="0"> </tspan>'
                 f'<tspan class="n" x="{x + 18}" dy="15" font-size="14">{_short(n)}</tspan></text></a>'
             )
         else:

@@ -5,15 +5,13 @@ all is well. For everybody: what stands here is what strangers see, but for one 
 from __future__ import annotations
 
 import re
-from html import escape
 from importlib.resources import files
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi import Query as Parameter
-from fastapi.responses import HTMLResponse
 
-from kangma.gateway.register import schema
+from kangma.gateway.register import house, schema
 from kangma.gateway.register.answers import PROBLEMS, answer
 from kangma.gateway.register.api import MEDIA, Form, Id, written
 from kangma.gateway.register.asked import Asked, Here, Now, Viewer
@@ -143,33 +141,9 @@ def openapi(request: Request) -> Response:
 
 
 @router.get("/docs", include_in_schema=False)
-def docs(request: Request) -> Response:
+def docs(request: Request, viewer: Viewer, lang: house.Language) -> Response:
     """The same for people, from the same source, without a script."""
-    return HTMLResponse(described(request.app.openapi()))
-
-
-def described(api: dict[str, Any]) -> str:
-    """A page that tells every route of an OpenAPI document."""
-    lines = [
-        "<!doctype html>", '<html lang="en">', '<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(api['info']['title'])}: API</title>",
-        '<link rel="stylesheet" href="/shipped/look.css">',
-        f"<main><h1>{escape(api['info']['title'])}: API</h1>",
-        f"<p>{escape(api['info'].get('description', ''))}</p>",
-        '<p>For programs: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).</p>',
-    ]  # fmt: skip
-    for path, operations in api["paths"].items():
-        for method, told in operations.items():
-            right = told.get("x-right")
-            needs = f" Needs the right to {escape(right)}." if right else ""
-            lines.append(f"<h2><code>{method.upper()} {escape(path)}</code></h2>")
-            lines.append(f"<p>{escape(told.get('description', told.get('summary', '')))}{needs}</p>")
-            names = [p for p in told.get("parameters", ()) if p["in"] == "query"]
-            if names:
-                shown = ", ".join(f"<code>{escape(p['name'])}</code>" for p in names)
-                lines.append(f"<p>Parameters: {shown}</p>")
-    return "\n".join([*lines, "</main>", "</html>", ""])
+    return house.render(request, lang, "docs.html", viewer, api=request.app.openapi())
 
 
 # Whether all is well

@@ -117,11 +117,10 @@ def best(words: Words | Mapping[str, str], lang: str) -> tuple[str, str]:
 def isolated(text: str, tag: str = "") -> Markup:
     """Somebody's text: escaped,
     and kept from turning the direction of what is beside it; `tag` its language, if known."""
-    return (
-        Markup("<bdi{}>{}</bdi>").format(Markup(' lang="{}"').format(tag) if tag else "", text)
-        if text
-        else Markup()
-    )
+    if not text:
+        return Markup()
+    attribute = f' lang="{escape(tag)}"' if tag else ""
+    return Markup(f"<bdi{attribute}>{escape(text)}</bdi>")
 
 
 # Rendering

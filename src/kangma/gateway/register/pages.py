@@ -159,7 +159,7 @@ def picture_of(version: Version, title: str, lang: str) -> card.Card:
     effects = tuple(
         (
             getattr(record, name).degree.value,
-            wording.field(name, lang),
+            wording.facet(name, lang),
             wording.term(getattr(record, name).degree, lang),
         )
         for name in ("confidentiality", "integrity", "availability")

@@ -29,6 +29,10 @@ const page = (await readFile(at("verify.html"), "utf8"))
   .replace("<!-- script -->", () => `<script>${script}</script>`);
 await writeFile(at("dist/verify.html"), page);
 
+// The register's own script is part of the Python package, so that who installs that needs no Node: it is committed, and a
+// test holds it against what is built here.
+await writeFile(at("dist/members.js"), `${await inline({ entryPoints: ["src/register/members.ts"] })}\n`);
+
 await build({ ...browser, entryPoints: ["test/browser.ts"], outfile: "dist/test/browser.js" });
 await writeFile(at("dist/test/index.html"), `<!doctype html><meta charset="utf-8"><script src="browser.js"></script>`);
 

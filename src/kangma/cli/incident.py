@@ -39,13 +39,13 @@ from kangma.incidents.exchange.report import Entry, Taken
 from kangma.incidents.form import BadRecord, complete, decode, from_json, to_json
 from kangma.incidents.founding import records as founding_records
 from kangma.incidents.levels import seen_by
-from kangma.incidents.life import Change, Role
+from kangma.incidents.life import Change, Right, Role
 from kangma.incidents.reading import for_members, headline
 from kangma.incidents.record import Record
 from kangma.incidents.words import Words
 from kangma.store.register import Caller, Outdated, Register, Version, create, open_register
 from kangma.store.register_finder import Query, Sort
-from kangma.terms import day_number
+from kangma.terms import DAY, day_number
 
 app = typer.Typer(
     help="The register of incidents: what happened, reviewed by a second person, signed, logged, published.",
@@ -159,16 +159,91 @@ def member(
     organisation: Annotated[
         str, typer.Option("--organisation", metavar="TEXT", help="Whose account it is.")
     ] = "",
+    with_invitation: Annotated[
+        bool, typer.Option("--invite", help="And print the link by which it enrols its passkey.")
+    ] = False,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
     """Make an account. An administrator does it."""
+    at = _moment(now)
     with open_register(directory) as register:
-        register.add_account(register.member(by), name, organisation, role, now=_moment(now))
+        caller = register.member(by)
+        register.add_account(caller, name, organisation, role, now=at)
+        link = _invitation(register, caller, name, at) if with_invitation else None
     if as_json:
-        print_json({"account": name, "role": role.value})
+        print_json({"account": name, "role": role.value, **(link or {})})
     else:
         out.print(f"[bold green]✓[/] {plain(name)}, {role}")
+        if link:
+            out.print(f"  {plain(link['link'])}")
+
+
+@app.command()
+def invite(
+    directory: RegisterDir,
+    name: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Its name.", show_default=False)],
+    by: As,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """Print a link by which an account enrols a passkey: used once, within a day; an earlier one ends."""
+    with open_register(directory) as register:
+        link = _invitation(register, register.member(by), name, _moment(now))
+    if as_json:
+        print_json({"account": name, **link})
+    else:
+        out.print(f"  {plain(link['link'])}")
+
+
+def _invitation(register: Register, by: Caller, name: str, now: int) -> dict[str, Any]:
+    token, until = register.members.invite(by.rights, by.account, name, now=now)
+    return {"link": register.members.link(register.about.base, token), "expires_at": until}
+
+
+@app.command()
+def token(
+    directory: RegisterDir,
+    name: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Whose it is.", show_default=False)],
+    by: As,
+    scope: Annotated[
+        list[Right],
+        typer.Option(
+            "--scope", metavar="RIGHT", help="read, write, review, publish, signal, accounts. Again for more."
+        ),
+    ],
+    days: Annotated[int, typer.Option("--days", min=1, max=366, help="Days until it ends.")] = 90,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """Make an API token and print it, this once."""
+    at = _moment(now)
+    with open_register(directory) as register:
+        public, secret = register.make_token(
+            register.member(by), name, set(scope), now=at, expires_at=at + days * DAY
+        )
+    if as_json:
+        print_json({"token": public, "secret": secret, "account": name, "expires_at": at + days * DAY})
+    else:
+        out.print(f"  {secret}")
+
+
+@app.command()
+def serve(
+    directory: RegisterDir,
+    port: Annotated[int, typer.Option("--port", min=1, max=65_535, help="Where to listen.")] = 8080,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Behind a reverse proxy: leave it.")
+    ] = "127.0.0.1",
+) -> None:
+    """Serve the register: pages, feeds, and the API. SIGTERM or Ctrl-C stops it."""
+    from kangma.gateway.register.serving import serve as run  # noqa: PLC0415  the web's libraries load slowly
+
+    def ready(address: str) -> None:
+        out.print(f"[bold green]✓[/] {plain(directory)} at {address}")
+        sys.stdout.flush()
+
+    run(directory, host=host, port=port, clock=wall_clock, ready=ready)
 
 
 @app.command()

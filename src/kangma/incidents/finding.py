@@ -24,6 +24,7 @@ FACETS = (
     "motive", "technique", "actor", "victim",
 )  # fmt: skip
 MOST_WORDS = 20
+MOST_KEPT = 3  # things that kept working, on a card
 _HAN = "\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _RUNS = re.compile(f"([{_HAN}]+)|([^\\W_]+)")
 
@@ -160,6 +161,8 @@ def card(seen: Seen, *, version: int, withdrawn: bool, published: int, modified:
         "availability",
     )
     made: dict[str, Any] = {key: value[key] for key in keys if key in value}
+    if "kept_working" in value:
+        made["kept_working"] = value["kept_working"][:MOST_KEPT]
     made |= {"version": version, "published": published, "modified": modified}
     if withdrawn:
         made["withdrawn"] = True

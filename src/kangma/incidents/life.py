@@ -62,13 +62,14 @@ class Right(StrEnum):
     WRITE = "write"  # open, edit, submit, discard, import
     REVIEW = "review"  # approve, return
     PUBLISH = "publish"
+    SIGNAL = "signal"  # open drafts by machine, and nothing else: what a defence's token is given
     ACCOUNTS = "accounts"  # make and close accounts and tokens; read the audit
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.READER: frozenset({Right.READ}),
-    Role.EDITOR: frozenset({Right.READ, Right.WRITE}),
-    Role.REVIEWER: frozenset({Right.READ, Right.WRITE, Right.REVIEW, Right.PUBLISH}),
+    Role.EDITOR: frozenset({Right.READ, Right.WRITE, Right.SIGNAL}),
+    Role.REVIEWER: frozenset({Right.READ, Right.WRITE, Right.SIGNAL, Right.REVIEW, Right.PUBLISH}),
     Role.ADMINISTRATOR: frozenset(Right),
 }
 

@@ -39,6 +39,9 @@ ALLOWED: dict[str, type | tuple[type, ...]] = {
     "sequence": int,
     "expected": int,
     "seconds": float,
+    "method": str,
+    "route": str,  # as it is declared, never as it was asked for
+    "status": int,
     "dropped_fields": int,
 }
 

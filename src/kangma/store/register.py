@@ -16,19 +16,20 @@ import hashlib
 import hmac
 import json
 import secrets
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from kangma.errors import Code, Conflict, Corrupt, Refused, Where
+from kangma.errors import Code, Conflict, Corrupt, Refused, Unavailable, Where
 from kangma.incidents import canonical, duplicates, finding, statement
 from kangma.incidents.difference import Change as Difference
 from kangma.incidents.difference import difference
 from kangma.incidents.exchange.report import About, Entry, Taken
-from kangma.incidents.form import BadRecord, complete, decode, encode, from_json
+from kangma.incidents.form import BadRecord, Fault, complete, decode, encode, from_json
 from kangma.incidents.levels import seen_by
 from kangma.incidents.life import NEEDS, RIGHTS, Act, Change, Right, Role, State, after, approve, require
 from kangma.incidents.record import Record
@@ -39,8 +40,9 @@ from kangma.signing.keys import Algorithm, Environment, KeySigner, PublicKey, Si
 from kangma.store import register_schema as db
 from kangma.store.durable import require_empty
 from kangma.store.keys import make_key, make_key_folder, read_key
-from kangma.store.register_finder import NEVER, Finder, Page, Query
+from kangma.store.register_finder import NEVER, Finder, Page, Query, Sort, Timeline
 from kangma.store.register_log import OwnLog
+from kangma.store.register_members import Members
 from kangma.store.registry import as_ours, open_engine
 from kangma.terms import Moment, day_number
 from kangma.translog.log import Log as Tree
@@ -48,6 +50,7 @@ from kangma.translog.log import Log as Tree
 #: Who wrote the records that ship with Kangma, and what defences are called.
 FOUNDING, MACHINE = "kangma", "machine"
 MOST_PICTURE = 4 * 2**20
+LEAST_ROOM = 64 * 2**20  # bytes free below which a register says that it is not ready
 _MAGIC = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff", "image/webp": b"RIFF"}
 
 
@@ -88,6 +91,15 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a record's work stands: its state, its newest edit, and what that lacks before it may be reviewed."""
+
+    state: State
+    edit: int
+    lacking: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """A published version as one viewer sees it. `salt` for members only: with it `signed` binds all of the record."""
 
@@ -99,6 +111,27 @@ class Version:
     log_index: int
     salt: bytes | None
     versions: int  # how many there are
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One published version, without what it says: what everybody may know of every version."""
+
+    version: int
+    change: Change
+    reason: Words
+    at: Moment
+    log_index: int
+
+
+class NoRecord(Refused):
+    """There is none, or none for this viewer: the same for a draft and for an id that nobody ever used."""
+
+    def __init__(self, path: str = "id", hint: str = "no such record") -> None:
+        super().__init__(Code.BAD_VALUE, Where(path=path), hint)
+
+    def __reduce__(self) -> tuple[type[NoRecord], tuple[str, str]]:  # type: ignore[override]
+        return (NoRecord, (self.where.path or "", self.hint))
 
 
 class Outdated(Conflict):
@@ -143,6 +176,7 @@ def create(
         values = {
             "format": db.FORMAT.encode(), "title": about.title.encode(), "base": about.base.encode(),
             "origin": origin.encode(), "environment": environment.value.encode(), "log": Tree.EMPTY.to_bytes(),
+            "ceremonies": secrets.token_bytes(32),
         }  # fmt: skip
         on.execute(sa.insert(db.settings), [{"name": k, "value": v} for k, v in values.items()])
         for account, where, role in (
@@ -205,10 +239,15 @@ class Register:
         self.path = path
         self._engine = open_engine(path / "register.sqlite")
         self._reading = self._engine.execution_options(writes=False)
-        with self._read() as on:
-            values = {n: bytes(v) for n, v in on.execute(sa.select(db.settings.c.name, db.settings.c.value))}
+        values = self._settings()
         if values.get("format") != db.FORMAT.encode():
-            raise Refused(Code.UNREADABLE, hint="a register of another version of Kangma")
+            with self._write() as on:  # read again inside: two programs may open an old register at once
+                found = on.execute(
+                    sa.select(db.settings.c.value).where(db.settings.c.name == "format")
+                ).scalar()
+                if not db.migrate(on, bytes(found or b"").decode("ascii", "replace")):
+                    raise Refused(Code.UNREADABLE, hint="a register of another version of Kangma")
+            values = self._settings()
         self.about = About(values["title"].decode(), values["base"].decode())
         if signer is None:
             secret = read_key(path / "keys" / "register.key")
@@ -222,11 +261,17 @@ class Register:
         self._own = own
         self._log: Log = own if own is not None else log  # type: ignore[assignment]
         self._finders = {member: Finder(member=member) for member in (False, True)}
+        self.members = Members(self._write, self._read, values["ceremonies"])
 
     @property
     def key(self) -> PublicKey:
         """What verifies this register's statements."""
         return self._signer.public
+
+    @property
+    def origin(self) -> str:
+        """The name of the log that its versions stand in."""
+        return self._log.origin
 
     def close(self) -> None:
         self._engine.dispose()
@@ -236,6 +281,10 @@ class Register:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _settings(self) -> dict[str, bytes]:
+        with self._read() as on:
+            return {n: bytes(v) for n, v in on.execute(sa.select(db.settings.c.name, db.settings.c.value))}
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[sa.Connection]:
@@ -292,7 +341,7 @@ class Register:
             )
 
     def close_account(self, by: Caller, account: str, *, now: Moment) -> None:
-        """The account and its tokens are no longer accepted; what it did stays under its name."""
+        """The account, its tokens, passkeys and sessions are no longer accepted; what it did stays under its name."""
         require(Right.ACCOUNTS, by.rights)
         with self._write() as on:
             on.execute(
@@ -334,6 +383,16 @@ class Register:
             if row is None or row.account != by.account:
                 require(Right.ACCOUNTS, by.rights)
             on.execute(sa.update(db.tokens).where(db.tokens.c.token == token).values(closed_at=now))
+
+    def tokens(self, by: Caller) -> list[dict[str, Any]]:
+        """One's own API tokens, an administrator's view everybody's: name, account, scopes, times; never a secret."""
+        columns = [c for c in db.tokens.c if c.name != "digest"]
+        found = sa.select(*columns).order_by(db.tokens.c.made_at, db.tokens.c.token)
+        if Right.ACCOUNTS not in by.rights:
+            found = found.where(db.tokens.c.account == by.account)
+        with self._read() as on:
+            rows = [dict(r._mapping) for r in on.execute(found)]
+        return [{**row, "scopes": json.loads(row["scopes"])} for row in rows]
 
     def looks(self, by: Caller) -> list[dict[str, Any]]:
         """Who looked at what only members see, latest first."""
@@ -395,7 +454,7 @@ class Register:
     def _head(self, on: sa.Connection, id: str) -> Any:
         row = on.execute(sa.select(db.heads).where(db.heads.c.id == id)).first()
         if row is None:
-            raise Refused(Code.BAD_VALUE, Where(path="id"), "no such record")
+            raise NoRecord()
         return row
 
     def _document(self, on: sa.Connection, id: str, edit: int) -> Record:
@@ -403,7 +462,7 @@ class Register:
             sa.select(db.edits.c.document).where(db.edits.c.id == id, db.edits.c.edit == edit)
         ).first()
         if row is None:
-            raise Refused(Code.BAD_VALUE, Where(path="edit"), "no such edit")
+            raise NoRecord("edit", "no such edit")
         return decode(bytes(row.document))
 
     def edit(self, by: Caller, record: Record, *, after_edit: int, now: Moment) -> int:
@@ -433,6 +492,15 @@ class Register:
             found = self._work(on, id)
         self._look(by, "work", id, 1, now)
         return found
+
+    def standing(self, by: Caller, id: str) -> Standing:
+        """Where a record's work stands, for who may write: what a step is answered with. It tells nothing of what the
+        record says, so it is no look."""
+        require(Right.WRITE, by.rights)
+        with self._read() as on:
+            head = self._head(on, id)
+            lacking = complete(self._document(on, id, head.edit))
+        return Standing(State(head.state), int(head.edit), lacking)
 
     def _work(self, on: sa.Connection, id: str) -> Work:
         head = self._head(on, id)
@@ -634,7 +702,7 @@ class Register:
             ).all()
         chosen = [r for r in rows if version in (None, r.version)]
         if not chosen:
-            raise Refused(Code.BAD_VALUE, Where(path="id"), "no such record")
+            raise NoRecord()
         if member:
             assert viewer is not None
             self._look(viewer, "show", id, 1, now)
@@ -648,6 +716,22 @@ class Register:
             entry, change, Words.of(json.loads(row.reason)), statement.read(bytes(row.entry)), bytes(row.signed),
             int(row.log_index), bytes(row.salt) if member else None, versions,
         )  # fmt: skip
+
+    def history(self, id: str) -> tuple[Published, ...]:
+        """Every published version as the log has it, oldest first: nothing of it is for members. Refused as `show`."""
+        columns = (
+            db.versions.c.version, db.versions.c.change, db.versions.c.reason, db.versions.c.at, db.versions.c.log_index,
+        )  # fmt: skip
+        with self._read() as on:
+            rows = on.execute(sa.select(*columns).where(db.versions.c.id == id).order_by(columns[0])).all()
+        if not rows:
+            raise NoRecord()
+        return tuple(
+            Published(
+                int(r.version), Change(r.change), Words.of(json.loads(r.reason)), r.at, int(r.log_index)
+            )
+            for r in rows
+        )
 
     def differences(
         self, id: str, old: int, new: int, viewer: Caller | None, *, now: Moment
@@ -666,6 +750,18 @@ class Register:
             self._look(viewer, "search", "", len(page.cards), now)
         return page
 
+    def timeline(
+        self, query: Query, viewer: Caller | None, facet: str, *, by_month: bool, now: Moment
+    ) -> Timeline:
+        """How many of the records that a query finds fall into each year or month; a member's look is recorded."""
+        member = viewer is not None and Right.READ in viewer.rights
+        with self._read() as on:
+            found = self._finders[member].timeline(on, query, facet, by_month=by_month)
+        if member and (seen := int(found.totals.sum())):
+            assert viewer is not None
+            self._look(viewer, "search", "", seen, now)
+        return found
+
     def entries(self, query: Query, viewer: Caller | None, *, now: Moment) -> Iterator[Entry]:
         """Everything that a query finds, for exports and feeds, a few hundred at a time; recorded for a member."""
         member = viewer is not None and Right.READ in viewer.rights
@@ -682,6 +778,11 @@ class Register:
             with self._read() as on:
                 rows = {r.id: r for r in on.execute(newest.where(db.versions.c.id.in_(some)))}
             yield from (self._version(rows[id], member, 0).entry for id in some if id in rows)
+
+    def newest(self, query: Query, most: int, *, now: Moment) -> list[Entry]:
+        """The newest versions of what a stranger finds, at most so many: what feeds are made of, whoever asks."""
+        found = self.find(replace(query, sort=Sort.PUBLISHED, size=most, after=""), None, now=now)
+        return [self.show(card["id"], None, now=now).entry for card in found.cards]
 
     # Import, duplicates, signals, pictures
 
@@ -784,6 +885,16 @@ class Register:
         if opened:
             self.publish(administrator, *opened, now=now)
         return opened
+
+    def ready(self) -> None:
+        """Returns when this register can answer and write: its database is read, its disk has room, and the log's files
+        say what the database says. Raises Unavailable otherwise."""
+        with self._read() as on:
+            on.execute(sa.select(db.settings.c.name).limit(1)).first()
+        if shutil.disk_usage(self.path).free < LEAST_ROOM:
+            raise Unavailable("the disk is nearly full")
+        if self._own is not None and not self._own.settled():
+            raise Unavailable("the files of the log are behind")
 
     def check(self) -> dict[str, int]:
         """Holds every published version against its signature, its statement and its place in the log. Raises Corrupt

@@ -63,6 +63,20 @@ class Page:
     next: str
 
 
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """How many records fall into each year or month, by the values of one facet. A record of several values counts in
+    each of them and once in `totals`. Nothing is placed finer than it is known: what does not lie within one step is in
+    `coarse`, what has no date (that this viewer sees) in `undated`."""
+
+    steps: tuple[tuple[int, int], ...]  # (year, month), month 0 by year; in order, without gaps
+    values: tuple[str, ...]  # of the facet, most first
+    counts: NDArray[np.int64]  # (steps, values)
+    totals: NDArray[np.int64]  # (steps,)
+    coarse: int
+    undated: int
+
+
 class Finder:
     """For one audience. Safe for threads; one instance a process is enough."""
 
@@ -114,6 +128,38 @@ class Finder:
             rows = [int(r) for r in order[whole[order]]]
             names = {row: id for id, row in self._place.items()}
         return [names[r] for r in rows]
+
+    def timeline(self, on: sa.Connection, query: Query, facet: str, *, by_month: bool) -> Timeline:
+        """What a query finds, over time. `size`, `sort` and `after` do not count. Refused as by `page`."""
+        if facet not in COUNTED:
+            raise Refused(Code.NOT_IN_LIST, Where(path="by"), ", ".join(COUNTED))
+        with self._lock:
+            self._refresh(on)
+            whole, _ = self._masks(on, query)
+            dated = whole & (self._first != NEVER)
+            first, last = self._step(self._first, by_month), self._step(self._last, by_month)
+            placed = dated & (first == last)
+            rows, codes = self._pairs[facet]
+            told = self._count(facet, placed)
+            begin = int(first[placed].min()) if placed.any() else 0
+            length = int(first[placed].max()) - begin + 1 if placed.any() else 0
+            totals = np.bincount(first[placed] - begin, minlength=length)
+            counts = np.zeros((length, len(told)), np.int64)
+            for column, value in enumerate(told):
+                of_value = rows[codes == self._codes[facet][value]]
+                of_value = of_value[placed[of_value]]
+                counts[:, column] = np.bincount(first[of_value] - begin, minlength=length)
+        steps = [(s // 12, s % 12 + 1) if by_month else (s, 0) for s in range(begin, begin + length)]
+        coarse, undated = int(dated.sum() - placed.sum()), int(whole.sum() - dated.sum())
+        return Timeline(tuple(steps), tuple(told), counts, totals, coarse, undated)
+
+    @staticmethod
+    def _step(days: NDArray[np.int64], by_month: bool) -> NDArray[np.int64]:
+        """The year, or the month counted from year 0, of each day; NEVER gives a number that nobody uses."""
+        known = np.where(days == NEVER, 0, days).astype("datetime64[D]")
+        unit = "M" if by_month else "Y"
+        made: NDArray[np.int64] = known.astype(f"datetime64[{unit}]").astype(np.int64)
+        return made + 1970 * (12 if by_month else 1)
 
     def near(self, on: sa.Connection, first: Day, last: Day) -> list[str]:
         """The ids of records whose span touches [first, last]."""

@@ -64,17 +64,25 @@ class OwnLog:
             self._announce()
         return [places[entry] for entry in entries]
 
+    def settled(self) -> bool:
+        """Whether the checkpoint among the files is that of the database."""
+        with self._read() as on:
+            return self._announced(_log(on))
+
+    def _announced(self, log: Log) -> bool:
+        try:
+            there = open_checkpoint(
+                (self.folder / "checkpoint").read_bytes(), self._origin, self._signer.public
+            )
+        except (OSError, Refused):
+            return False
+        return (there.size, there.root) == (log.size, log.root)
+
     def settle(self) -> None:
         """The files say what the database says."""
         with self._read() as on:
             log = _log(on)
-            try:
-                there = open_checkpoint(
-                    (self.folder / "checkpoint").read_bytes(), self._origin, self._signer.public
-                )
-            except (OSError, Refused):
-                there = None
-            if there is not None and (there.size, there.root) == (log.size, log.root):
+            if self._announced(log):
                 return
             built = Log.EMPTY
             while built.size < log.size:

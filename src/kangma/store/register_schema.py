@@ -1,18 +1,22 @@
 """The register's own SQLite file: what is kept, and what is never changed once it is written.
 
 Edits, acts, versions, looks and log entries are append-only, and the database refuses to update or delete them. `heads`
-and `settings` are the only rows that move; `shelf` and the two word indexes are derived from `versions`.
+and `settings`, and what members sign in with, are the only rows that move; `shelf` and the two word indexes are derived
+from `versions`.
 """
 
 from __future__ import annotations
 
+import secrets
+
 import sqlalchemy as sa
 
-FORMAT = "1"
+#: 2 since members sign in over the network: `passkeys`, `invitations`, `sessions`, `answered`.
+FORMAT = "2"
 
 metadata = sa.MetaData()
 
-#: format, title, base, origin, log (the state of the own log).
+#: format, title, base, origin, log (the state of the own log), ceremonies (the secret that challenges are made with).
 settings = sa.Table(
     "settings",
     metadata,
@@ -43,6 +47,55 @@ tokens = sa.Table(
     sa.Column("made_at", sa.BigInteger, nullable=False),
     sa.Column("expires_at", sa.BigInteger, nullable=False),
     sa.Column("closed_at", sa.BigInteger),
+)
+
+#: What members sign in with (WebAuthn). `public` is the authenticator's public part (AttestedCredentialData); `count`
+#: and `backed_up` move with every sign-in, `eligible` (for backup) never does.
+passkeys = sa.Table(
+    "passkeys",
+    metadata,
+    sa.Column("passkey", sa.String(1_400), primary_key=True),  # the credential's id, hex
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("public", sa.LargeBinary, nullable=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("eligible", sa.Boolean, nullable=False),
+    sa.Column("backed_up", sa.Boolean, nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("used_at", sa.BigInteger),
+    sa.Column("closed_at", sa.BigInteger),
+)
+sa.Index("passkeys_account", passkeys.c.account)
+
+#: Links by which an account gets its first passkey; used once. Only digests are kept, here and of sessions.
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("made_by", sa.String(64), nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Column("used_at", sa.BigInteger),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("passkey", sa.String(1_400), nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("seen_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Column("closed_at", sa.BigInteger),
+)
+
+#: Challenges that were answered rightly, until they would have run out: none is answered twice.
+answered = sa.Table(
+    "answered",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
 )
 
 records = sa.Table(
@@ -199,3 +252,14 @@ def make(on: sa.Connection) -> None:
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
             )
+
+
+def migrate(on: sa.Connection, old: str) -> bool:
+    """Brings a register of an older format to this one, in the caller's transaction: all or nothing. False when there is
+    no way from `old`; what is there already is not touched by any step."""
+    if old == "1":
+        metadata.create_all(on, tables=[passkeys, invitations, sessions, answered])
+        on.execute(sa.insert(settings), [{"name": "ceremonies", "value": secrets.token_bytes(32)}])
+        on.execute(sa.update(settings).where(settings.c.name == "format").values(value=b"2"))
+        return True
+    return old == FORMAT

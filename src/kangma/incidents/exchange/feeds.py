@@ -48,7 +48,7 @@ def atom(entries: Iterable[Entry], about: About, tag: str = "en") -> bytes:
         f"<id>{escape(home)}</id>",
         f"<title>{escape(about.title)}</title>",
         f"<updated>{updated}</updated>",
-        f'<link rel="self" type="application/atom+xml" href={quoteattr(f"{home}/atom.xml?lang={tag}")}/>',
+        f'<link rel="self" type="application/atom+xml" href={quoteattr(f"{home}.atom?lang={tag}")}/>',
         f'<link rel="alternate" type="text/html" href={quoteattr(home)}/>',
         f"<author><name>{escape(about.title)}</name></author>",
     ]
@@ -90,7 +90,7 @@ def json_feed(entries: Iterable[Entry], about: About, tag: str = "en") -> bytes:
             "version": "https://jsonfeed.org/version/1.1",
             "title": about.title,
             "home_page_url": home,
-            "feed_url": f"{home}/feed.json?lang={tag}",
+            "feed_url": f"{home}.json?lang={tag}",
             "language": tag,
             "items": items,
         }

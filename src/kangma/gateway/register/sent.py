@@ -1,0 +1,151 @@
+"""What is sent in a body: one way of reading it, so that every route refuses in the same order and the same words.
+
+Who may not ask is told so before a byte is read: routes declare `Needs` before the body. Then its media type, its size
+(the route's own limit), JSON read strictly, and its form. A fault names place and rule, never what was sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from kangma.errors import Code, Refused, Where
+from kangma.gateway.register.problems import WrongMedia
+from kangma.gateway.register.schema import RecordForm
+from kangma.incidents import canonical
+from kangma.incidents.form import MOST_FAULTS, BadRecord, Fault, from_json
+from kangma.incidents.record import Record
+
+JSON_MEDIA = "application/json"
+
+
+#: Bytes of a body: of a form, of a record with texts in twenty languages, of a picture, of a file that is imported.
+SMALL, RECORD, PICTURE, FILE = 64 * 1024, 4 * 2**20, 4 * 2**20, 32 * 2**20
+
+
+def _media(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The body, counted while it comes. Refused (too_many_bytes) as soon as it is, or says to be, larger."""
+    told = request.headers.get("content-length", "0")
+    if not told.isascii() or not told.isdigit() or int(told[:12]) > most:
+        raise Refused(Code.TOO_MANY_BYTES, Where(path="body"), f"at most {most} bytes")
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > most:
+            raise Refused(Code.TOO_MANY_BYTES, Where(path="body"), f"at most {most} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def json_of(request: Request, most: int = SMALL) -> Any:
+    """The JSON value of the body; no body at all is an empty object."""
+    media = _media(request)
+    content = await _body(request, most)
+    if not content and not media:
+        return {}
+    if media != JSON_MEDIA:
+        raise WrongMedia(JSON_MEDIA)
+    return canonical.loads(content)
+
+
+class Sent:
+    """A dependency: the body as one of `schema`'s models. It also tells the API's description what the body is."""
+
+    def __init__(self, model: type[BaseModel], most: int = SMALL) -> None:
+        self.model, self.media, self.most = model, (JSON_MEDIA,), most
+
+    async def __call__(self, request: Request) -> Any:
+        value = await json_of(request, self.most)
+        try:
+            return self.model.model_validate(value)
+        except ValidationError as problem:
+            raise BadRecord(_faults(problem)) from None
+
+
+class SentRecord(Sent):
+    """The body as a record, by the one reader of records."""
+
+    def __init__(self) -> None:
+        super().__init__(RecordForm, RECORD)
+
+    async def __call__(self, request: Request) -> Record:
+        return from_json(await json_of(request, self.most))
+
+
+class SentJson(Sent):
+    """The body as it is; whoever takes it reads it by itself. The model only describes it."""
+
+    async def __call__(self, request: Request) -> Any:
+        return await json_of(request, self.most)
+
+
+class SentBytes:
+    """The body as bytes, with its media type."""
+
+    def __init__(self, *media: str, most: int) -> None:
+        self.media, self.most = media, most
+
+    async def __call__(self, request: Request) -> tuple[str, bytes]:
+        media = _media(request)
+        if media not in self.media:
+            raise WrongMedia(", ".join(self.media))
+        return media, await _body(request, self.most)
+
+
+def _faults(problem: ValidationError) -> tuple[Fault, ...]:
+    """Places and rules; pydantic's own words carry what was sent."""
+    made = []
+    for error in problem.errors(include_url=False, include_context=False, include_input=False)[:MOST_FAULTS]:
+        kind = error["type"]
+        # A name that the form does not have is the sender's own word: its place is named, it is not.
+        place = [str(x) for x in error["loc"]][: -1 if kind == "extra_forbidden" else None]
+        code = {
+            "missing": Code.MISSING_VALUE, "extra_forbidden": Code.UNKNOWN_COLUMN, "enum": Code.NOT_IN_LIST,
+            "string_too_long": Code.VALUE_TOO_LONG, "too_long": Code.TOO_MANY_ROWS,
+        }.get(kind, Code.BAD_VALUE)  # fmt: skip
+        hint = {"extra_forbidden": "a field that is not known here"}.get(kind, kind.replace("_", " "))
+        made.append(Fault(".".join(place) or "body", code, hint))
+    return tuple(made) or (Fault("body", Code.BAD_VALUE),)
+
+
+def bad(path: str, code: Code, hint: str = "") -> Refused:
+    """One fault of a body."""
+    return BadRecord((Fault(path, code, hint),))
+
+
+FORM_MEDIA = "application/x-www-form-urlencoded"
+
+
+class SentForm:
+    """A dependency: what a page's form sent, as pairs of name and text in their order."""
+
+    def __init__(self, most: int = SMALL, most_fields: int = 50) -> None:
+        self.most, self.most_fields = most, most_fields
+
+    async def __call__(self, request: Request) -> list[tuple[str, str]]:
+        media = _media(request)
+        content = await _body(request, self.most)
+        if not content and not media:
+            return []
+        if media != FORM_MEDIA:
+            raise WrongMedia(FORM_MEDIA)
+        try:
+            return parse_qsl(
+                content.decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=self.most_fields,
+            )
+        except UnicodeError:
+            raise Refused(Code.NOT_UTF8, Where(path="form")) from None
+        except ValueError:
+            raise Refused(
+                Code.TOO_MANY_COLUMNS, Where(path="form"), f"at most {self.most_fields} inputs"
+            ) from None

@@ -1,0 +1,259 @@
+"""The members' desk by its forms alone: from a new draft to everybody, four eyes, and two editors at once."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from house import RECORD, House
+from sound_html import Sound, sound
+
+from kangma.gateway.register import editing
+from kangma.incidents.form import from_json
+from kangma.incidents.life import Role
+
+WORK = "/members/work/an-attack"
+
+
+def get(at: House, role: Role | None, address: str, status: int = 200, lang: str = "en") -> Sound:
+    answer = at.client(role).get(address, headers={"accept": "text/html", "accept-language": lang})
+    assert answer.status_code == status, (answer.status_code, answer.text[:500])
+    return sound(answer.text)
+
+
+def post(at: House, role: Role | None, address: str, sent: Any = (), status: int = 303) -> Any:
+    answer = at.client(role).post(
+        address, data=dict(sent), headers={"accept": "text/html", "accept-language": "en"}
+    )
+    assert answer.status_code == status, (answer.status_code, sound(answer.text).text[:800])
+    return answer.headers["location"] if status == 303 else sound(answer.text)
+
+
+def as_form(page: Sound) -> dict[str, Any]:
+    """What the page's form would send as it stands, by its inputs (which a browser reads from the markup)."""
+    sent: dict[str, Any] = {}
+    options: dict[str, str] = {}
+    for e in page.elements:
+        name = e.attributes.get("name", "")
+        if e.tag == "input" and e.attributes.get("type") == "checkbox":
+            if "checked" in e.attributes:
+                sent.setdefault(name, []).append(e.attributes["value"])
+        elif e.tag == "input" and name:
+            sent[name] = e.attributes.get("value", "")
+        elif e.tag == "textarea":
+            sent[name] = e.text.removeprefix("\n")
+        elif e.tag == "select":
+            options["now"] = name
+        elif e.tag == "option" and "selected" in e.attributes:
+            sent[options["now"]] = e.attributes["value"]
+    return sent
+
+
+NEW = {
+    "id": "an-attack", "victim.name": "健康宝", "victim.country": "CN", "date": "2022-04-28",
+    "summary.zh": "高峰时段遭到攻击",
+    "summary.en": "Attacked in peak hours", "kinds": ["denial-of-service", "overload"],
+    "sources[0].title": "Press conference",
+    "motives[0].term": "espionage", "motives[0].level": "member", "actors[0].type": "unknown",
+    "levels.techniques": "member",
+    "techniques[0].id": "T1498",
+}  # fmt: skip
+
+
+def test_from_a_new_draft_to_everybody_by_forms(at_home: House) -> None:
+    assert "No work is open" in get(at_home, Role.EDITOR, "/members").text
+    get(at_home, Role.EDITOR, "/members/new")
+    assert post(at_home, Role.EDITOR, "/members/new", NEW) == WORK
+    assert "an-attack" in get(at_home, Role.EDITOR, "/members").text
+    work = get(at_home, Role.EDITOR, WORK)
+    assert "All that the draft says" in work.text
+    assert "Attacked in peak hours" in work.text
+    assert post(at_home, Role.EDITOR, f"{WORK}/submit", {"note": "please"}) == WORK
+    assert "wrote part of it" in get(at_home, Role.EDITOR, WORK).text
+    reviewed = get(at_home, Role.REVIEWER, WORK)
+    assert "please" in reviewed.text
+    assert "Approve edit 1" in reviewed.text
+    assert post(at_home, Role.REVIEWER, f"{WORK}/approve", {"edit": "1", "note": ""}) == WORK
+    assert post(at_home, Role.REVIEWER, f"{WORK}/publish") == "/incidents/an-attack"
+    page = get(at_home, None, "/incidents/an-attack").text
+    assert "Attacked in peak hours" in page
+    assert "Espionage" not in page
+    assert "T1498" not in page
+    stored = at_home.register.show(
+        "an-attack", at_home.caller(Role.READER), now=at_home.clock()
+    ).entry.seen.record
+    assert [k.value for k in stored.kinds] == ["denial-of-service", "overload"]
+    assert len(stored.motives) == 1
+    assert not stored.actors  # a row left as it was offered says nothing
+
+
+def test_a_correction_is_an_edit_of_what_is_published(at_home: House) -> None:
+    at_home.publish(RECORD)
+    lacking = post(
+        at_home, Role.EDITOR, f"{WORK}/correct", {"reason.zh": "有误", "reason.en": ""}, status=422
+    )
+    assert "in Chinese and in English" in lacking.text
+    post(
+        at_home, Role.EDITOR, f"{WORK}/correct", {"reason.zh": "日期有误", "reason.en": "The date was wrong"}
+    )
+    sent = as_form(get(at_home, Role.EDITOR, f"{WORK}/edit"))
+    assert from_json(
+        editing.json_of([p for p in pairs(sent) if p[0] != "after_edit"]) | {"id": "an-attack"}
+    ) == from_json(RECORD)
+    assert post(at_home, Role.EDITOR, f"{WORK}/edit", sent | {"date": "2022-04-29"}) == WORK
+    work = get(at_home, Role.EDITOR, WORK)
+    assert [e.text for e in work.all("del")] == ["Thursday 28 April 2022"]
+    assert [e.text for e in work.all("ins")] == ["Friday 29 April 2022"]
+    assert "Compared with what is published" in work.text
+
+
+def pairs(sent: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(n, v) for n, value in sent.items() for v in (value if isinstance(value, list) else [value])]
+
+
+def test_the_second_to_save_gets_the_difference_and_keeps_every_word(at_home: House) -> None:
+    post(at_home, Role.EDITOR, "/members/new", NEW)
+    begun = as_form(get(at_home, Role.EDITOR, f"{WORK}/edit"))
+    post(
+        at_home,
+        Role.REVIEWER,
+        f"{WORK}/edit",
+        begun | {"summary.en": "Attacked at night", "date": "2022-04-27"},
+    )
+    mine = begun | {"description.en": "All that I wrote\nin two lines", "victim.names.en": "Health Kit"}
+    page = post(at_home, Role.EDITOR, f"{WORK}/edit", mine, status=409)
+    assert "somebody saved after you began" in page.text
+    assert "Attacked at night" in [e.text for e in page.all("ins")]
+    kept = as_form(page)
+    assert kept["description.en"] == "All that I wrote\nin two lines"
+    assert kept["victim.names.en"] == "Health Kit"
+    assert kept["after_edit"] == "2"
+    assert "edit 2" in get(at_home, Role.EDITOR, WORK).text.casefold()  # nothing was saved of it
+    assert post(at_home, Role.EDITOR, f"{WORK}/edit", kept | {"date": "2022-04-27"}) == WORK
+    found = at_home.register.work(at_home.caller(Role.EDITOR), "an-attack", now=at_home.clock())
+    assert found.edit == 3
+    assert found.record.description.get("en") == "All that I wrote\nin two lines"
+
+
+def test_what_does_not_fit_is_not_saved_and_not_lost(at_home: House) -> None:
+    page = post(
+        at_home,
+        Role.EDITOR,
+        "/members/new",
+        NEW | {"date": "someday", "sources[0].url": "javascript:alert(1)"},
+        status=422,
+    )
+    assert "Not saved: 2 places do not fit" in page.text
+    assert as_form(page)["date"] == "someday"
+    assert as_form(page)["sources[0].url"] == "javascript:alert(1)"
+    assert {e.attributes["id"] for e in page.elements if e.attributes.get("aria-invalid")} == {
+        "f-date",
+        "f-sources-0-url",
+    }
+    assert at_home.register.drafts(at_home.caller(Role.EDITOR)) == []
+    at_home.publish(RECORD)
+    taken = post(at_home, Role.EDITOR, "/members/new", NEW, status=409)
+    assert "there is a record with this id" in taken.text
+
+
+def test_review_says_what_is_lacking(at_home: House) -> None:
+    post(at_home, Role.EDITOR, "/members/new", {"id": "an-attack", "victim.name": "x"})
+    page = post(at_home, Role.EDITOR, f"{WORK}/submit", status=422)
+    assert "Still wanting" in page.text
+    assert "Summary › Chinese: a sentence in Chinese and in English" in page.text
+
+
+def test_an_approval_is_of_the_edit_that_was_read(at_home: House) -> None:
+    post(at_home, Role.EDITOR, "/members/new", NEW)
+    post(at_home, Role.EDITOR, f"{WORK}/submit")
+    post(at_home, Role.REVIEWER, f"{WORK}/return", {"note": "The date?"})
+    sent = as_form(get(at_home, Role.EDITOR, f"{WORK}/edit"))
+    post(at_home, Role.EDITOR, f"{WORK}/edit", sent | {"date": "2022-04-29"})
+    post(at_home, Role.EDITOR, f"{WORK}/submit")
+    page = post(at_home, Role.REVIEWER, f"{WORK}/approve", {"edit": "1"}, status=409)
+    assert "changed after you read it" in page.text
+    assert "Friday 29 April 2022" in [e.text for e in page.all("ins")]
+    assert "The date?" in page.text
+
+
+@pytest.mark.parametrize(
+    ("role", "address", "status"),
+    [
+        (None, "/members/new", 401), (None, WORK, 401), (None, f"{WORK}/edit", 401), (Role.READER, "/members/new", 403),
+        (Role.READER, WORK, 403), (Role.EDITOR, "/members/work/nothing", 404),
+    ],
+)  # fmt: skip
+def test_who_may_not_is_told_so_on_a_page(
+    at_home: House, role: Role | None, address: str, status: int
+) -> None:
+    get(at_home, role, address, status=status)
+
+
+@pytest.mark.parametrize("act", ["submit", "return", "approve", "discard", "publish", "correct", "withdraw"])
+@pytest.mark.parametrize("role", [None, Role.READER])
+def test_nobody_acts_without_the_right(at_home: House, role: Role | None, act: str) -> None:
+    at_home.publish(RECORD)
+    sent = {"note": "x", "edit": "1", "reason.zh": "x", "reason.en": "x"}
+    post(at_home, role, f"{WORK}/{act}", sent, status=403 if role else 401)
+
+
+def test_who_wrote_it_does_not_approve_it_however_they_ask(at_home: House) -> None:
+    post(at_home, Role.REVIEWER, "/members/new", NEW)
+    post(at_home, Role.REVIEWER, f"{WORK}/submit")
+    assert "Approve" not in [e.text.strip()[:7] for e in get(at_home, Role.REVIEWER, WORK).all("button")]
+    post(at_home, Role.REVIEWER, f"{WORK}/approve", {"edit": "1"}, status=403)
+
+
+def test_a_discarded_draft_is_off_the_desk(at_home: House) -> None:
+    post(at_home, Role.EDITOR, "/members/new", NEW)
+    assert post(at_home, Role.EDITOR, f"{WORK}/discard", {"note": ""}) == "/members"
+    assert "No work is open" in get(at_home, Role.EDITOR, "/members").text
+
+
+def test_a_form_from_another_site_changes_nothing(at_home: House) -> None:
+    answer = at_home.client(Role.EDITOR).post(
+        "/members/new", data=NEW, headers={"sec-fetch-site": "cross-site", "accept": "text/html"}
+    )
+    assert answer.status_code == 403
+    assert at_home.register.drafts(at_home.caller(Role.EDITOR)) == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff=\xff", b"a=%ff", b"&".join(b"a=1" for _ in range(7_000)), b"after_edit=1&x=2"]
+)
+def test_bodies_that_are_no_form_of_ours_are_refused(at_home: House, body: bytes) -> None:
+    answer = at_home.client(Role.EDITOR).post(
+        "/members/new",
+        content=body,
+        headers={"content-type": "application/x-www-form-urlencoded", "accept": "text/html"},
+    )
+    assert 400 <= answer.status_code < 500
+    sound(answer.text)
+    assert at_home.client(Role.EDITOR).post("/members/new", json={}).status_code == 415
+
+
+def test_a_draft_may_be_about_what_is_there_already(at_home: House) -> None:
+    at_home.publish(RECORD)
+    post(at_home, Role.EDITOR, "/members/new", NEW | {"id": "the-same", "date": "2022-04-29"})
+    page = get(at_home, Role.EDITOR, "/members/work/the-same")
+    assert "may be a record of the same incident" in page.text
+
+
+def test_the_sign_in_page_has_what_the_script_looks_for(at_home: House) -> None:
+    page = get(at_home, None, "/members", lang="zh")
+    hooks = {name for e in page.elements for name in e.attributes if name.startswith("data-")}
+    assert hooks == {
+        "data-enrol",
+        "data-signin",
+        "data-said",
+        "data-working",
+        "data-done",
+        "data-refused",
+        "data-unsupported",
+    }
+    assert [e.attributes["src"] for e in page.all("script")] == ["/shipped/members.js"]
+    signed_in = get(at_home, Role.READER, "/members")
+    assert not signed_in.all("script")
+    assert any(e.attributes.get("action") == "/members/sign-out" for e in signed_in.all("form"))
+    assert re.search("Account rea .*Reader", signed_in.text)

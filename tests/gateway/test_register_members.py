@@ -1,0 +1,285 @@
+"""Members by passkey: invited once, enrolled, signed in, out; and everything that is not accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from authenticator import BACKED_UP, ELIGIBLE, PRESENT, VERIFIED, Authenticator, b64, unb64
+from fastapi.testclient import TestClient
+from house import NAMES, RECORD, House
+
+from kangma.incidents.life import Role
+from kangma.store.register_members import IDLE, LONGEST
+
+SAME = {"sec-fetch-site": "same-origin"}
+
+
+def invited(house: House, role: Role = Role.READER) -> str:
+    told = house.client(Role.ADMINISTRATOR).post("/v1/accounts/invite", json={"account": NAMES[role]})
+    assert told.status_code == 201
+    return str(told.json()["link"].partition("#invitation=")[2])
+
+
+def enrol(client: TestClient, device: Authenticator, invitation: str = "") -> Any:
+    options = client.post("/v1/enrolment/options", json={"invitation": invitation}, headers=SAME)
+    if options.status_code != 200:
+        return options
+    return client.post(
+        "/v1/enrolment",
+        json={"invitation": invitation, "credential": device.create(options.json())},
+        headers=SAME,
+    )
+
+
+def sign_in(client: TestClient, device: Authenticator) -> Any:
+    options = client.post("/v1/sign-in/options", headers=SAME)
+    assert options.status_code == 200
+    return client.post("/v1/sign-in", json={"credential": device.get(options.json())}, headers=SAME)
+
+
+def enrolled(house: House, role: Role = Role.READER, **said: Any) -> Authenticator:
+    device = Authenticator(**said)
+    assert enrol(house.client(), device, invited(house, role)).status_code == 201
+    return device
+
+
+def test_a_member_enrols_a_passkey_signs_in_sees_more_and_signs_out(at_home: House) -> None:
+    at_home.publish(RECORD)
+    device, browser = enrolled(at_home), at_home.client()
+    assert "motives" not in browser.get("/v1/incidents/an-attack").json()["record"]
+    told = sign_in(browser, device)
+    assert told.json()["account"] == "rea"
+    cookie = told.headers["set-cookie"]
+    assert cookie.startswith("__Host-kangma=")
+    for word in ("Path=/", "HttpOnly", "SameSite=Strict", "Secure"):
+        assert word in cookie
+    assert browser.get("/v1/me").json()["account"] == "rea"
+    assert browser.get("/v1/incidents/an-attack").json()["record"]["motives"] == RECORD["motives"]
+    session = browser.cookies["__Host-kangma"]
+    assert browser.post("/members/sign-out", headers=SAME).headers["location"] == "/members"
+    assert browser.get("/v1/me").status_code == 401
+    browser.cookies.set("__Host-kangma", session, domain="register.example")
+    assert browser.get("/v1/me").status_code == 401  # what was copied before is over too
+
+
+def test_an_editor_works_with_a_session_alone(at_home: House) -> None:
+    device, browser = enrolled(at_home, Role.EDITOR), at_home.client()
+    assert sign_in(browser, device).status_code == 200
+    assert browser.post("/v1/drafts", json=RECORD).status_code == 403  # no word of where it came from
+    assert browser.post("/v1/drafts", json=RECORD, headers=SAME).status_code == 201
+    evil = {"origin": "https://evil.example"}
+    assert browser.post("/v1/drafts/an-attack/submit", headers=evil).status_code == 403
+
+
+def test_an_invitation_is_used_once_within_a_day_and_ends_with_the_next(at_home: House) -> None:
+    first, second = invited(at_home), invited(at_home)
+    anybody = at_home.client()
+    assert enrol(anybody, Authenticator(), first).status_code == 401
+    at_home.clock.now += 86_399
+    assert enrol(anybody, Authenticator(), second).status_code == 201
+    assert enrol(anybody, Authenticator(), second).status_code == 401
+    third = invited(at_home)
+    at_home.clock.now += 86_400
+    assert enrol(anybody, Authenticator(), third).status_code == 401
+    assert enrol(anybody, Authenticator(), "made-up").status_code == 401
+    assert enrol(anybody, Authenticator()).status_code == 401
+
+
+def test_a_signed_in_member_enrols_another_device_and_closes_the_lost_one(at_home: House) -> None:
+    lost, browser = enrolled(at_home), at_home.client()
+    assert sign_in(browser, lost).status_code == 200
+    new = Authenticator()
+    assert enrol(browser, new).status_code == 201
+    other = at_home.client()
+    assert sign_in(other, new).status_code == 200
+    assert len(other.get("/v1/passkeys").json()["passkeys"]) == 2
+    assert other.delete(f"/v1/passkeys/{lost.id.hex()}", headers=SAME).status_code == 204
+    assert browser.get("/v1/me").status_code == 401
+    assert sign_in(at_home.client(), lost).status_code == 401
+    assert other.get("/v1/me").status_code == 200
+
+
+def test_nobody_closes_anothers_passkey_but_an_administrator(at_home: House) -> None:
+    theirs = enrolled(at_home, Role.READER)
+    assert at_home.client(Role.EDITOR).delete(f"/v1/passkeys/{theirs.id.hex()}").status_code == 403
+    assert sign_in(at_home.client(), theirs).status_code == 200
+    assert at_home.client(Role.ADMINISTRATOR).delete(f"/v1/passkeys/{theirs.id.hex()}").status_code == 204
+    assert sign_in(at_home.client(), theirs).status_code == 401
+
+
+def test_a_session_ends_when_idle_and_in_any_case_and_with_the_account(at_home: House) -> None:
+    device = enrolled(at_home)
+    idle, busy = at_home.client(), at_home.client()
+    assert sign_in(idle, device).status_code == 200
+    assert sign_in(busy, device).status_code == 200
+    for _ in range(LONGEST // 1_800 - 1):
+        at_home.clock.now += 1_800
+        assert busy.get("/v1/me").status_code == 200
+    assert idle.get("/v1/me").status_code == 401
+    assert LONGEST > IDLE
+    at_home.clock.now += 1_800
+    over = busy.get("/v1/me")
+    assert over.status_code == 401
+    assert "Max-Age=0" in over.headers["set-cookie"]  # and the browser forgets it
+    third = at_home.client()
+    assert sign_in(third, device).status_code == 200
+    at_home.client(Role.ADMINISTRATOR).post("/v1/accounts/close", json={"account": "rea"})
+    assert third.get("/v1/me").status_code == 401
+    assert sign_in(at_home.client(), device).status_code == 401
+    assert (
+        at_home.client(Role.ADMINISTRATOR).post("/v1/accounts/invite", json={"account": "rea"}).status_code
+        == 403
+    )
+
+
+def test_a_session_of_a_closed_account_shows_nothing_to_anybody(at_home: House) -> None:
+    at_home.publish(RECORD)
+    browser = at_home.client()
+    browser.cookies.set("__Host-kangma", "made-up", domain="register.example")
+    assert browser.get("/v1/incidents/an-attack").status_code == 401
+    assert (
+        browser.get("/v1/incidents/an-attack").status_code == 200
+    )  # the answer before made the browser forget it
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "another origin": {"origin": "https://evil.example"},
+    "another site's key": {"rp": "evil.example"},
+    "a subdomain": {"origin": "https://www.register.example"},
+    "plain http": {"origin": "http://register.example"},
+    "nobody verified": {"flags": PRESENT},
+    "nobody present": {"flags": VERIFIED},
+    "backed up, not eligible": {"flags": PRESENT | VERIFIED | BACKED_UP},
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+def test_a_passkey_made_wrongly_is_not_enrolled(at_home: House, how: str) -> None:
+    device = Authenticator(**{k: v for k, v in WRONG[how].items() if k != "rp"})
+    device.rp = WRONG[how].get("rp", device.rp)
+    assert enrol(at_home.client(), device, invited(at_home)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "how", [*WRONG, "another key", "another account's handle", "no handle", "eligible since"]
+)
+def test_a_sign_in_that_is_wrong_anywhere_is_refused_in_one_way(at_home: House, how: str) -> None:
+    device, browser = enrolled(at_home), at_home.client()
+    options = browser.post("/v1/sign-in/options").json()
+    changed = {"rp": "register.example", **WRONG.get(how, {})}
+    if how == "another key":
+        changed["key"] = Authenticator().key
+    if how == "another account's handle":
+        changed["handle"] = at_home.register.members.handle("ed")
+    if how == "eligible since":
+        changed["flags"] = PRESENT | VERIFIED | ELIGIBLE
+    rp = changed.pop("rp")
+    wrong = replace(device, **changed)
+    told = {**options, "publicKey": {**options["publicKey"], "rpId": rp}}
+    wrong.rp = rp
+    sent = wrong.get(told)
+    if how == "no handle":
+        del sent["response"]["userHandle"]
+    refused = browser.post("/v1/sign-in", json={"credential": sent})
+    assert (refused.status_code, refused.json()["detail"]) == (401, "this passkey was not accepted")
+    assert "set-cookie" not in refused.headers
+
+
+def test_a_challenge_is_ours_of_this_ceremony_in_time_and_answered_once(at_home: House) -> None:
+    device, browser = enrolled(at_home), at_home.client()
+    options = browser.post("/v1/sign-in/options").json()
+    answer = {"credential": device.get(options)}
+    assert browser.post("/v1/sign-in", json=answer).status_code == 200
+    browser.cookies.clear()
+    assert browser.post("/v1/sign-in", json=answer).status_code == 401  # once
+    late = {"credential": device.get(browser.post("/v1/sign-in/options").json())}
+    at_home.clock.now += 300
+    assert browser.post("/v1/sign-in", json=late).status_code == 401
+    made_up = {"publicKey": {**options["publicKey"], "challenge": b64(bytes(48))}}
+    assert browser.post("/v1/sign-in", json={"credential": device.get(made_up)}).status_code == 401
+    for other in (browser.post("/v1/enrolment/options", json={"invitation": invited(at_home)}).json(),):
+        swapped = {"publicKey": {**options["publicKey"], "challenge": other["publicKey"]["challenge"]}}
+        assert browser.post("/v1/sign-in", json={"credential": device.get(swapped)}).status_code == 401
+
+
+def test_questions_of_strangers_write_nothing(at_home: House) -> None:
+    file = at_home.register.path / "register.sqlite-wal"
+    before = file.stat().st_size
+    for _ in range(20):
+        at_home.client().post("/v1/sign-in/options")
+        at_home.client().post("/v1/sign-in", json={"credential": {}})
+    assert file.stat().st_size == before
+
+
+def test_a_counter_that_does_not_grow_is_a_copy_and_refused(at_home: House) -> None:
+    device = enrolled(at_home, count=7)
+    copy = replace(device)
+    device.count = 8
+    assert sign_in(at_home.client(), device).status_code == 200
+    copy.count = 8
+    assert sign_in(at_home.client(), copy).status_code == 401
+    device.count = 9
+    assert sign_in(at_home.client(), device).status_code == 200
+    device.count = 0
+    assert sign_in(at_home.client(), device).status_code == 401
+
+
+def test_passkeys_that_never_count_and_that_are_backed_up_later_are_fine(at_home: House) -> None:
+    device = enrolled(at_home, flags=PRESENT | VERIFIED | ELIGIBLE)
+    assert sign_in(at_home.client(), device).status_code == 200
+    device.flags |= BACKED_UP
+    browser = at_home.client()
+    assert sign_in(browser, device).status_code == 200
+    assert browser.get("/v1/passkeys").json()["passkeys"][0]["backed_up"] is True
+
+
+def _cut(text: str) -> str:
+    return text[: len(text) // 2]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda c: {},
+        lambda c: {**c, "response": {}},
+        lambda c: {**c, "response": "x"},
+        lambda c: {**c, "rawId": 7},
+        lambda c: {**c, "id": "other"},
+        lambda c: {**c, "response": {**c["response"], "clientDataJSON": b64(b"{")}},
+        lambda c: {**c, "response": {**c["response"], "clientDataJSON": b64(b'"x"')}},
+        lambda c: {**c, "response": {**c["response"], "authenticatorData": _cut(c["response"]["authenticatorData"])}},
+        lambda c: {**c, "response": {**c["response"], "signature": b64(b"")}},
+        lambda c: {**c, "response": {**c["response"], "clientDataJSON": b64(b"[" * 5_000)}},
+    ],
+)  # fmt: skip
+def test_hostile_bytes_in_a_ceremony_are_refused_and_nothing_else(
+    at_home: House, spoil: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    device, browser = enrolled(at_home), at_home.client()
+    good = device.get(browser.post("/v1/sign-in/options").json())
+    refused = browser.post("/v1/sign-in", json={"credential": spoil(good)})
+    assert refused.status_code == 401
+    assert [e for e in at_home.events.lines if e["event"] == "failed"] == []
+
+
+def test_what_is_kept_of_tokens_and_sessions_is_no_use_to_a_thief(at_home: House) -> None:
+    device, browser, invitation = enrolled(at_home), at_home.client(), invited(at_home, Role.EDITOR)
+    assert sign_in(browser, device).status_code == 200
+    held = [browser.cookies["__Host-kangma"], invitation, at_home.tokens[Role.ADMINISTRATOR]]
+    content = b"".join(f.read_bytes() for f in at_home.register.path.glob("register.sqlite*"))
+    for secret in held:
+        assert secret.encode() not in content
+        assert unb64(secret.removeprefix("kmi_")) not in content
+    assert str(held) not in str(at_home.events.lines)
+
+
+def test_one_device_is_enrolled_once_and_named_to_the_browser(at_home: House) -> None:
+    device, browser = enrolled(at_home), at_home.client()
+    assert sign_in(browser, device).status_code == 200
+    options = browser.post("/v1/enrolment/options", headers=SAME).json()["publicKey"]
+    assert [unb64(c["id"]) for c in options["excludeCredentials"]] == [device.id]
+    assert enrol(browser, device).status_code == 409
+    assert b"rea" not in unb64(options["user"]["id"])  # the handle names nobody outside

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from house import NOW, RECORD, House
+from in_person import SAME, signed_in
 
 from kangma.incidents import statement
 from kangma.incidents.form import from_json
@@ -321,7 +322,9 @@ WEBHOOK = {
 
 
 def test_a_defence_opens_one_draft_an_event_with_a_token_that_can_do_nothing_else(at_home: House) -> None:
-    made = at_home.client(Role.EDITOR).post("/v1/tokens", json={"scopes": ["signal"], "days": 30})
+    made = signed_in(at_home, Role.EDITOR).post(
+        "/v1/tokens", json={"scopes": ["signal"], "days": 30}, headers=SAME
+    )
     assert made.status_code == 201
     machine = at_home.client()
     machine.headers["authorization"] = f"Bearer {made.json()['secret']}"
@@ -354,13 +357,15 @@ def test_accounts_and_tokens_are_made_and_closed(at_home: House) -> None:
     assert made.json()["link"].startswith("https://register.example/members#invitation=")
     assert ann.post("/v1/accounts", json={"account": "zoe", "role": "reader"}).status_code == 409
     assert "zoe" in {a["account"] for a in ann.get("/v1/accounts").json()["accounts"]}
-    token = ann.post("/v1/tokens", json={"account": "zoe", "scopes": ["read"]}).json()
+    token, secret = at_home.register.make_token(
+        at_home.register.member("zoe"), "zoe", {Right.READ}, now=NOW, expires_at=NOW + 99
+    )
     zoe = at_home.client()
-    zoe.headers["authorization"] = f"Bearer {token['secret']}"
+    zoe.headers["authorization"] = f"Bearer {secret}"
     assert zoe.get("/v1/me").json() == {
         "account": "zoe", "organisation": "Clinic", "role": "reader", "rights": ["read"],
     }  # fmt: skip
-    assert [t["token"] for t in zoe.get("/v1/tokens").json()["tokens"]] == [token["token"]]
+    assert [t["token"] for t in zoe.get("/v1/tokens").json()["tokens"]] == [token]
     assert zoe.post("/v1/tokens", json={"scopes": ["write"]}).status_code == 403
     assert ann.post("/v1/accounts/close", json={"account": "zoe"}).status_code == 204
     assert zoe.get("/v1/me").status_code == 401
@@ -368,7 +373,8 @@ def test_accounts_and_tokens_are_made_and_closed(at_home: House) -> None:
 
 
 def test_a_token_ends(at_home: House) -> None:
-    made = at_home.client(Role.READER).post("/v1/tokens", json={"scopes": ["read"], "days": 1}).json()
+    browser = signed_in(at_home, Role.READER)
+    made = browser.post("/v1/tokens", json={"scopes": ["read"], "days": 1}, headers=SAME).json()
     held = at_home.client()
     held.headers["authorization"] = f"Bearer {made['secret']}"
     assert held.get("/v1/me").status_code == 200
@@ -456,3 +462,19 @@ def test_rights_are_those_of_the_role(at_home: House) -> None:
     assert at_home.client(Role.EDITOR).get("/v1/me").json()["rights"] == sorted(
         [Right.READ, Right.WRITE, Right.SIGNAL]
     )
+
+
+def test_a_program_that_may_only_review_is_told_what_became_of_it(at_home: House) -> None:
+    """An answer of 403 means that nothing happened."""
+    drafted(at_home)
+    assert at_home.client(Role.EDITOR).post("/v1/drafts/an-attack/submit").status_code == 200
+    rob = at_home.register.member("rob")
+    _, token = at_home.register.make_token(
+        rob, "rob", {Right.READ, Right.REVIEW}, now=NOW, expires_at=NOW + 99
+    )
+    program = at_home.client()
+    program.headers["authorization"] = f"Bearer {token}"
+    told = program.post("/v1/drafts/an-attack/approve", json={"edit": 1})
+    assert (told.status_code, told.json()["state"]) == (200, "approved")
+    assert program.post("/v1/drafts/an-attack/publish").status_code == 403
+    assert at_home.client().get("/v1/incidents/an-attack").status_code == 404

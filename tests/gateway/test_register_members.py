@@ -8,42 +8,11 @@ from typing import Any
 
 import pytest
 from authenticator import BACKED_UP, ELIGIBLE, PRESENT, VERIFIED, Authenticator, b64, unb64
-from fastapi.testclient import TestClient
-from house import NAMES, RECORD, House
+from house import RECORD, House
+from in_person import SAME, enrol, enrolled, invited, sign_in, signed_in
 
-from kangma.incidents.life import Role
+from kangma.incidents.life import Right, Role
 from kangma.store.register_members import IDLE, LONGEST
-
-SAME = {"sec-fetch-site": "same-origin"}
-
-
-def invited(house: House, role: Role = Role.READER) -> str:
-    told = house.client(Role.ADMINISTRATOR).post("/v1/accounts/invite", json={"account": NAMES[role]})
-    assert told.status_code == 201
-    return str(told.json()["link"].partition("#invitation=")[2])
-
-
-def enrol(client: TestClient, device: Authenticator, invitation: str = "") -> Any:
-    options = client.post("/v1/enrolment/options", json={"invitation": invitation}, headers=SAME)
-    if options.status_code != 200:
-        return options
-    return client.post(
-        "/v1/enrolment",
-        json={"invitation": invitation, "credential": device.create(options.json())},
-        headers=SAME,
-    )
-
-
-def sign_in(client: TestClient, device: Authenticator) -> Any:
-    options = client.post("/v1/sign-in/options", headers=SAME)
-    assert options.status_code == 200
-    return client.post("/v1/sign-in", json={"credential": device.get(options.json())}, headers=SAME)
-
-
-def enrolled(house: House, role: Role = Role.READER, **said: Any) -> Authenticator:
-    device = Authenticator(**said)
-    assert enrol(house.client(), device, invited(house, role)).status_code == 201
-    return device
 
 
 def test_a_member_enrols_a_passkey_signs_in_sees_more_and_signs_out(at_home: House) -> None:
@@ -108,6 +77,31 @@ def test_nobody_closes_anothers_passkey_but_an_administrator(at_home: House) -> 
     assert sign_in(at_home.client(), theirs).status_code == 200
     assert at_home.client(Role.ADMINISTRATOR).delete(f"/v1/passkeys/{theirs.id.hex()}").status_code == 204
     assert sign_in(at_home.client(), theirs).status_code == 401
+
+
+def test_a_token_is_no_way_to_a_passkey_and_closes_none(at_home: House) -> None:
+    """Whoever finds a program's token must not become its member by it."""
+    mine = enrolled(at_home, Role.EDITOR)
+    ed = at_home.register.member("ed")
+    for scopes in ({Right.SIGNAL}, {Right.READ, Right.WRITE, Right.SIGNAL}):
+        _, token = at_home.register.make_token(
+            ed, "ed", scopes, now=at_home.clock(), expires_at=at_home.clock() + 99
+        )
+        program = at_home.client()
+        program.headers["authorization"] = f"Bearer {token}"
+        assert enrol(program, Authenticator()).status_code == 401
+        assert program.delete(f"/v1/passkeys/{mine.id.hex()}").status_code == 403
+        assert program.post("/v1/tokens", json={"scopes": ["signal"]}).status_code == 403
+    assert sign_in(at_home.client(), mine).status_code == 200
+
+
+def test_nobody_holds_a_token_with_which_to_approve_in_anothers_name(at_home: House) -> None:
+    ann = signed_in(at_home, Role.ADMINISTRATOR)
+    for account, scope in (("rob", "review"), ("rob", "read"), ("kangma", "write")):
+        told = ann.post("/v1/tokens", json={"account": account, "scopes": [scope]}, headers=SAME)
+        assert told.status_code == 403, account
+    told = ann.post("/v1/tokens", json={"account": "ed", "scopes": ["signal"]}, headers=SAME)
+    assert told.status_code == 201
 
 
 def test_a_session_ends_when_idle_and_in_any_case_and_with_the_account(at_home: House) -> None:

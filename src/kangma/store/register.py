@@ -56,12 +56,16 @@ _MAGIC = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff", "ima
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A member at work: an account with the rights of its role, or of a token's scopes where those are fewer."""
+    """A member at work: an account with the rights of its role, or of a token's scopes where those are fewer.
+
+    `program`: by a token. What makes new ways in, passkeys and further tokens, is for the member in person.
+    """
 
     account: str
     organisation: str
     role: Role
     rights: frozenset[Right]
+    program: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +325,7 @@ class Register:
             raise Refused(Code.NOT_ALLOWED, hint="no such token")
         holder = self.member(row.account)
         scopes = frozenset(Right(s) for s in json.loads(row.scopes))
-        return Caller(holder.account, holder.organisation, holder.role, holder.rights & scopes)
+        return Caller(holder.account, holder.organisation, holder.role, holder.rights & scopes, program=True)
 
     def add_account(self, by: Caller, account: str, organisation: str, role: Role, *, now: Moment) -> None:
         """Conflict when the name is taken, also by a closed account."""
@@ -360,11 +364,16 @@ class Register:
     def make_token(
         self, by: Caller, account: str, scopes: Collection[Right], *, now: Moment, expires_at: Moment
     ) -> tuple[str, str]:
-        """(its public name, the token). The token is shown this once: only its digest is kept. An account makes its
-        own tokens, an administrator anybody's; a token never allows more than its maker may."""
+        """(its public name, the token). The token is shown this once: only its digest is kept. It never allows more than
+        its maker may. An account makes its own, in person; an administrator one for another account that may signal
+        and nothing else: whoever holds a token acts in its account's name, and nobody approves for somebody else."""
         holder = self.member(account)
+        if by.program:
+            raise Refused(Code.NOT_ALLOWED, hint="a token makes no token")
         if by.account != account:
             require(Right.ACCOUNTS, by.rights)
+            if not set(scopes) <= {Right.SIGNAL}:
+                raise Refused(Code.NOT_ALLOWED, hint="a token in somebody else's name may only signal")
         for right in scopes:
             require(right, by.rights & holder.rights)
         name, secret = secrets.token_hex(8), f"kmi_{secrets.token_urlsafe(32)}"
@@ -494,9 +503,10 @@ class Register:
         return found
 
     def standing(self, by: Caller, id: str) -> Standing:
-        """Where a record's work stands, for who may write: what a step is answered with. It tells nothing of what the
-        record says, so it is no look."""
-        require(Right.WRITE, by.rights)
+        """Where a record's work stands, for who may take a step of it: what a step is answered with. It tells nothing of
+        what the record says, so it is no look."""
+        if not by.rights & {Right.REVIEW, Right.PUBLISH}:
+            require(Right.WRITE, by.rights)
         with self._read() as on:
             head = self._head(on, id)
             lacking = complete(self._document(on, id, head.edit))

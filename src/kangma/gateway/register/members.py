@@ -37,6 +37,7 @@ from kangma.gateway.register.answers import PROBLEMS, answer
 from kangma.gateway.register.asked import Here, Member, Now, Viewer, cookie, forgotten, session_of
 from kangma.gateway.register.problems import NotSignedIn
 from kangma.gateway.register.sent import Sent
+from kangma.incidents.life import Right, require
 from kangma.store.register import Register
 from kangma.store.register_members import LONGEST, Passkey
 
@@ -89,13 +90,13 @@ Signing = Annotated[schema.Credential, Depends(Sent(schema.Credential))]
 
 
 def _enrolling(register: Register, viewer: Any, invitation: str, now: int) -> str:
-    """The account that enrols: the invitation's, or the one that is signed in."""
+    """The account that enrols: the invitation's, or the one that is signed in; never a token's, which may less."""
     if invitation:
         try:
             return register.members.invited(invitation, now=now)
         except Refused:
             raise NotSignedIn("the invitation is not, or no longer, accepted") from None
-    if viewer is None:
+    if viewer is None or viewer.program:
         raise NotSignedIn
     return str(viewer.account)
 
@@ -198,7 +199,9 @@ def passkeys(register: Here, by: Member) -> Response:
 
 @router.delete("/v1/passkeys/{passkey}", status_code=204)
 def close_passkey(register: Here, now: Now, by: Member, passkey: schema.Hex) -> Response:
-    """One's own, or an administrator anybody's. Its sessions end."""
+    """One's own, in person, or an administrator anybody's. Its sessions end."""
+    if by.program:
+        require(Right.ACCOUNTS, by.rights)
     register.members.close_passkey(by.rights, by.account, bytes.fromhex(passkey), now=now)
     return Response(status_code=204)
 

@@ -45,7 +45,7 @@ def _commands() -> str:
 def _command(path: str, command: Any) -> list[str]:
     params = [p for p in command.params if p.name not in ("install_completion", "show_completion")]
     arguments = [p for p in params if p.param_type_name == "argument"]
-    options = [p for p in params if p.param_type_name == "option" and p.name != "help"]
+    options = [p for p in params if p.param_type_name == "option" and p.name != "help" and not p.hidden]
     usage = " ".join([path, *(str(a.metavar or a.name.upper()) for a in arguments)])
     required = " ".join(f"{o.opts[0]} {_takes(o)}" for o in options if o.required)
     if getattr(command, "commands", None):

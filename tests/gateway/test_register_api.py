@@ -478,3 +478,21 @@ def test_a_program_that_may_only_review_is_told_what_became_of_it(at_home: House
     assert (told.status_code, told.json()["state"]) == (200, "approved")
     assert program.post("/v1/drafts/an-attack/publish").status_code == 403
     assert at_home.client().get("/v1/incidents/an-attack").status_code == 404
+
+
+def test_a_program_that_may_not_read_imports_nothing(at_home: House) -> None:
+    ed = at_home.register.member("ed")
+    _, token = at_home.register.make_token(ed, "ed", {Right.WRITE}, now=NOW, expires_at=NOW + 99)
+    program = at_home.client()
+    program.headers["authorization"] = f"Bearer {token}"
+    told = program.post("/v1/import?form=json", json={"format": "kangma-incidents-1", "incidents": []})
+    assert told.status_code == 403
+    assert at_home.client(Role.EDITOR).get("/v1/drafts").json()["drafts"] == []
+
+
+def test_the_last_administrator_stays(at_home: House) -> None:
+    ann = at_home.client(Role.ADMINISTRATOR)
+    assert ann.post("/v1/accounts/close", json={"account": "ann"}).status_code == 409
+    ann.post("/v1/accounts", json={"account": "zoe", "role": "administrator", "organisation": "Clinic"})
+    assert ann.post("/v1/accounts/close", json={"account": "ann"}).status_code == 204
+    assert ann.get("/v1/me").status_code == 401

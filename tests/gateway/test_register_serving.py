@@ -110,8 +110,8 @@ def test_an_empty_machine_shows_the_founding_record_within_ten_seconds(tmp_path:
 
 
 def test_slow_clients_hold_nobody_up_and_what_was_begun_at_the_end_is_finished(tmp_path: Path) -> None:
-    """Fifty who never finish their headers: others are answered meanwhile, and the slow are let go. Then a body that is
-    still on its way when SIGTERM comes: it is taken, answered, and kept."""
+    """Fifty who never finish their headers and two hundred who never finish a body: others are answered meanwhile, and
+    the slow are let go. Then a body that is still on its way when SIGTERM comes: it is taken, answered, and kept."""
     port, path = free_port(), tmp_path / "register"
     now = int(time.time())
     with made(path, port) as register:
@@ -122,11 +122,19 @@ def test_slow_clients_hold_nobody_up_and_what_was_begun_at_the_end_is_finished(t
         slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
         for one in slow:
             one.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        unfinished = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
+        for one in unfinished:
+            one.sendall(
+                b"POST /v1/sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 60000\r\n\r\n{"
+            )
         for _ in range(20):
             fetched(port, "/v1/incidents")
         slow[0].settimeout(30)
         assert slow[0].recv(4_096).partition(b"\r\n")[0] in (b"", b"HTTP/1.1 408 Request Timeout")
-        for one in slow:
+        unfinished[0].settimeout(30)
+        assert unfinished[0].recv(4_096).startswith(b"HTTP/1.1 503")
+        for one in (*slow, *unfinished):
             one.close()
         with pytest.raises(urllib.error.HTTPError, match="431"):
             fetched(port, "/v1/incidents", **{"x-large": "a" * 9_000})

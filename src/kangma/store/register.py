@@ -345,9 +345,15 @@ class Register:
             )
 
     def close_account(self, by: Caller, account: str, *, now: Moment) -> None:
-        """The account, its tokens, passkeys and sessions are no longer accepted; what it did stays under its name."""
+        """The account, its tokens, passkeys and sessions are no longer accepted; what it did stays under its name.
+        Conflict for the last administrator: nobody could make another."""
         require(Right.ACCOUNTS, by.rights)
         with self._write() as on:
+            administrators = sa.select(db.accounts.c.account).where(
+                db.accounts.c.role == Role.ADMINISTRATOR.value, db.accounts.c.closed_at.is_(None)
+            )
+            if list(on.execute(administrators).scalars()) == [account]:
+                raise Conflict("the last administrator stays: make another first")
             on.execute(
                 sa.update(db.accounts)
                 .where(db.accounts.c.account == account, db.accounts.c.closed_at.is_(None))

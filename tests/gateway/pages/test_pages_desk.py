@@ -136,6 +136,18 @@ def test_the_second_to_save_gets_the_difference_and_keeps_every_word(at_home: Ho
     assert found.record.description.get("en") == "All that I wrote\nin two lines"
 
 
+def test_a_draft_that_was_handed_on_meanwhile_is_not_saved_and_what_was_written_not_lost(
+    at_home: House,
+) -> None:
+    at_home.register.new(at_home.caller(Role.EDITOR), from_json(RECORD), now=at_home.clock())
+    mine = as_form(get(at_home, Role.EDITOR, f"{WORK}/edit"))
+    mine["summary.en"] = "Nobody else has written this sentence."
+    at_home.register.submit(at_home.caller(Role.EDITOR), RECORD["id"], now=at_home.clock())
+    page = post(at_home, Role.EDITOR, f"{WORK}/edit", mine, status=409)
+    assert "was handed on" in page.text
+    assert as_form(page)["summary.en"] == "Nobody else has written this sentence."
+
+
 def test_what_does_not_fit_is_not_saved_and_not_lost(at_home: House) -> None:
     page = post(
         at_home,

@@ -39,7 +39,7 @@ from kangma.incidents.exchange import stix, tables, veris
 from kangma.incidents.exchange.report import Entry, Taken
 from kangma.incidents.form import Fault, complete, to_json
 from kangma.incidents.levels import seen_by
-from kangma.incidents.life import Change
+from kangma.incidents.life import Change, Right, require
 from kangma.incidents.record import Record
 from kangma.incidents.signal import Measured, Signal, alerts
 from kangma.incidents.words import Words
@@ -392,7 +392,9 @@ def import_(
     ],
     form: Annotated[Form, Parameter(description="json, stix, veris, csv or parquet.")],
 ) -> Response:  # fmt: skip
-    """Opens a draft for each record of a file, and lists what was refused and what had no place."""
+    """Opens a draft for each record of a file, and lists what was refused, what had no place, and what may be there
+    already; for the last its sender needs to read."""
+    require(Right.READ, by.rights)
     taken = _read(form, sent[1])
     opened = register.take(by, taken, now=now)
     some = set(opened) if len(opened) <= MOST_ALIKE else set()

@@ -76,7 +76,9 @@ def make_app(
     )  # needs the whole answer of a GET, HEAD made one before
     app.add_middleware(layers.Headless)
     app.add_middleware(layers.SameSite, cookie=cookie, tell=tell)  # before any route, after the host is ours
-    app.add_middleware(layers.Limits, tell=tell)  # before anybody parses what is too long
+    app.add_middleware(
+        layers.Limits, tell=tell, credential=credential
+    )  # before anybody parses what is too long
     app.add_middleware(
         layers.Hosts, names=names, tell=tell
     )  # first of the judges: other names are not ours to answer

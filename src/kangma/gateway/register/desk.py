@@ -131,6 +131,8 @@ def save(
     except Outdated as problem:
         # Nothing of theirs is lost: it stands in the form, which now begins with the edit that is there.
         return _form(request, lang, by, id, value, (), after=problem.edit, since=problem, status=409)
+    except Conflict:  # handed on while they wrote: what they wrote stays with them here too
+        return _form(request, lang, by, id, value, (), after=int(after[0]), handed_on=True, status=409)
     return _to(id)
 
 
@@ -144,6 +146,7 @@ def _form(
     *,
     after: int = 0,
     since: Outdated | None = None,
+    handed_on: bool = False,
     status: int = 200,
 ) -> Response:
     groups = editing.form_of(value, lang, faults, with_id=id is None)
@@ -154,6 +157,7 @@ def _form(
     ]
     return render(
         request, lang, "edit.html", by, status=status, id=id, groups=groups, told=told, after=after, since=since,
+        handed_on=handed_on,
     )  # fmt: skip
 
 

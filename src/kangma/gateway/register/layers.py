@@ -27,7 +27,9 @@ from kangma.gateway.register.problems import (
 
 MOST_HEADERS = 8 * 1024  # bytes of all headers together
 MOST_TARGET = 4 * 1024  # bytes of path and query
-BODY_SECONDS = 60.0  # to send a whole body
+#: Seconds to send a whole body: a few, and for each byte that is announced as long as a slow line takes, up to a minute.
+#: Without a length they are a stranger's few. A stranger cannot keep many connections at work for long.
+LEAST_SECONDS, MOST_SECONDS, LEAST_RATE = 5.0, 60.0, 20_000.0
 PUBLIC_SECONDS = 60  # that a stranger's answer may be kept
 SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -187,10 +189,10 @@ def host_name(authority: str) -> str:
 
 class Limits:
     """Headers and address within their bounds, a body that arrives in time. How large a body may be is said by whoever
-    reads it (`sent`)."""
+    reads it (`sent`), who may read it before that."""
 
-    def __init__(self, app: ASGIApp, tell: Teller) -> None:
-        self.app, self.tell = app, tell
+    def __init__(self, app: ASGIApp, tell: Teller, credential: Callable[[Scope], bool]) -> None:
+        self.app, self.tell, self.credential = app, tell, credential
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -199,7 +201,7 @@ class Limits:
         if problem is not None:
             return await self.tell(Request(scope), problem)(scope, receive, send)
         loop = asyncio.get_running_loop()
-        until = loop.time() + BODY_SECONDS
+        until = loop.time() + self._seconds(scope)
         whole = False
 
         async def in_time() -> Message:
@@ -215,6 +217,12 @@ class Limits:
             return message
 
         await self.app(scope, in_time, send)
+
+    def _seconds(self, scope: Scope) -> float:
+        length = _header(scope, b"content-length")
+        if length is not None and length.isascii() and length.isdigit() and len(length) < 12:
+            return min(MOST_SECONDS, LEAST_SECONDS + int(length) / LEAST_RATE)
+        return MOST_SECONDS if self.credential(scope) else LEAST_SECONDS
 
     def _beyond(self, scope: Scope) -> Problem | None:
         if sum(len(k) + len(v) + 4 for k, v in scope["headers"]) > MOST_HEADERS:

@@ -301,8 +301,8 @@ By = Annotated[
 
 def _timeline(
     register: Register, viewer: Caller | None, query: Query, by: str, step: str, lang: str, now: Moment
-) -> tuple[_Told, int, int]:
-    """(what is shown, how many are dated less exactly, how many not at all)."""
+) -> tuple[_Told, int, int, int]:
+    """(what is shown, how many come before it, how many are dated less exactly, how many not at all)."""
     found = register.timeline(query, viewer, by, by_month=step == "month", now=now)
     values = tuple(v for v in _DEGREES if v in found.values) if by != "kind" else found.values
     order = [found.values.index(v) for v in values]
@@ -314,7 +314,7 @@ def _timeline(
         numbers = [int(found.counts[i, column]) for column in order]
         rows.append((name, day_number(whole.first), day_number(whole.last), numbers, int(found.totals[i])))
     earlier = int(found.totals[:start].sum())
-    return _Told(values, rows), found.coarse + earlier, found.undated
+    return _Told(values, rows), earlier, found.coarse, found.undated
 
 
 @router.get("/chart")
@@ -322,7 +322,7 @@ def chart(
     request: Request, register: Here, viewer: Viewer, query: Asked, lang: Language, now: Now,
     step: Step = "year", by: By = "availability",
 ) -> Response:  # fmt: skip
-    told, coarse, undated = _timeline(register, viewer, query, by, step, lang, now)
+    told, earlier, coarse, undated = _timeline(register, viewer, query, by, step, lang, now)
 
     def listed(since: int, until: int, value: str | None = None) -> str:
         narrowed = replace(
@@ -348,7 +348,8 @@ def chart(
     return render(
         request, lang, "chart.html", viewer, query=query, by=by, by_month=step == "month",
         values=told.values, rows=rows[::-1],
-        drawn=_drawn(told, by, step, label, lang), coarse=coarse, undated=undated, placed=sum(r[4] for r in told.rows),
+        drawn=_drawn(told, by, step, label, lang), earlier=earlier, coarse=coarse, undated=undated,
+        placed=sum(r[4] for r in told.rows),
         now=now, csv=link("/chart.csv", query, **parameters, lang=lang), **_days(query),
     )  # fmt: skip
 
@@ -380,11 +381,12 @@ def chart_csv(
     step: Step = "year",
     by: By = "availability",
 ) -> Response:
-    told, coarse, undated = _timeline(register, viewer, query, by, step, lang, now)
+    told, earlier, coarse, undated = _timeline(register, viewer, query, by, step, lang, now)
     rows: list[list[Any]] = [["from", "until", *told.values, "all"]]
     for _, since, until, numbers, total in told.rows:
         rows.append([calendar(since).isoformat(), calendar(until).isoformat(), *numbers, total])
     rows += [
+        ["earlier", "", *[""] * len(told.values), earlier],
         ["less exact", "", *[""] * len(told.values), coarse],
         ["undated", "", *[""] * len(told.values), undated],
     ]

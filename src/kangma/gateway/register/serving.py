@@ -27,6 +27,8 @@ from kangma.terms import Moment
 #: Requests at work at once; the others wait in the loop. As many as SQLAlchemy's pool has connections, and one writer.
 AT_ONCE = 12
 HEADER_SECONDS = 3
+#: Connections that may wait for their turn: slow senders are among them until their time is over.
+BACKLOG = 4_096
 
 
 def serve(
@@ -49,7 +51,7 @@ async def _run(app: FastAPI, host: str, port: int, ready: Callable[[str], None])
     current_default_thread_limiter().total_tokens = AT_ONCE
     server = Server(
         app, address=host, port=port, interface=Interfaces.ASGINL, http=HTTPModes.http1, websockets=False,
-        log_enabled=False, backpressure=128,
+        log_enabled=False, backpressure=BACKLOG,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1_000, max_buffer_size=64 * 1024),
     )  # fmt: skip
     loop = asyncio.get_running_loop()

@@ -14,7 +14,7 @@ help:  ## show this help
 run: .venv/.run  ## make a city of 20,000 and live two weeks in it (RESIDENTS=N for another size)
 	$(PY) -m kangma demo --residents $(RESIDENTS)
 
-test: .venv/.dev web/dist/.built  ## lint, types, import contract, then every promise that fits ten minutes
+test: .venv/.dev web/dist/.built  ## lint, types, import contract, then every promise that fits a quarter of an hour
 	$(MAKE) --no-print-directory lint
 	$(PY) -m pytest
 

@@ -22,13 +22,13 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests" / "web"))
 
-from chromium import browser, served  # noqa: E402
-from web_built import DIST, built, vectors  # noqa: E402
+from chromium import browser, served  # noqa: E402  the tests' folder is put on the path above
+from web_built import DIST, built, vectors  # noqa: E402  as above
 
-from kangma.credential.marks import MarksInMemory  # noqa: E402
-from kangma.credential.verify import Verifier  # noqa: E402
-from kangma.signing.trust import decode_root  # noqa: E402
-from kangma.status import lists  # noqa: E402
+from kangma.credential.marks import MarksInMemory  # noqa: E402  as above
+from kangma.credential.verify import Verifier  # noqa: E402  as above
+from kangma.signing.trust import decode_root  # noqa: E402  as above
+from kangma.status import lists  # noqa: E402  as above
 
 ROUNDS = 5  # on a machine that others use the best of them is the browser's, the rest is theirs
 GOAL_MS = 20.0  # of a scan in a browser, behind the camera
@@ -36,7 +36,7 @@ GOAL_MS = 20.0  # of a scan in a browser, behind the camera
 
 def a_city_list() -> str:
     """The `lst` of 2^20 credentials of which 0.6 % are not green, in base64."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415  NumPy is the bench's alone
 
     values = np.zeros(lists.ENTRIES, np.uint8)
     dice = np.random.default_rng(2022)

@@ -111,7 +111,7 @@ def audit(
             found = audit_public(folder, report, seen=seen, root=root)
     else:
         from kangma.audit.whole import audit as audit_whole  # noqa: PLC0415  loads the engines
-        from kangma.audit.whole import find_credential  # noqa: PLC0415
+        from kangma.audit.whole import find_credential  # noqa: PLC0415  as above
 
         assert directory is not None
         with open_state(directory) as state, progress(quiet=as_json) as bars:

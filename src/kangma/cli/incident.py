@@ -530,28 +530,10 @@ def import_(
     with open_register(directory) as register:
         caller = register.member(by)
         opened = register.take(caller, taken, now=at)
-        few = (
-            [e.seen.record for e in taken.entries if e.seen.record.id in set(opened)]
-            if len(opened) <= 200
-            else []
-        )
-        alike = {r.id: s for r in few if (s := register.duplicates(caller, r, now=at))}
+        alike = register.alike(caller, taken, opened, now=at)
     if as_json:
-        print_json(
-            {
-                "opened": opened,
-                "refused": [
-                    {
-                        "where": r.where,
-                        "faults": [{"path": f.path, "code": f.code.value, "hint": f.hint} for f in r.faults],
-                    }
-                    for r in taken.refused
-                ],
-                "not_mapped": [{"where": n.where, "what": n.what} for n in taken.notes],
-                "not_mapped_further": taken.dropped_notes,
-                "perhaps_the_same": {i: [s.id for s in found] for i, found in alike.items()},
-            }
-        )
+        same = {i: [s.id for s in found] for i, found in alike.items()}
+        print_json({"opened": opened, **taken.as_json(), "perhaps_the_same": same})
     else:
         out.print(f"{counted(len(opened), 'draft')} opened, {len(taken.refused):,} refused.")
         for refusal in taken.refused[:50]:

@@ -158,7 +158,7 @@ def when(at: Moment | None, zone_name: str) -> str:
     """`Thu 21 Apr 10:00` in the given zone, "open" for None."""
     if at is None:
         return "open"
-    from datetime import UTC, datetime  # noqa: PLC0415
+    from datetime import UTC, datetime  # noqa: PLC0415  only to show
 
     there = zone(zone_name)
     return datetime.fromtimestamp(at + there.offset(at), UTC).strftime("%a %-d %b %H:%M")

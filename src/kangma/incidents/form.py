@@ -48,7 +48,7 @@ class BadRecord(Refused):
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         super().__init__(first.code, Where(path=first.path), first.hint + more)
 
-    def __reduce__(self) -> tuple[type[BadRecord], tuple[tuple[Fault, ...]]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[type[BadRecord], tuple[tuple[Fault, ...]]]:  # type: ignore[override]  # pickle takes any tuple
         return (BadRecord, (self.faults,))
 
 
@@ -166,8 +166,8 @@ class _Reader:
         if hint is Words:
             return self.words(value, path, f)
         if is_dataclass(hint) and hint is not Dated:
-            made = self.dataclass(hint, value, path)  # type: ignore[arg-type]
-            return None if f.default is None and made == hint() else made  # type: ignore[operator]
+            made = self.dataclass(hint, value, path)  # type: ignore[arg-type]  # a class, as asked above
+            return None if f.default is None and made == hint() else made  # type: ignore[operator]  # as above
         if not isinstance(value, str):
             return self.fault(path, Code.BAD_VALUE, "a text")
         if isinstance(hint, type) and issubclass(hint, StrEnum):

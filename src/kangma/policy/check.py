@@ -302,7 +302,7 @@ class _Checker:
         if value is not None and not low <= value <= high:
             self.wrong((*path, key), key, f"{key} must be from {low} to {high}", value=True)
             return None
-        return value  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return]  # its type was asked for above
 
     def text(self, table: Mapping[str, Any], path: Path, key: str, required: bool = True) -> Text | None:
         """A sentence in both languages."""

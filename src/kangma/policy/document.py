@@ -53,7 +53,7 @@ class BadPolicy(Refused):
             "\n".join(str(p) for p in problems),
         )
 
-    def __reduce__(self) -> tuple[type[BadPolicy], tuple[tuple[Problem, ...]]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[type[BadPolicy], tuple[tuple[Problem, ...]]]:  # type: ignore[override]  # pickle takes any tuple
         return (BadPolicy, (self.problems,))
 
 

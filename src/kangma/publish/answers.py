@@ -74,9 +74,9 @@ class Traced:
 def trace_of(state: State, case: str, *, now: Moment) -> Traced | None:
     """The exposures of a live case, None where it has no window: not absorbed, excluded, or isolated in time."""
     # Here and not above: the kernel takes a second to load, and a person's code does not need it.
-    from kangma.publish.exposures import city_columns, city_places, infectious_windows  # noqa: PLC0415
-    from kangma.tracing.kernel import meetings  # noqa: PLC0415
-    from kangma.tracing.tables import Windows  # noqa: PLC0415
+    from kangma.publish.exposures import city_columns, city_places, infectious_windows  # noqa: PLC0415  see above
+    from kangma.tracing.kernel import meetings  # noqa: PLC0415  as above
+    from kangma.tracing.tables import Windows  # noqa: PLC0415  as above
 
     policy = policies(state).in_force(now)
     with engine(state.path / "tmp", memory=MEMORY) as con:

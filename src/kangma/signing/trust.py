@@ -397,7 +397,7 @@ def _one_of(kind: type[T], value: object) -> T:
     if type(value) not in (int, str):
         _shape(f"no {kind.__name__.lower()}")
     try:
-        return kind(value)  # type: ignore[call-arg]
+        return kind(value)  # type: ignore[call-arg]  # mypy takes kind for Enum's own call
     except ValueError:
         _shape(f"no {kind.__name__.lower()} that is known")
 

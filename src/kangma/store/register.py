@@ -50,6 +50,7 @@ from kangma.translog.log import Log as Tree
 #: Who wrote the records that ship with Kangma, and what defences are called.
 FOUNDING, MACHINE = "kangma", "machine"
 MOST_PICTURE = 4 * 2**20
+MOST_ALIKE = 200  # opened drafts of one import that are held against the others
 LEAST_ROOM = 64 * 2**20  # bytes free below which a register says that it is not ready
 _MAGIC = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff", "image/webp": b"RIFF"}
 
@@ -134,7 +135,7 @@ class NoRecord(Refused):
     def __init__(self, path: str = "id", hint: str = "no such record") -> None:
         super().__init__(Code.BAD_VALUE, Where(path=path), hint)
 
-    def __reduce__(self) -> tuple[type[NoRecord], tuple[str, str]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[type[NoRecord], tuple[str, str]]:  # type: ignore[override]  # pickle takes any tuple
         return (NoRecord, (self.where.path or "", self.hint))
 
 
@@ -818,6 +819,15 @@ class Register:
                         record.id, Refused(Code.DUPLICATE_ID, Where(path="id"), "a record of this id is here")
                     )
         return opened
+
+    def alike(
+        self, by: Caller, taken: Taken, opened: Collection[str], *, now: Moment
+    ) -> dict[str, tuple[duplicates.Suggestion, ...]]:
+        """The drafts that an import opened → `duplicates` of each that has any; nothing above MOST_ALIKE drafts."""
+        if len(opened) > MOST_ALIKE:
+            return {}
+        records = [e.seen.record for e in taken.entries if e.seen.record.id in set(opened)]
+        return {r.id: found for r in records if (found := self.duplicates(by, r, now=now))}
 
     def duplicates(self, by: Caller, record: Record, *, now: Moment) -> tuple[duplicates.Suggestion, ...]:
         """Records, published or in work, that may be about the same incident."""

@@ -281,6 +281,17 @@ def test_chart_and_map_say_the_same_in_picture_table_and_file(founded: House) ->
             assert tile.attributes["aria-label"].startswith(f"{code} {n} · {name}: {n} ")
 
 
+def test_what_lies_before_the_drawn_months_is_called_earlier_and_not_inexact(at_home: House) -> None:
+    for id, date in (("old", "1990-05-03"), ("less-exact", "2020"), ("new", "2022-04-28")):
+        at_home.publish({**RECORD, "id": id, "date": date})
+    told = {}
+    for line in at_home.client().get("/chart.csv?step=month").text.splitlines()[-3:]:
+        name, *_, number = line.split(",")
+        told[name.strip('"')] = int(number)
+    assert told == {"earlier": 1, "less exact": 1, "undated": 0}
+    assert "1 more is earlier than what is drawn" in read(at_home, "/chart?step=month&lang=en").text
+
+
 # Versions
 
 

@@ -48,7 +48,6 @@ from kangma.store.register import Caller, Published, Register, Version
 from kangma.terms import DAY, Moment, moment
 
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
-MOST_ALIKE = 200  # opened drafts of one import that are held against the others
 
 Id = Annotated[str, Path(max_length=80, description="The record's id.")]
 N = Annotated[int, Path(ge=1, le=2**31, description="The version.")]
@@ -397,24 +396,9 @@ def import_(
     require(Right.READ, by.rights)
     taken = _read(form, sent[1])
     opened = register.take(by, taken, now=now)
-    some = set(opened) if len(opened) <= MOST_ALIKE else set()
-    records = [e.seen.record for e in taken.entries if e.seen.record.id in some]
-    alike = {r.id: found for r in records if (found := register.duplicates(by, r, now=now))}
-    return answer(
-        {
-            "opened": opened,
-            "refused": [
-                {
-                    "where": r.where,
-                    "faults": [{"path": f.path, "code": f.code.value, "hint": f.hint} for f in r.faults],
-                }
-                for r in taken.refused
-            ],
-            "not_mapped": [{"where": n.where, "what": n.what} for n in taken.notes],
-            "not_mapped_further": taken.dropped_notes,
-            "perhaps_the_same": {id: [s.id for s in found] for id, found in alike.items()},
-        }
-    )
+    alike = register.alike(by, taken, opened, now=now)
+    same = {id: [s.id for s in found] for id, found in alike.items()}
+    return answer({"opened": opened, **taken.as_json(), "perhaps_the_same": same})
 
 
 def _read(form: Form, content: bytes) -> Taken:

@@ -55,7 +55,7 @@ def make_app(
     # Files before pages: `/incidents/{id}.json` is no record called `….json`.
     for router in (forms.router, members.router, api.router, pages.router):
         app.include_router(router)
-    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # as FastAPI documents it
 
     def tell(request: Request, problem: Problem) -> Response:
         return problem_page(request, problem) if wants_page(request) else problem.response()

@@ -13,7 +13,6 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from fastapi import Query as Parameter
-from starlette.datastructures import QueryParams
 
 from kangma.errors import Code, Refused, Where
 from kangma.gateway.register.problems import BadRequest, NotSignedIn
@@ -180,19 +179,6 @@ def listed(
 #: What is looked for, without and with order and page.
 Asked = Annotated[Query, Depends(asked)]
 Listed = Annotated[Query, Depends(listed)]
-
-
-def query_of(params: QueryParams) -> Query:
-    """The same from bare parameters, for who has no route: `listed` reads them."""
-    known = {*FACETS, "q", "since", "until", "sort", "size", "after"}
-    _only(known, (name for name, _ in params.multi_items()))
-    values = dict(params)
-    try:
-        sort, size = Sort(values.pop("sort", "") or Sort.NEWEST), int(values.pop("size", "") or PAGE)
-    except ValueError:
-        raise BadRequest(Code.BAD_VALUE, Where(path="sort or size")) from None
-    after = values.pop("after", "")
-    return listed(asked(**values), sort, size, after)
 
 
 def as_parameters(query: Query) -> dict[str, str]:

@@ -6,10 +6,9 @@ Nothing here is HTML. Every function takes the language as `zh` or `en`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Any
 
 from kangma.errors import Code, Refused
 from kangma.gateway.register import atlas
@@ -483,10 +482,6 @@ def path(text: str, lang: str) -> str:
         said = field(name, lang)
         parts.append(f"{said} {int(index[:-1]) + 1}" if index[:-1].isdigit() else said)
     return " › ".join(parts)
-
-
-def terms_of(kind: type[StrEnum], values: Iterable[Any], lang: str) -> list[str]:
-    return [term(kind(v), lang) for v in values]
 
 
 _FAULTS = {

@@ -78,6 +78,20 @@ class Taken:
             Refusal(where, faults or (Fault(problem.where.path or "", problem.code, problem.hint),))
         )
 
+    def as_json(self) -> dict[str, Any]:
+        """What was refused and what had no place, as the API and the command line tell it."""
+        return {
+            "refused": [
+                {
+                    "where": r.where,
+                    "faults": [{"path": f.path, "code": f.code.value, "hint": f.hint} for f in r.faults],
+                }
+                for r in self.refused
+            ],
+            "not_mapped": [{"where": n.where, "what": n.what} for n in self.notes],
+            "not_mapped_further": self.dropped_notes,
+        }
+
     def take(self, where: str, entry: Entry) -> None:
         """Refuses an id that this file had before: which of the two is meant, only its sender knows."""
         id = entry.seen.record.id

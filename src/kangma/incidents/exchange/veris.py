@@ -308,7 +308,7 @@ def _ours(item: dict[str, Any], taken: Taken, where: str) -> Entry | None:
             beside.get("member") is True,
             hidden_of(beside.get("for_members")),
         )
-        entry = Entry(seen, **numbers, withdrawn=beside.get("withdrawn") is True)  # type: ignore[arg-type]
+        entry = Entry(seen, **numbers, withdrawn=beside.get("withdrawn") is True)  # type: ignore[arg-type]  # whole numbers, as asked above
         if not cannot(entry) and canonical.dumps(_plain(incident(entry))) == canonical.dumps(_plain(item)):
             return entry
     except (Refused, ValueError):

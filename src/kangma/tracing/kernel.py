@@ -409,8 +409,38 @@ def _own_cells(days: I64, carrier: Whole, since: Whole, to_at: Whole, cell_of: I
 
 
 @compiled
-def _in_cell(days: I64, places: U32, carrier: Whole, since: Whole, to_at: Whole, met: Met) -> Met:
-    """All visits but the carrier's at `places` in [since, to_at), clipped to it, in the room of `met`."""
+def _beside(
+    days: I64, places: U32, from_at: Whole, to_at: Whole, stays: Met, marked: Bools, mark: bool
+) -> None:
+    """Everybody who shared any moment of [from_at, to_at) with one of the `stays`, ascending, is `marked` so."""
+    for d in range(len(days)):
+        day = days[d]
+        if day[OPENS] >= to_at or day[CLOSES] <= from_at:
+            continue
+        person, entered, left = (
+            _u32(day[PERSON], day[ROWS]),
+            _i32(day[ENTERED], day[ROWS]),
+            _i32(day[LEFT], day[ROWS]),
+        )
+        starts = _u32(day[PLACE_STARTS], day[PLACES] + 1)
+        for place in places:
+            if place >= day[PLACES]:
+                continue
+            for row in range(starts[place], starts[place + 1]):
+                came, went = max(day[BASE] + entered[row], from_at), min(day[BASE] + left[row], to_at)
+                for s in range(stays.n):
+                    if stays.span[s, 0] >= went:
+                        break
+                    if stays.span[s, 1] > came and went > came:
+                        marked[person[row]] = mark
+                        break
+
+
+@compiled
+def _in_cell(
+    days: I64, places: U32, carrier: Whole, since: Whole, to_at: Whole, marked: Bools, met: Met
+) -> Met:
+    """The visits of the `marked` but the carrier at `places` in [since, to_at), clipped to it, in the room of `met`."""
     met = Met(met.person, met.place, met.span, np.int64(0))
     for d in range(len(days)):
         day = days[d]
@@ -427,13 +457,15 @@ def _in_cell(days: I64, places: U32, carrier: Whole, since: Whole, to_at: Whole,
                 continue
             for row in range(starts[place], starts[place + 1]):
                 came, went = max(day[BASE] + entered[row], since), min(day[BASE] + left[row], to_at)
-                if went > came and person[row] != carrier:
+                if went > came and marked[person[row]] and person[row] != carrier:
                     met = _append(met, person[row], came, went)
     return met
 
 
 @compiled
-def _near(days: I64, spans: Spans, window: Whole, rule: CellRule, sums: Sums) -> tuple[Sums, Whole]:
+def _near(
+    days: I64, spans: Spans, window: Whole, rule: CellRule, marked: Bools, sums: Sums
+) -> tuple[Sums, Whole]:
     """Who was near the person of one window, cell by cell: shared seconds, the stay that counts, first, last."""
     carrier, from_at, to_at = np.int64(spans.carrier[window]), spans.from_at[window], spans.to_at[window]
     since = to_at - rule.horizon
@@ -459,9 +491,12 @@ def _near(days: I64, spans: Spans, window: Whole, rule: CellRule, sums: Sums) ->
         if stays.span[stays.n - 1, 1] <= from_at:
             continue  # there, but before being infectious
 
-        # 2. Everybody's visits to the cell, person by person.
+        # 2. All visits to the cell of everybody who shared a moment of them there, person by person. (Most share none,
+        # and sorting theirs would be most of the work.)
         places = rule.places[rule.cell_starts[cell] : rule.cell_starts[cell + 1]]
-        met = _in_cell(days, places, carrier, since, to_at, met)
+        _beside(days, places, from_at, to_at, stays, marked, True)
+        met = _in_cell(days, places, carrier, since, to_at, marked, met)
+        _beside(days, places, from_at, to_at, stays, marked, False)
         sums = _sums(sums, n, met.n)
         by_person = _in_order(met)
         k = 0
@@ -520,10 +555,13 @@ def companions(
     found: list[tuple[U32, I64]] = [(np.empty(0, np.uint32), np.empty((0, 4), np.int64))] * len(windows.case)
     turns = iter(range(len(windows.case)))
 
+    persons = int(days[:, PERSONS].max(initial=0))
+
     def work() -> None:
         sums = Sums(np.empty(4096, np.uint32), np.empty((4096, 4), np.int64))
+        marked = np.zeros(persons, bool)
         for window in turns:
-            sums, n = _near(days, spans, window, rule, sums)
+            sums, n = _near(days, spans, window, rule, marked, sums)
             found[window] = sums.person[:n].copy(), sums.numbers[:n].copy()
 
     _on_threads(work, threads if len(found) > 1 else 1)

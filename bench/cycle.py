@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import statistics
@@ -83,6 +84,7 @@ def city_of(
     was left there before, and left there when not. `epidemic`: as `make_city` takes it; else it reaches nearly all."""
     if made is not None and (made / "ready").exists():
         shutil.copytree(made, folder, dirs_exist_ok=True)
+        os.sync()  # what was copied is not to be written out while somebody waits for a release
         return {"residents": residents}
     first = first or (lambda state, now: cycle(state, now=now))
     figures = {"residents": residents} | _make(residents, folder, first, epidemic)

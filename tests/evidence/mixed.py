@@ -18,8 +18,9 @@ import duckdb
 import pyarrow as pa
 
 from kangma.evidence.facts import FACTS
+from kangma.evidence.row_text import derived_id
 from kangma.evidence.sets import memory
-from kangma.evidence.views import City, derived_id, prepare
+from kangma.evidence.views import City, prepare
 from kangma.intake.kinds import KINDS, Column, Type
 from kangma.terms import DAY, HOUR
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from written import connection, doc, facts, key
 
-from kangma.evidence.views import derived_id
+from kangma.evidence.row_text import derived_id
 from kangma.intake.kinds import KINDS
 
 PLAIN = duckdb.connect()

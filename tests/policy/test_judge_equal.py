@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from resident import BEIJING, PROTOCOL_9, at, published
 from small_policy import CONTACT_AND_AFTER, policy_text
 
+from kangma.evidence.facts import FACTS
 from kangma.policy.document import Policy, Timeline, load
 from kangma.policy.judge import Verdict, judge_all, judge_one
+from kangma.policy.judge_columns import judge_columns
 from kangma.terms import State
 
 SEEDS = st.integers(0, 2**40)
@@ -39,6 +41,8 @@ def hold_rows(verdict: Verdict, person: int) -> list[tuple[Any, ...]]:
 def both_agree(con: Any, policy: Policy | Timeline, rows: dict[str, Any], now: int, persons: int) -> None:
     facts_on(con, rows)
     holds, verdicts = judge_all(con, policy, now=now)
+    facts = {name: con.sql(f"FROM fact_{name}").to_arrow_table() for name in FACTS}
+    assert judge_columns(policy, facts, now=now) == (holds, verdicts)
     seen = {v["person"]: v for v in verdicts.to_pylist()}
     expected: Counter[tuple[Any, ...]] = Counter()
     for person in range(persons):

@@ -19,7 +19,6 @@ from kangma.evidence.facts import FACTS
 from kangma.evidence.views import prepare
 from kangma.intake.kinds import KINDS
 from kangma.policy.published import read
-from kangma.publish import parts as parts_module
 from kangma.publish import tables
 from kangma.publish.cycle import cycle
 from kangma.publish.reach import reach_of
@@ -29,6 +28,7 @@ from kangma.store.engine import engine
 from kangma.store.releases import last_release
 from kangma.store.state import State, create, open_state
 from kangma.terms import HOUR, moment
+from kangma.tracing.tables import COMPANIONS, EXPOSURES
 
 POLICY = [t.encode() for t in read("beijing-2022-04-22@2022-04-22")]
 NOW = moment("2022-04-28T12:00:00+08:00")
@@ -49,6 +49,22 @@ def facts(con: duckdb.DuckDBPyConnection) -> Facts:
     return found
 
 
+def rows_of(tables: dict[str, pa.Table]) -> Facts:
+    assert set(tables) == set(FACTS)
+    found: Facts = {}
+    for name, table in tables.items():
+        assert table.schema == FACTS[name].schema
+        for row in table.to_pylist():
+            found.setdefault(row.pop("person"), Counter())[(name, *row.values())] += 1
+    return found
+
+
+def nothing_traced() -> dict[str, pa.Table]:
+    return {
+        name: schema.empty_table() for name, schema in (("exposures", EXPOSURES), ("companions", COMPANIONS))
+    }
+
+
 def few_are_as_everybody(path: Path, seed: int, *, worlds: int, choices: int) -> int:
     """How many facts were compared."""
     chance, compared = Random(seed), 0
@@ -67,12 +83,10 @@ def few_are_as_everybody(path: Path, seed: int, *, worlds: int, choices: int) ->
             some = chance.sample(range(state.person_count()), chance.choice((1, 1, 2, 5)))
             with reach_of(state) as reach:
                 reach.of_persons(np.array(sorted(some), np.uint32))
-                reach.con.register("some_persons", pa.table({"person": pa.array(some, pa.uint32())}))
-                prepare(reach.con, city=city, persons="some_persons", chosen=reach.chosen)
-                reach.made = f"{reach.city_wide()} {city}"
-                found = facts(reach.con)
-                wanted = reach.canonical(np.array(some, np.uint32)).tolist()
-            assert found == {p: whole[p] for p in wanted if p in whole}
+                wanted = reach.canonical(np.array(some, np.uint32))
+                few = reach.few.facts(wanted, city, nothing_traced(), city_wide=reach.city_wide())
+                found = rows_of(few)
+            assert found == {p: whole[p] for p in wanted.tolist() if p in whole}
             compared += sum(rows.total() for rows in found.values())
     return compared
 
@@ -122,12 +136,10 @@ def lived(path: Path, seed: int, *, late: int) -> list[int | None]:
     return judged
 
 
-@pytest.mark.parametrize(("seed", "by_sql", "by_change"), [(3, False, True), (4, True, False)])
+@pytest.mark.parametrize(("seed", "by_change"), [(3, True), (4, False)])
 def test_a_city_told_document_by_document_is_the_city_judged_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, by_sql: bool, by_change: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, by_change: bool
 ) -> None:
-    if by_sql:
-        monkeypatch.setattr(parts_module, "FEW", 0)
     if by_change:
         monkeypatch.setattr(tables, "WHOLE", 0)
         monkeypatch.setattr(tables, "PART", 100)
@@ -140,7 +152,6 @@ def test_many_cities_told_document_by_document_are_judged_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed in range(10, 50):
-        monkeypatch.setattr(parts_module, "FEW", 2_000 * (seed % 2))
         monkeypatch.setattr(tables, "WHOLE", 20_000 * (seed % 3 == 0))
         monkeypatch.setattr(tables, "PART", 100)
         lived(tmp_path / str(seed), seed, late=40)

@@ -1,7 +1,7 @@
 """The closed list of facts: what a rule may speak of, and the type of each column.
 
 A fact is one row about one person, derived from live evidence by `facts.sql` (and, for `exposures` and `companions`,
-by tracing). Policy conditions are checked against this list, and both judges, SQL and Python, read exactly these
+by tracing). Policy conditions are checked against this list, and all judges read exactly these
 columns. Every fact has `person` (uint32, the canonical person number) first. A TIME is int64 seconds since 1970, a
 DATE int32 days since 1970, both nullable where marked `?`.
 """

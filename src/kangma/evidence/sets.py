@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import duckdb
 import pyarrow as pa
 
-from kangma.evidence.views import raw_columns
+from kangma.evidence.views import raw_schema
 from kangma.intake.kinds import KINDS, Type
 
 
@@ -41,14 +41,10 @@ def memory(
                 columns.append(values)
         rows[name].update(dict.fromkeys((feed, *row) for row in zip(*columns, strict=True)))
 
-    for name, kind in KINDS.items():
-        types = raw_columns(kind)
-        columns = [list(values) for values in zip(*rows[name], strict=True)] or [[] for _ in types]
-        arrow = {
-            column: pa.array(values, _ARROW[kind_of])
-            for (column, kind_of), values in zip(types.items(), columns, strict=True)
-        }
-        _give(con, f"raw_{name}", pa.table(arrow))
+    for name in KINDS:
+        schema = raw_schema(name)
+        columns = [list(values) for values in zip(*rows[name], strict=True)] or [[] for _ in schema]
+        _give(con, f"raw_{name}", pa.table(columns, schema=schema))
     _give(
         con,
         "person_keys",
@@ -61,16 +57,6 @@ def memory(
             {"place": pa.array(places.values(), pa.uint32()), "place_id": pa.array(places, pa.string())}
         ),
     )
-
-
-_ARROW = {
-    "VARCHAR": pa.string(),
-    "BIGINT": pa.int64(),
-    "INTEGER": pa.int32(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "UINTEGER": pa.uint32(),
-}
 
 
 def _give(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:

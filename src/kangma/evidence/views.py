@@ -15,10 +15,9 @@ connection's own database, which is expected to be in memory.
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from string import Template
@@ -28,18 +27,17 @@ import pyarrow as pa
 
 from kangma.evidence.city import City
 from kangma.evidence.facts import FACTS, FactType
-from kangma.intake.kinds import KINDS, Column, Kind, Type
+from kangma.evidence.row_text import text_sql
+from kangma.intake.kinds import KINDS, Kind, Type
 from kangma.terms import DAY, HOUR
 
 __all__ = [
     "PERSONAL",
-    "Chosen",
     "City",
-    "derived_id",
     "documents",
     "prepare",
     "raw_columns",
-    "row_text",
+    "raw_schema",
     "statements",
     "who_is_who",
 ]
@@ -52,6 +50,14 @@ _DUCK = {
     Type.REAL: "DOUBLE",
     Type.BOOL: "BOOLEAN",
     Type.PERSON: "UINTEGER",
+}
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "UINTEGER": pa.uint32(),
 }
 _FACT_DUCK = {
     FactType.TEXT: "VARCHAR",
@@ -66,7 +72,13 @@ _FACT_DUCK = {
 _FOLDED = {"people": "registrations", "places": "described_places", "cases": "reported_cases"}
 
 # Facts that repeat a live kind column by column.
-_REPEATED = ("vaccinations", "cases", "entries", "purchases", "clinic_visits", "isolations", "clearances")
+REPEATED = ("vaccinations", "cases", "entries", "purchases", "clinic_visits", "isolations", "clearances")
+
+# Kinds that concern everybody, and of which there is little.
+CITY_WIDE = ("areas", "area_lists", "counties", "screening_rounds")
+
+# An `every_days` beyond this is held to it (facts.sql).
+CENTURY = 36_525
 
 # Facts made once, because making them is work and they are few; the others are views.
 _SMALL = ("contacts", "risk_stays", "city_entries", "missed_rounds")
@@ -119,118 +131,50 @@ def raw_columns(kind: Kind) -> dict[str, str]:
     return out
 
 
-# The text of a row ---------------------------------------------------------------------------------------------------
-
-
-def row_text(kind: Kind, feed: str, row: Mapping[str, object]) -> str:
-    """The canonical text of a document (docs/formats/evidence.md): kind, feed and stored columns as netstrings.
-
-    `row` holds the stored columns as KINDS[kind].schema has them: persons as 16-byte keys, moments and days as numbers.
-    """
-    return (
-        _netstring(kind.name)
-        + _netstring(feed)
-        + "".join(_netstring(_word(c, row.get(c.name))) for c in kind.stored)
-    )
-
-
-def derived_id(kind: Kind, feed: str, row: Mapping[str, object]) -> str:
-    """The id by which a retraction names a document that came without one."""
-    return "row-" + hashlib.sha256(row_text(kind, feed, row).encode()).hexdigest()[:32]
-
-
-def _netstring(word: str | None) -> str:
-    """Length in bytes, colon, text, comma; "-," for nothing."""
-    return "-," if word is None else f"{len(word.encode())}:{word},"
-
-
-def _word(column: Column, value: object) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if column.type is Type.REAL:
-        return f"{value:.17g}"  # enough digits to tell any two apart
-    return str(value)
-
-
-def _text_of(kind: Kind) -> dict[str, str]:
-    """The SQL twin of `row_text` over a row r of raw_<kind>: `text`, and the joins `keys` that it needs.
-
-    Numbers of persons and places differ from one store to the next, so the text names them by their keys.
-    """
-    words, joins = [f"'{kind.name}'", "r.feed"], ""
-    for column in kind.stored:
-        name = f'r."{column.name}"'
-        if column.type is Type.PERSON:
-            key = f"key_of_{column.name}"
-            joins += f"\nleft join person_keys as {key} on {key}.person = {name}"
-            words.append(f"lower(hex({key}.key))")
-        elif column.name == "place_id" and kind.name != "places":
-            joins += "\nleft join place_numbers as key_of_place on key_of_place.place = r.place"
-            words.append("key_of_place.place_id")
-        elif column.type is Type.REAL:
-            words.append(f"printf('%.17g', {name})")
-        else:
-            words.append(f"{name}::varchar")
-    return {"text": " || ".join(f"netstring({word})" for word in words), "keys": joins}
+def raw_schema(kind: str) -> pa.Schema:
+    """raw_<kind> in Arrow's types."""
+    return pa.schema([(name, _ARROW[sql]) for name, sql in raw_columns(KINDS[kind]).items()])
 
 
 # What a connection is given ------------------------------------------------------------------------------------------
 
 
-def prepare(
-    con: duckdb.DuckDBPyConnection, *, city: City, persons: str | None = None, chosen: Chosen | None = None
-) -> None:
+def prepare(con: duckdb.DuckDBPyConnection, *, city: City, persons: str | None = None) -> None:
     """Live documents and facts on `con`, of everybody or of the canonical persons in the table `persons(person)`.
 
-    With `persons`, only documents that can matter to these persons are read, and `live_<kind>` holds no others. With
-    `chosen` the raw relations hold no others to begin with (kangma.publish.reach): every relation becomes a table,
-    because a view is planned anew wherever it is used, and for few persons planning is all the work. For the same
-    reason what is on `con` already from the call before, and has not changed, is left as it is.
+    With `persons`, only documents that can matter to these persons are read, and `live_<kind>` holds no others.
     Tables `exposures` and `companions` (tracing's) are made empty when missing; the facts made of them follow when
     tracing replaces them (create or replace table).
     """
     live, facts = statements("live.sql"), statements("facts.sql")
     rows = {name: f"raw_{name}" for name in KINDS}
-    known = chosen is not None and chosen.known
-    taken, merged = (_Taken.of(con), _any(con, "canonical")) if known else _what_and_who(con, rows)
-    counts = chosen.counts if chosen else None
-    make = _table if chosen else _view
+    taken, merged = _what_and_who(con, rows)
 
     def live_(name: str) -> None:
-        if chosen and chosen.is_blank(f"live_{name}", chosen.counts[name] == (0, 0)):
-            return
-        _live(con, name, rows, taken, merged=merged, count=counts[name] if counts else None, make=make)
+        _live(con, name, rows, taken, merged=merged)
         if name in ("people", "places"):
-            _fold(con, {"places": "described", "people": "registered"}[name], KINDS[name])
+            _fold(con, name)
         if name in _FOLDED:
-            make(con, f"live_{name}", live[f"live_{name}"])
+            _view(con, f"live_{name}", live[f"live_{name}"])
 
     # What concerns areas, counties and cases concerns everybody; it is little.
     live_("cases")
     _table(con, "case_heads", facts["case_heads"])
-    if not known:
-        for name in ("areas", "area_lists", "counties", "screening_rounds"):
-            live_(name)
-        _counties(con, city)
-        for name in ("area_spans", "area_counties", "county_stretches", "border_counties"):
-            _table(con, name, facts[name])
-        if persons is not None and not chosen:
-            rows["places"] = _some(
-                con,
-                "places",
-                "place in (select place from raw_places where area_id in (select area_id from area_spans))",
-            )
-        live_("places")
-        _table(con, "risky_places", facts["risky_places"])
+    for name in CITY_WIDE:
+        live_(name)
+    _areas(con, city)
+    if persons is not None:
+        rows["places"] = _some(
+            con,
+            "places",
+            "place in (select place from raw_places where area_id in (select area_id from area_spans))",
+        )
+    live_("places")
+    _table(con, "risky_places", facts["risky_places"])
 
     # What concerns persons.
     if persons is not None:
         _wanted(con, persons)
-    if persons is not None and not chosen:
         _reach(con)
         for name in PERSONAL:
             rows[name] = _some(con, name, "person in (select person from reached_numbers)")
@@ -239,72 +183,110 @@ def prepare(
         rows["visits"] = _some(con, "visits", near)
     for name in (*PERSONAL, "visits"):
         live_(name)
-    _spell(con, city, rows)
-    make(con, "stays", facts["stays"])
-    for name in ("absences", "tubes", *(() if known else ("rounds", "round_triples"))):
+    spell(con, _written(con, rows), city)
+    _view(con, "stays", facts["stays"])
+    for name in ("absences", "tubes"):
         _table(con, name, facts[name])
+    rounds(con)
     _traced(con)
 
-    there = {name: count for name, (count, _) in (counts or _census(con, rows)).items()}
-    lengths = {"telecom_stay": city.telecom_hours * HOUR, "itinerary": city.itinerary_days * DAY}
-    wanted = "\nwhere person in (select person from wanted)" if persons is not None else ""
+    there = {name for name, (count, _) in _census(con, rows).items() if count}
     for name in sorted(FACTS, key="people".__eq__):  # people last: who is known depends on the other facts
         if name == "people":
             _unregistered(con, wanted=persons is not None)
-        columns = FACTS[name].columns
-        if chosen and name in _REPEATED and chosen.is_blank(f"fact_{name}", there[name] == 0):
-            continue
-        if not all(any(there[kind] for kind in group.split("|")) for group in _NEEDED.get(name, "").split()):
-            nothing = ", ".join(f'null::{_FACT_DUCK[t]} as "{c}"' for c, (t, _) in columns.items())
-            select = f"select null::uinteger as person, {nothing} where false"
-        else:
-            statement = f"select * from live_{name}" if name in _REPEATED else facts[name]
-            typed = ", ".join(f'"{c}"::{_FACT_DUCK[t]} as "{c}"' for c, (t, _) in columns.items())
-            body = Template(statement).substitute(lengths)
-            select = f"select person::uinteger as person, {typed}\nfrom (\n{body}\n){wanted}"
-        (_table if name in _SMALL else make)(con, f"fact_{name}", select)
+        make = _table if name in _SMALL else _view
+        make(con, f"fact_{name}", _fact(name, city, there, wanted=persons is not None))
 
 
-@dataclass
-class Chosen:
-    """What is known of raw relations that hold no more than can matter, and of what `prepare` left on the connection.
-
-    counts: kind → its rows, and how many of them bear a document id
-    known:  nothing is new of areas, counties, rounds, places, identities and retractions since the call before
-    blank:  relations that the call before left without a row
-    """
-
-    counts: Mapping[str, tuple[int, int]]
-    known: bool = False
-    blank: set[str] = field(default_factory=set)
-
-    def is_blank(self, relation: str, blank: bool) -> bool:
-        """Whether the relation has no row and is there already."""
-        if blank and relation in self.blank:
-            return True
-        (self.blank.add if blank else self.blank.discard)(relation)
-        return False
+def possible(fact: str, there: Collection[str]) -> bool:
+    """Whether the fact can have a row where only these kinds have documents."""
+    return all(any(kind in there for kind in group.split("|")) for group in _NEEDED.get(fact, "").split())
 
 
-def documents(
-    con: duckdb.DuckDBPyConnection, kinds: Collection[str], *, chosen: Chosen | None = None
-) -> None:
-    """`canonical` and `live_<kind>` of these kinds on `con`, without the facts: what tracing needs, at a part of the
-    cost. `chosen` as in `prepare`, which afterwards replaces them."""
+def _fact(name: str, city: City, there: Collection[str], *, wanted: bool) -> str:
+    """The SELECT of a fact; `wanted`: of the persons in the table of that name."""
+    columns = FACTS[name].columns
+    if not possible(name, there):
+        nothing = ", ".join(f'null::{_FACT_DUCK[t]} as "{c}"' for c, (t, _) in columns.items())
+        return f"select null::uinteger as person, {nothing} where false"
+    lengths = {"telecom_stay": city.telecom_hours * HOUR, "itinerary": city.itinerary_days * DAY}
+    statement = f"select * from live_{name}" if name in REPEATED else statements("facts.sql")[name]
+    typed = ", ".join(f'"{c}"::{_FACT_DUCK[t]} as "{c}"' for c, (t, _) in columns.items())
+    body = Template(statement).substitute(lengths)
+    only = "\nwhere person in (select person from wanted)" if wanted else ""
+    return f"select person::uinteger as person, {typed}\nfrom (\n{body}\n){only}"
+
+
+# In pieces, for kangma.evidence.few ------------------------------------------------------------------------------------
+
+
+def city_wide(con: duckdb.DuckDBPyConnection, city: City) -> None:
+    """What concerns everybody but cases, as tables, of the raw relations of areas, counties, rounds and places;
+    `rounds` follows when `spell` has."""
     live = statements("live.sql")
     rows = {name: f"raw_{name}" for name in KINDS}
-    known = chosen is not None and chosen.known
-    taken, merged = (_Taken.of(con), _any(con, "canonical")) if known else _what_and_who(con, rows)
-    make = _table if chosen else _view
+    taken, merged = _Taken.of(con), _any(con, "canonical")
+    for name in CITY_WIDE:
+        _live(con, name, rows, taken, merged=merged, make=_table)
+    _areas(con, city)
+    _live(con, "places", rows, taken, merged=merged, make=_table)
+    _fold(con, "places")
+    _table(con, "live_places", live["live_places"])
+    _table(con, "risky_places", statements("facts.sql")["risky_places"])
+
+
+def live_rows(con: duckdb.DuckDBPyConnection, name: str, *, merged: bool) -> pa.Table:
+    """The documents that count of raw_<name>, not folded to one a person, place or case."""
+    found: list[pa.Table] = []
+
+    def taken_out(con: duckdb.DuckDBPyConnection, _: str, statement: str) -> None:
+        found.append(con.sql(statement).to_arrow_table())
+
+    _live(con, name, {name: f"raw_{name}"}, _Taken.of(con), merged=merged, make=taken_out)
+    return found[0]
+
+
+def one_a_person(con: duckdb.DuckDBPyConnection) -> pa.Table:
+    """live_people of the relation `registrations`."""
+    _fold(con, "people")
+    return con.sql(statements("live.sql")["live_people"]).to_arrow_table()
+
+
+def spell(con: duckdb.DuckDBPyConnection, words: Sequence[str], city: City) -> None:
+    """Table `written_counties(written, county, in_city)`: every spelling of a county or district in the evidence, with
+    its one name. The spellings are few; the rows that bear them are many."""
+    _spelled(con, "written_counties", {"written": list(words)}, [city.county(w) for w in words], city)
+
+
+def stays(con: duckdb.DuckDBPyConnection) -> None:
+    """Tables `stays` and `absences` of the live area stays and arrivals."""
+    for name in ("stays", "absences"):
+        _table(con, name, statements("facts.sql")[name])
+
+
+def rounds(con: duckdb.DuckDBPyConnection) -> None:
+    """Tables `rounds` and `round_triples`."""
+    for name in ("rounds", "round_triples"):
+        _table(con, name, statements("facts.sql")[name])
+
+
+def fact(con: duckdb.DuckDBPyConnection, name: str, city: City) -> pa.Table:
+    """A fact of the persons in the table `wanted`, where every kind that it needs has documents."""
+    return con.sql(_fact(name, city, KINDS, wanted=True)).to_arrow_table().cast(FACTS[name].schema)
+
+
+def documents(con: duckdb.DuckDBPyConnection, kinds: Collection[str]) -> None:
+    """`canonical` and `live_<kind>` of these kinds on `con`, without the facts: what tracing needs, at a part of the
+    cost."""
+    live = statements("live.sql")
+    rows = {name: f"raw_{name}" for name in KINDS}
+    taken, merged = _what_and_who(con, rows)
     for name in kinds:
-        if chosen:
-            chosen.blank.discard(f"live_{name}")
-        count = chosen.counts[name] if chosen else None
-        _live(con, name, rows, taken, merged=merged, count=count, make=make)
+        _live(con, name, rows, taken, merged=merged)
         if name in ("people", "places"):
-            _fold(con, {"places": "described", "people": "registered"}[name], KINDS[name])
+            _fold(con, name)
         if name in _FOLDED:
-            make(con, f"live_{name}", live[f"live_{name}"])
+            _view(con, f"live_{name}", live[f"live_{name}"])
 
 
 def who_is_who(con: duckdb.DuckDBPyConnection) -> pa.Table:
@@ -335,12 +317,11 @@ class _Taken:
 
     @classmethod
     def of(cls, con: duckdb.DuckDBPyConnection) -> _Taken:
-        found = con.execute(
+        ((by_id, by_row, by_span),) = con.execute(
             "select count(*) > 0, coalesce(bool_or(starts_with(document_id, 'row-')), false),"
             " (select count(*) > 0 from retracted_spans) from retracted_documents"
-        ).fetchone()
-        assert found is not None
-        return cls(*found)
+        ).fetchall()
+        return cls(by_id, by_row, by_span)
 
 
 def _census(con: duckdb.DuckDBPyConnection, rows: Mapping[str, str]) -> dict[str, tuple[int, int]]:
@@ -361,7 +342,9 @@ def _view(con: duckdb.DuckDBPyConnection, name: str, statement: str) -> None:
 
 
 def _any(con: duckdb.DuckDBPyConnection, relation: str) -> bool:
-    return con.execute(f"select 1 from {relation} limit 1").fetchone() is not None
+    return bool(
+        con.execute(f"select 1 from {relation} limit 1").fetchall()
+    )  # to the end, or the connection is busy
 
 
 def _macros(con: duckdb.DuckDBPyConnection) -> None:
@@ -384,22 +367,21 @@ def _live(
     taken: _Taken,
     *,
     merged: bool,
-    count: tuple[int, int] | None = None,
     make: Callable[[duckdb.DuckDBPyConnection, str, str], None] = _view,
 ) -> None:
     """The view (or table, as `make` says) of what counts of a kind's rows. Each step is left out where it has nothing
-    to do, so that the bulk kinds, which come without ids, stay a plain scan. `count`: its rows and named ones."""
+    to do, so that the bulk kinds, which come without ids, stay a plain scan."""
     live = statements("live.sql")
     kind, rows = KINDS[name], relations[name]
     columns, at = raw_columns(kind), _moment(kind, "r.")
-    documents, named = count or _census(con, {name: rows})[name]
+    documents, named = _census(con, {name: rows})[name]
     source, unless = rows, []
 
     if named:
         _table(con, f"versions_{name}", Template(live["versions"]).substitute(rows=rows))
         if _any(con, f"versions_{name}"):
             last = _moment(kind, "") or "null::bigint"
-            fill = {"rows": rows, "versions": f"versions_{name}", "at": last, **_text_of(kind)}
+            fill = {"rows": rows, "versions": f"versions_{name}", "at": last, **text_sql(kind)}
             _table(con, f"newest_{name}", Template(live["newest"]).substitute(fill))
             source = (
                 f"(select * from {rows} where document_id is null"
@@ -419,7 +401,7 @@ def _live(
         )
         unless.append(f"not exists (select 1 from retracted_spans as t where t.feed = r.feed and {inside})")
     if documents > named and taken.by_row:
-        _table(con, f"taken_{name}", Template(live["taken_rows"]).substitute(rows=rows, **_text_of(kind)))
+        _table(con, f"taken_{name}", Template(live["taken_rows"]).substitute(rows=rows, **text_sql(kind)))
         if _any(con, f"taken_{name}"):
             same = " and ".join(f't."{c}" is not distinct from r."{c}"' for c in columns)
             unless.append(f"not exists (select 1 from taken_{name} as t where {same})")
@@ -440,11 +422,11 @@ def _live(
     )
 
 
-def _fold(con: duckdb.DuckDBPyConnection, word: str, kind: Kind) -> None:
+def _fold(con: duckdb.DuckDBPyConnection, name: str) -> None:
     """Tables `<word>_twice`, and `<word>_once_and_for_all`: the one row of each person or place that has several."""
-    live = statements("live.sql")
+    live, word = statements("live.sql"), {"places": "described", "people": "registered"}[name]
     _table(con, f"{word}_twice", live[f"{word}_twice"])
-    texts = _text_of(kind) if _any(con, f"{word}_twice") else {"text": "''", "keys": ""}
+    texts = text_sql(KINDS[name]) if _any(con, f"{word}_twice") else {"text": "''", "keys": ""}
     _table(con, f"{word}_once_and_for_all", Template(live[f"{word}_once_and_for_all"]).substitute(texts))
 
 
@@ -568,25 +550,25 @@ def _unregistered(con: duckdb.DuckDBPyConnection, *, wanted: bool) -> None:
     _table(con, "unregistered", Template(facts["unregistered"]).substitute(documents=documents))
 
 
-def _counties(con: duckdb.DuckDBPyConnection, city: City) -> None:
-    """Table `written_areas(district, written, county, in_city)`: every spelling of an area's county, with its name."""
+def _areas(con: duckdb.DuckDBPyConnection, city: City) -> None:
+    """What follows from areas and counties alone. Table `written_areas(district, written, county, in_city)`: every
+    spelling of an area's county, with its name."""
     pairs = con.execute(
         "select district, county from raw_areas union select district, county from raw_area_lists"
     ).fetchall()
     columns = {"district": [d for d, _ in pairs], "written": [c for _, c in pairs]}
     _spelled(con, "written_areas", columns, [city.county_of_area(d, c) for d, c in pairs], city)
-    names = [w for (w,) in con.execute("select distinct county from raw_counties").fetchall()]
-    _spelled(con, "written_counties", {"written": names}, [city.county(w) for w in names], city)
+    spell(con, [w for (w,) in con.execute("select distinct county from raw_counties").fetchall()], city)
+    for name in ("area_spans", "area_counties", "county_stretches", "border_counties"):
+        _table(con, name, statements("facts.sql")[name])
 
 
-def _spell(con: duckdb.DuckDBPyConnection, city: City, rows: Mapping[str, str]) -> None:
-    """Table `written_counties(written, county, in_city)`: every spelling of a county or district in the evidence, with
-    its one name. The spellings are few; the rows that bear them are many."""
+def _written(con: duckdb.DuckDBPyConnection, rows: Mapping[str, str]) -> list[str]:
+    """Every word for a county or district in the documents of persons, counties and rounds."""
     written = [f"select county as written from {rows[k]}" for k in ("area_stays", "counties")]
     if _any(con, rows["screening_rounds"]):
         written += [f"select district from {rows[k]}" for k in ("screening_rounds", "people")]
-    names = [w for (w,) in con.execute(" union ".join(written)).fetchall() if w is not None]
-    _spelled(con, "written_counties", {"written": names}, [city.county(w) for w in names], city)
+    return [w for (w,) in con.execute(" union ".join(written)).fetchall() if w is not None]
 
 
 def _spelled(

@@ -1,4 +1,5 @@
-"""A checked tree → a Python function for one person. The twin of compile_sql; a property test holds the two equal.
+"""A checked tree → a Python function for one person. The twin of compile_sql and compile_columns; a property
+test holds the three equal.
 
 Every generated function takes the same six arguments, whether it needs them or not:
 `r` the rule's own row, `o` the other fact's row, `p` the person's row (mappings; a missing key is null), `A` the
@@ -24,7 +25,8 @@ _PYTHON = {"=": "==", "<>": "!="}
 
 
 def civil(day: int) -> tuple[int, int, int]:
-    """(year, month, day) of days since 1970-01-01, proleptic Gregorian, for any integer.
+    """(year, month, day) of days since 1970-01-01, proleptic Gregorian, for any integer: without a branch, so that
+    arrays of them do as well.
 
     Source: the era arithmetic of H. Hinnant's "chrono-compatible low-level date algorithms", written anew.
     """
@@ -34,7 +36,7 @@ def civil(day: int) -> tuple[int, int, int]:
     of_year = of_era - (365 * year + year // 4 - year // 100)
     month = (5 * of_year + 2) // 153
     month_day = of_year - (153 * month + 2) // 5 + 1
-    month = month + 3 if month < 10 else month - 9
+    month = (month + 2) % 12 + 1
     return (year + era * 400 + (month <= 2), month, month_day)
 
 
@@ -45,7 +47,7 @@ def years_between(birth: int, day: int) -> int:
 
 
 def whole(value: Any, limit: int) -> int | None:
-    """A whole number as both judges read it: out of bounds is null."""
+    """A whole number as every judge reads it: out of bounds is null."""
     return value if value is not None and -limit <= value <= limit else None
 
 

@@ -1,7 +1,8 @@
-"""Facts and a policy → holds → verdicts: for one person in Python, for the whole city in SQL.
+"""Facts and a policy → holds → verdicts: for one person in Python, for the whole city in SQL; for some thousand persons
+`judge_columns`.
 
 The meaning is written down once, in docs/formats/policy.md under "Meaning"; `_holds_of_row` below is that text as
-code, and compile_sql says the same in SQL. A property test holds both equal, holds, verdicts and next_change_at.
+code, and compile_sql says the same in SQL. A property test holds all equal, holds, verdicts and next_change_at.
 """
 
 from __future__ import annotations
@@ -405,41 +406,6 @@ VERDICTS = pa.schema(
         pa.field("next_change_at", pa.int64()),
     ]
 )
-
-
-def judge_few(
-    policy: Policy | Timeline, facts: Mapping[int, Facts], *, now: Moment
-) -> tuple[pa.Table, pa.Table]:
-    """What `judge_all` gives, from person → facts, in Python: for a few hundred persons, of whom the SQL would take
-    longer to be planned than to be run. A person without facts has no verdict, as in `judge_all`."""
-    force = policy.force(now) if isinstance(policy, Timeline) else policy
-    switch = policy.next_switch(now) if isinstance(policy, Timeline) else None
-    held: list[tuple[object, ...]] = []
-    said: list[tuple[object, ...]] = []
-    for person in sorted(facts):
-        holds, changes = _holds_of(force, facts[person], now=now)
-        if not holds and not changes:
-            continue
-        popups = reminds = 0
-        for h in holds:
-            popups, reminds = popups | h.popups, reminds | h.reminds
-            held.append(
-                (person, h.rule, h.stage, h.outcome, h.popups, h.reminds, h.since, h.until, h.cap, h.capped)
-            )
-        # Without a change of its own a person waits for the next switch, as everybody who is not listed does.
-        at = min([*changes, *([] if switch is None else [switch])], default=None)
-        said.append((person, highest(h.outcome for h in holds), popups, reminds, at))
-    held.sort(key=lambda h: (h[0], h[1], h[2], h[6], h[7] is None, h[7], h[8] is None, h[8]))
-    return _table(held, HOLDS), _table(said, VERDICTS)
-
-
-def _table(rows: list[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    arrays = [
-        pa.array(c, pa.int64() if pa.types.is_integer(f.type) else f.type).cast(f.type)
-        for c, f in zip(columns, schema, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def judge_all(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def trace_city(reach: Reach, state: State, policy: Policy, last: Release | None)
     )
     if last is not None and last.counts["tracing_key"] == key:
         open_now = _opened(reach, policy, _moved(reach, last), old_windows)
-        stale = _cases(con, open_now, old_windows)
+        stale = _cases(open_now, old_windows)
     else:
         open_now = _opened(reach, policy, None, old_windows)
         stale = sorted({*open_now["case_id"].to_pylist(), *old_windows["case_id"].to_pylist()})
@@ -102,7 +103,6 @@ def _opened(reach: Reach, policy: Policy, moved: pa.Array | None, before: pa.Tab
     if moved is not None and not len(moved):
         return before
     reach.of_cases(moved)
-    documents(reach.con, ("cases", "tests", "isolations"), chosen=reach.chosen)
     found = infectious_windows(reach.con, policy)
     if moved is None:
         return found
@@ -227,15 +227,11 @@ def _key(held: Documents, policy: Policy) -> str:
     return hashlib.sha256(f"{evidence} {policy.tracing}".encode()).hexdigest()
 
 
-def _cases(con: duckdb.DuckDBPyConnection, new: pa.Table, old: pa.Table) -> list[str]:
+def _cases(new: pa.Table, old: pa.Table) -> list[str]:
     """Cases whose windows are not the same in both."""
-    con.register("windows_now", new)
-    con.register("windows_then", old)
-    rows = con.execute(
-        "SELECT DISTINCT case_id FROM ((FROM windows_now EXCEPT ALL FROM windows_then) UNION ALL "
-        "(FROM windows_then EXCEPT ALL FROM windows_now)) ORDER BY 1"
-    ).fetchall()
-    return [case for (case,) in rows]
+    now, then = (Counter(zip(*(c.to_pylist() for c in t.columns), strict=True)) for t in (new, old))
+    case = new.schema.get_field_index("case_id")
+    return sorted({str(row[case]) for row in ((now - then) + (then - now))})
 
 
 def _merge(
@@ -245,15 +241,17 @@ def _merge(
     stale_cases = pa.array(stale, pa.string())
     then = pc.is_in(old["case_id"], stale_cases)
     found_then = old.filter(then)
-    con.register("found_then", found_then)
-    con.register("found_now", found)
-    moved = con.sql(
-        "SELECT DISTINCT person FROM ((FROM found_now EXCEPT ALL FROM found_then) UNION ALL "
-        "(FROM found_then EXCEPT ALL FROM found_now))"
-    ).to_arrow_table()
+    moved = found["person"].to_numpy()
+    if found_then.num_rows:  # else all of it is new, as of a case that nobody knew before
+        con.register("found_then", found_then)
+        con.register("found_now", found)
+        rows = con.sql(
+            "SELECT person FROM ((FROM found_now EXCEPT ALL FROM found_then) UNION ALL "
+            "(FROM found_then EXCEPT ALL FROM found_now))"
+        ).to_arrow_table()
+        moved = rows["person"].to_numpy()
     kept = old.filter(pc.invert(then)) if found_then.num_rows else old
     # Copying a million rows costs more than a few more pieces.
     whole = pa.concat_tables([kept, found])
-    return whole if whole["person"].num_chunks < PIECES else whole.combine_chunks(), np.sort(
-        moved["person"].to_numpy()
-    )
+    whole = whole if whole["person"].num_chunks < PIECES else whole.combine_chunks()
+    return whole, distinct([moved], np.uint32)

@@ -1,4 +1,4 @@
-"""Which documents can matter to whom: the raw relations of a cycle that judges few persons.
+"""Which documents can matter to whom: the raw rows of a cycle that judges few persons.
 
 What concerns areas, counties, cases and who is who concerns everybody; it is little, and taken whole. Of the rest only
 what can matter to the persons in question is laid before kangma.evidence, every relation closed under what the facts
@@ -8,7 +8,7 @@ tests of a tube, all that was said of a place. tests/publish/test_parts.py holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import duckdb
@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kangma.codes.turns import ALIASES, Persons
-from kangma.evidence.views import PERSONAL, Chosen, who_is_who
-from kangma.intake.kinds import KINDS, Type
-from kangma.store.by_person import Documents, Part, Rows, distinct, documents_of, raw_schema
+from kangma.evidence.few import Few, Names
+from kangma.evidence.views import PERSONAL, raw_schema
+from kangma.store.by_person import Documents, Part, Rows, distinct, documents_of
 from kangma.store.state import State
 
 #: Kinds of few documents, which concern everybody.
@@ -36,7 +36,7 @@ WHOLE = (
 
 
 class Reach:
-    """The raw relations on `con`: first what concerns everybody, then of whom they are asked for.
+    """Raw rows in memory: first what concerns everybody, then of whom they are asked for.
 
     It is kept from cycle to cycle (`reach_of`), and with it what kangma.evidence made of the kinds that concern
     everybody: they seldom change.
@@ -44,52 +44,46 @@ class Reach:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, documents: Documents) -> None:
         self.con, self.documents = con, documents
-        self.chosen = Chosen({})
-        self.made = ""  # the city-wide evidence that `prepare` left on `con`
-        self._tables = {kind: raw_schema(kind).empty_table() for kind in KINDS}
+        self.few = Few(con, Names(self._keys, self._place_ids))
         self._who = ""
         self._risky = ("", np.empty(0, np.uint32))
-        self._alias = self._stands = np.empty(0, np.uint32)
+        self._places = ("", raw_schema("places").empty_table())
 
     def refresh(self) -> None:
         """What is visible now."""
         self.documents.refresh()
-        self._register({kind: self.documents.whole(kind) for kind in WHOLE})
-        self.chosen.known = self.made.startswith(self.city_wide())
+        self.few.give({kind: self.documents.whole(kind) for kind in WHOLE})
         who = self.documents.digest(["identities", "retractions"])
         if who != self._who:
-            known = who_is_who(self.con)
-            order = np.argsort(known["person"].to_numpy())
-            self._alias = known["person"].to_numpy()[order]
-            self._stands = known["canonical"].to_numpy()[order]
+            self.few.who_is_who()
             self._who = who
 
     def city_wide(self) -> str:
-        """Digest of the evidence that concerns everybody, but for cases: `prepare` depends on its names of places."""
+        """Digest of the evidence that concerns everybody, but for cases: `Few.facts` depends on its names of places."""
         return self.documents.digest([*(kind for kind in WHOLE if kind != "cases"), "places"])
+
+    def _keys(self, persons: NDArray[np.uint32]) -> list[bytes]:
+        return [bytes(key) for key in self.documents.key_bytes[persons]]
+
+    def _place_ids(self, places: NDArray[np.uint32]) -> list[str]:
+        found: list[str] = self.documents.place_ids(places)["place_id"].to_pylist()
+        return found
 
     # who is who ------------------------------------------------------------------------------------------------------
 
     def canonical(self, persons: NDArray[np.uint32]) -> Persons:
         """The persons for whom these numbers stand, ascending, each once."""
-        return distinct([self._stand_for(persons)], np.uint32)
+        return distinct([self.few.canonical(persons)], np.uint32)
 
     def numbers(self, persons: NDArray[np.uint32]) -> Persons:
         """Every number under which documents of these persons may have come in."""
         persons = self.canonical(persons)
-        more = self._alias[np.isin(self._stands, persons)]
+        more = self.few.alias[np.isin(self.few.stands, persons)]
         return np.union1d(persons, more) if len(more) else persons
 
     def aliases(self) -> pa.Table:
         """ALIASES: every number that stands for another one, and for whose."""
-        other = self._alias != self._stands
-        return pa.table({"person": self._alias[other], "canonical": self._stands[other]}).cast(ALIASES)
-
-    def _stand_for(self, persons: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        if not len(self._alias):
-            return persons
-        at = np.minimum(np.searchsorted(self._alias, persons), len(self._alias) - 1)
-        return np.where(self._alias[at] == persons, self._stands[at], persons)
+        return pa.table({"person": self.few.alias, "canonical": self.few.stands}).cast(ALIASES)
 
     # contacts ----------------------------------------------------------------------------------------------------------
 
@@ -127,7 +121,7 @@ class Reach:
     # documents ---------------------------------------------------------------------------------------------------------
 
     def of_cases(self, cases: pa.Array | None) -> None:
-        """On `con`: what tracing asks of the persons of these cases, None of all."""
+        """On `con`, as live documents: what tracing asks of the persons of these cases, None of all."""
         table = self.documents.whole("cases")
         if cases is not None:
 
@@ -138,7 +132,8 @@ class Reach:
             table = self.documents.chosen("cases", named)
         numbers = self.numbers(table["person"].to_numpy())
         chosen = {kind: self.documents.chosen(kind, _of(numbers)) for kind in ("tests", "isolations")}
-        self._register({"cases": table, **chosen})
+        self.few.give({"cases": table, **chosen})
+        self.few.documents(("cases", "tests", "isolations"))
 
     def told(self, kind: str, generation: int) -> list[tuple[Part, Rows]]:
         """The rows of a kind that are new since a generation, and those of other versions of the same documents."""
@@ -157,13 +152,13 @@ class Reach:
         )
 
     def of_persons(self, persons: Persons) -> None:
-        """On `con`: everything that can matter to these persons."""
+        """Everything that can matter to these persons."""
         numbers = self.numbers(self.between(persons))
         tables = {kind: self.documents.chosen(kind, _of(numbers), tubes=kind == "tests") for kind in PERSONAL}
-        tables["places"] = self._places()
+        tables["places"] = self._risky_descriptions()
         tables["visits"] = self._visits(numbers)
         tables["cases"] = self.documents.whole("cases")
-        self._register(tables)
+        self.few.give(tables)
 
     def risky_places(self) -> NDArray[np.uint32]:
         """Places of which a document says that they lie in an area of which a document says that it was at risk."""
@@ -184,38 +179,21 @@ class Reach:
         ]
         return distinct(found, np.uint32)
 
-    def _places(self) -> pa.Table:
-        if self.chosen.known:
-            return self._tables["places"]
-        risky = self.risky_places()
+    def _risky_descriptions(self) -> pa.Table:
+        """All that was said of risky places."""
+        key = self.documents.digest(["areas", "area_lists", "places"])
+        if self._places[0] != key:
+            risky = self.risky_places()
 
-        def said(part: Part) -> Rows:
-            return np.flatnonzero(np.isin(part.column("place").to_numpy(), risky))
+            def said(part: Part) -> Rows:
+                return np.flatnonzero(np.isin(part.column("place").to_numpy(), risky))
 
-        return self.documents.chosen("places", said)
+            self._places = (key, self.documents.chosen("places", said))
+        return self._places[1]
 
     def _visits(self, numbers: Persons) -> pa.Table:
         parts = self.documents.visits_at(self.risky_places())
         return self.documents.chosen_of("visits", parts, [part.rows_of(numbers) for part in parts])
-
-    def _register(self, tables: Mapping[str, pa.Table]) -> None:
-        for kind, table in tables.items():
-            self.con.register(f"raw_{kind}", table)
-        self._tables |= tables
-        self.chosen.counts = {
-            kind: (table.num_rows, table.num_rows - table["document_id"].null_count)
-            for kind, table in self._tables.items()
-        }
-        # The text of a row names persons and places by their keys.
-        columns = [
-            table[c.name].drop_null().to_numpy()
-            for kind, table in self._tables.items()
-            for c in KINDS[kind].stored
-            if c.type is Type.PERSON and table.num_rows
-        ]
-        self.con.register("person_keys", self.documents.keys.take(pa.array(distinct(columns, np.uint32))))
-        places = distinct([self._tables["visits"]["place"].to_numpy()], np.uint32)
-        self.con.register("place_numbers", self.documents.place_ids(places))
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def _at_risky_places(reach: Reach, last: Release) -> list[NDArray[np.uint32]]:
     touch by what tracing makes of them."""
     held, risky = reach.documents, reach.risky_places()
     found = [part.person for part in held.visits_at(risky, since=last.generation)]
-    ids = [held.visit_ids(s) for s in held.segments.get("visits", []) if s.since > last.generation]
+    ids = [held.visit_ids(s) for s in held.segments.get("visits", []) if s.newest > last.generation]
     documents = distinct(ids)
     found += [part.person[part.by_document(documents)] for part in held.visits_at(risky)]
     return found

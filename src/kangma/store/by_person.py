@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from kangma.evidence.views import raw_columns
+from kangma.evidence.views import raw_columns, raw_schema
 from kangma.intake.kinds import KINDS
 from kangma.store import numbers, segments
 from kangma.store import registry as r
@@ -32,14 +32,6 @@ if TYPE_CHECKING:
 U64 = NDArray[np.uint64]
 Rows = NDArray[np.int64]  # (n,) row numbers of one part, ascending, each once
 
-_ARROW = {
-    "VARCHAR": pa.string(),
-    "BIGINT": pa.int64(),
-    "INTEGER": pa.int32(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "UINTEGER": pa.uint32(),
-}
 #: A text column of which so many rows share a word, in the mean, is kept as a dictionary.
 _OFTEN = 8
 
@@ -188,8 +180,8 @@ class Documents:
         return [self._part(s) for s in self.segments.get(kind, [])]
 
     def since(self, kind: str, generation: int) -> list[Part]:
-        """The parts that became visible after that generation."""
-        return [self._part(s) for s in self.segments.get(kind, []) if s.since > generation]
+        """The parts with a row that became visible after that generation."""
+        return [self._part(s) for s in self.segments.get(kind, []) if s.newest > generation]
 
     def whole(self, kind: str) -> pa.Table:
         """All rows of a kind of few documents, as raw_<kind> has them."""
@@ -236,7 +228,7 @@ class Documents:
             del self._near[segment]
         if (fresh or gone) and any(len(self.visit_ids(s)) for s in found):
             self._with_versions(found)
-        return [self._near[s.segment] for s in found if s.since > since]
+        return [self._near[s.segment] for s in found if s.newest > since]
 
     def visit_ids(self, segment: Segment) -> U64:
         """Hashes of the documents of a segment of visits that have an id, ascending."""
@@ -306,11 +298,6 @@ def documents_of(state: State) -> Documents:
             state.kept["documents"] = Documents(state)
         found: Documents = state.kept["documents"]
         return found
-
-
-def raw_schema(kind: str) -> pa.Schema:
-    """raw_<kind> in Arrow's types."""
-    return pa.schema([(name, _ARROW[sql]) for name, sql in raw_columns(KINDS[kind]).items()])
 
 
 def read_part(

@@ -115,6 +115,9 @@ segments = sa.Table(
     ),  # least and greatest moment at which a visit or stay in it was over
     sa.Column("last_end", sa.BigInteger),  # null when one goes on
     sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Column(
+        "newest", sa.BigInteger, nullable=False, server_default="0"
+    ),  # since when its newest row is visible
     sa.Column("dropped", sa.BigInteger),
 )
 sa.Index("segments_live", segments.c.kind, segments.c.day, segments.c.dropped)

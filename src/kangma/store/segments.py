@@ -81,6 +81,9 @@ class Segment:
     first_end: int | None
     last_end: int | None
     since: int  # the generation from which on it is visible
+    newest: (
+        int  # the generation from which on its newest row is, in this file or in one that was merged into it
+    )
 
 
 def live(state: State, on: sa.Connection, kinds: Sequence[str] | None = None) -> list[Segment]:
@@ -103,6 +106,7 @@ def live(state: State, on: sa.Connection, kinds: Sequence[str] | None = None) ->
             x.first_end,
             x.last_end,
             x.since,
+            x.newest,
         )
         for x in on.execute(query.order_by(c.kind, c.day, c.since, c.segment))
     ]
@@ -182,14 +186,14 @@ def absorb(state: State) -> Absorbed:
             r.set_counter(on, "persons", persons + len(new_keys))
             r.set_counter(on, "places", places + len(new_ids))
             for e in entries:
-                on.execute(sa.insert(r.segments).values(since=generation + 1, **e))
+                on.execute(sa.insert(r.segments).values(since=generation + 1, newest=generation + 1, **e))
             on.execute(
                 sa.update(r.batches).where(b.number.in_([x.number for x in waiting])).values(state="absorbed")
             )
         for files in by_kind.values():
             for file in files:
                 file.unlink()
-        compact(state)
+        compact(state, until=generation)
     return Absorbed(generation + 1, len(waiting), expected, len(new_keys), len(new_ids))
 
 
@@ -266,8 +270,9 @@ def make_folders(folder: Path, root: Path) -> None:
     fsync_folder(folder.parent)
 
 
-def compact(state: State) -> int:
-    """Every (kind, day) has at most about MOST_SEGMENTS segments; how many files were merged.
+def compact(state: State, *, until: int) -> int:
+    """Every (kind, day) has at most about MOST_SEGMENTS segments, not counting what became visible after generation
+    `until`: a row must not be taken for new again because it lies beside a new one. How many files were merged.
 
     The small ones are merged; one that outweighs all the smaller ones together four times stays as it is, so that a
     day of small batches never rewrites the big segment beside them. Segments marked for deletion are left alone: what
@@ -284,7 +289,7 @@ def compact(state: State) -> int:
         )
     groups: dict[tuple[str, int | None], list[Segment]] = {}
     for s in segments:
-        if s.segment not in marked:
+        if s.segment not in marked and s.newest <= until:
             groups.setdefault((s.kind, s.day), []).append(s)
     merged = 0
     for (kind, day), group in groups.items():
@@ -297,7 +302,7 @@ def compact(state: State) -> int:
                 entry = write_segment(con, state, kind, day, select=select, order=order)
             if entry["rows"] != sum(s.rows for s in small):
                 raise Corrupt(f"compacting {kind} would not keep the number of its rows")
-            replace(state, small, [entry])
+            replace(state, small, [entry | {"newest": max(s.newest for s in small)}])
             merged += len(small)
     return merged
 
@@ -325,7 +330,8 @@ def replace(state: State, old: Sequence[Segment], new: Sequence[dict[str, Any]])
 
 
 def swap(on: sa.Connection, generation: int, old: Sequence[Segment], new: Sequence[dict[str, Any]]) -> None:
-    """Within a transaction: `old` are dropped and `new` live from `generation` on. Conflict as `replace`."""
+    """Within a transaction: `old` are dropped and `new` live from `generation` on, with rows as new as `generation` where
+    the entry does not say otherwise. Conflict as `replace`."""
     for s in old:
         gone = on.execute(
             sa.update(r.segments)
@@ -335,7 +341,7 @@ def swap(on: sa.Connection, generation: int, old: Sequence[Segment], new: Sequen
         if gone.rowcount != 1:
             raise Conflict("a segment was replaced by somebody else")
     for entry in new:
-        on.execute(sa.insert(r.segments).values(since=generation, **entry))
+        on.execute(sa.insert(r.segments).values({"since": generation, "newest": generation, **entry}))
 
 
 def sweep(state: State) -> int:

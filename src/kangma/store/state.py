@@ -248,8 +248,14 @@ class State:
             return r.counter(on, "persons")
 
     def persons_digest(self, count: int) -> str:
-        """SHA-256 over the keys of the first `count` persons, in the order of their numbers."""
-        return numbers.keys_digest(self.path / "persons.keys", count)
+        """SHA-256 over the keys of the first `count` persons, in the order of their numbers. Keys are only ever appended,
+        so a state that stays open reads those that are new."""
+        known, said = self.kept.get("persons digest", (0, hashlib.sha256()))
+        if known > count:
+            known, said = 0, hashlib.sha256()
+        said = numbers.keys_digest(self.path / "persons.keys", said, known, count)
+        self.kept["persons digest"] = (count, said)
+        return str(said.hexdigest())
 
     def person_number(self, key: bytes) -> int | None:
         """The number of a person key, None when no absorbed evidence names it."""

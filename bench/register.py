@@ -1,7 +1,8 @@
 """How fast the register of incidents is searched, beside plain SQLite over the same records, and how that grows.
 
 Peers: a LIKE scan over the summaries, a scan of JSON documents, and SQLite's own trigram index. What is compared is
-finding the first page of 25 with the number of hits; ours also counts every facet, the peers do not.
+finding the first page of 25 with the number of hits; ours also counts every facet, the peers do not. At the largest size
+the pages are asked for too, whole, over HTTP from `kangma incident serve`: as a stranger and as a member.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ import os
 import platform
 import random
 import resource
+import socket
 import sqlite3
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from kangma.incidents.form import encode, from_json
-from kangma.incidents.life import Role, State
+from kangma.incidents.life import Right, Role, State
 from kangma.incidents.record import Record
 from kangma.incidents.vocabulary import COUNTRIES, ActorType, Kind, Organisation, Sector, Term
 from kangma.store import register_schema as db
@@ -46,6 +51,24 @@ QUERIES: dict[str, Query] = {
         chosen={"kind": ["malware", "misuse"], "sector": ["health-care"]}, since=17_000, until=18_000
     ),
     "oldest first": Query(sort=Sort.OLDEST),
+}
+#: Pages as people ask for them, with filters as they come. The last is reached by its mark.
+PAGES: dict[str, str] = {
+    "the list": "/incidents?lang=en",
+    "a search, one common word": "/incidents?q=%E6%94%BB%E5%87%BB",
+    "a search, three characters": "/incidents?q=%E5%81%A5%E5%BA%B7%E7%A0%81&lang=zh",
+    "a search for what is rare": "/incidents?q=R4711",
+    "a filter": "/incidents?country=CN&kind=malware",
+    "a filter of twelve countries": "/incidents?country=CN,DE,FR,IT,ES,GB,US,JP,KR,NZ,AU,CA&sort=oldest",
+    "days": "/incidents?since=2010-01-01&until=2012-12-31",
+    "the list by publication": "/incidents?sort=published",
+    "the chart, by year": "/chart",
+    "the chart, by month and kind": "/chart?step=month&by=kind",
+    "the chart of a search": "/chart?q=%E6%94%BB%E5%87%BB",
+    "the map": "/map",
+    "a record": "/incidents/r77",
+    "the API's list": "/v1/incidents",
+    "the Atom feed": "/incidents.atom",
 }
 
 
@@ -194,6 +217,7 @@ def size(folder: Path, count: int, *, runs: int, beside: bool) -> dict[str, Any]
         report["publish_ms"] = publish(register, range(10**6 + count, 10**6 + count + 5))
         report["show"] = timed(lambda: register.show("r1", None, now=NOW), runs)
     if beside:
+        report["pages"] = pages(path, runs)
         con = peers(path)
         report["peers"] = {
             "LIKE scan, 攻击": timed(
@@ -237,6 +261,46 @@ def size(folder: Path, count: int, *, runs: int, beside: bool) -> dict[str, Any]
     return report
 
 
+def pages(path: Path, runs: int) -> dict[str, Any]:
+    """Page → milliseconds from the request to the last byte, of a server of its own over one connection."""
+    with open_register(path) as register:
+        victim = register.show("r77", None, now=NOW).entry.seen.record.victim
+        assert victim is not None
+        ed = register.member("ed")
+        _, token = register.make_token(ed, "ed", {Right.READ}, now=NOW, expires_at=2**33)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    addresses = PAGES | {"a victim's page": f"/victims/{quote(victim_segment(victim_key(victim.name)), safe='~')}"}
+    command = [sys.executable, "-m", "kangma", "incident", "serve", str(path), "--port", str(port)]
+    report: dict[str, Any] = {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            server.stdout.readline()
+            for who, headers in (("stranger", {}), ("member", {"authorization": f"Bearer {token}"})):
+                connection = HTTPConnection("localhost", port, timeout=120)
+
+                def ask(address: str, connection: HTTPConnection = connection, sent: dict[str, str] = headers) -> int:
+                    connection.request("GET", address, headers={"accept": "text/html", **sent})
+                    answer = connection.getresponse()
+                    content = answer.read()
+                    assert answer.status == 200, (address, answer.status)
+                    return len(content)
+
+                begun = time.perf_counter()
+                ask("/incidents")
+                report[f"{who}: the first page after the start"] = {"once_ms": (time.perf_counter() - begun) * 1_000}
+                for name, address in addresses.items():
+                    size = ask(address)
+                    report[f"{who}: {name}"] = timed(lambda a=address: ask(a), runs) | {"bytes": size}  # type: ignore[misc]  # as above
+                connection.close()
+        finally:
+            server.terminate()
+            server.wait(30)
+    return report
+
+
 def _deep(register: Register) -> Callable[[], Any]:
     """A page far down: reached by its mark, which costs what the first page costs."""
     after = ""
@@ -271,6 +335,11 @@ def run(full: bool, say: Callable[[str], None] = print) -> dict[str, Any]:
                     f"  {name}: median {spent['median_ms']:.1f} ms, p95 {spent['p95_ms']:.1f} ms, "
                     f"CPU {spent['cpu_ms']:.1f} ms, hits {spent.get('hits', '')}"
                 )
+            for name, spent in found.get("pages", {}).items():
+                if "once_ms" in spent:
+                    say(f"  over HTTP, {name}: {spent['once_ms']:.0f} ms")
+                else:
+                    say(f"  over HTTP, {name}: median {spent['median_ms']:.1f} ms, p95 {spent['p95_ms']:.1f} ms")
             for name, spent in found.get("peers", {}).items():
                 say(
                     f"  peer, {name}: median {spent['median_ms']:.1f} ms, p95 {spent['p95_ms']:.1f} ms, "

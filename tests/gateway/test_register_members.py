@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from authenticator import BACKED_UP, ELIGIBLE, PRESENT, VERIFIED, Authenticator, b64, unb64
 from house import RECORD, House
 from in_person import SAME, enrol, enrolled, invited, sign_in, signed_in
 
 from kangma.incidents.life import Right, Role
 from kangma.store.register_members import IDLE, LONGEST
+from kangma.store.registry import as_ours
 
 
 def test_a_member_enrols_a_passkey_signs_in_sees_more_and_signs_out(at_home: House) -> None:
@@ -257,6 +260,28 @@ def test_hostile_bytes_in_a_ceremony_are_refused_and_nothing_else(
     refused = browser.post("/v1/sign-in", json={"credential": spoil(good)})
     assert refused.status_code == 401
     assert [e for e in at_home.events.lines if e["event"] == "failed"] == []
+
+
+def test_a_busy_database_is_said_to_be_busy_and_not_that_nobody_is_signed_in(
+    at_home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another program writes, a member who signs in must not believe that their passkey is no longer good."""
+    device = enrolled(at_home)
+    other = sqlite3.connect(at_home.register.path / "register.sqlite", isolation_level=None)
+    sa.event.listen(at_home.register._engine, "begin", lambda on: on.exec_driver_sql("PRAGMA busy_timeout=50"))
+    other.execute("BEGIN IMMEDIATE")
+    told = sign_in(at_home.client(), device)
+    assert (told.status_code, told.headers["retry-after"]) == (503, "2")
+    other.execute("ROLLBACK")
+    assert sign_in(at_home.client(), device).status_code == 200
+
+    def busy(_: bytes) -> None:
+        with as_ours():
+            raise sa.exc.TimeoutError("QueuePool limit of size 5 overflow 10 reached")
+
+    monkeypatch.setattr(at_home.register.members, "passkey", busy)
+    assert sign_in(at_home.client(), device).status_code == 503
+    other.close()
 
 
 def test_what_is_kept_of_tokens_and_sessions_is_no_use_to_a_thief(at_home: House) -> None:

@@ -264,7 +264,7 @@ class Register:
             else None
         )
         self._own = own
-        self._log: Log = own if own is not None else log  # type: ignore[assignment]
+        self._log: Log = own if own is not None else log  # type: ignore[assignment]  # OwnLog or what was given: never None here
         self._finders = {member: Finder(member=member) for member in (False, True)}
         self.members = Members(self._write, self._read, values["ceremonies"])
 
@@ -550,7 +550,10 @@ class Register:
             self._step(on, by, id, Act.SUBMIT, now, note)
 
     def give_back(self, by: Caller, id: str, *, now: Moment, note: str) -> None:
-        """Back to its editors, with a note saying why."""
+        """Back to its editors, with a note saying why: Refused (missing_value) without one."""
+        require(NEEDS[Act.RETURN], by.rights)
+        if not tidy(note, 4_000, lines=True):
+            raise Refused(Code.MISSING_VALUE, Where(path="note"), "why, for its editors")
         with self._write() as on:
             if on.execute(sa.select(db.staged.c.id).where(db.staged.c.id == id)).first():
                 raise Conflict("this record is just being published")

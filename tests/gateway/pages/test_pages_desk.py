@@ -217,6 +217,18 @@ def test_who_wrote_it_does_not_approve_it_however_they_ask(at_home: House) -> No
     post(at_home, Role.REVIEWER, f"{WORK}/approve", {"edit": "1"}, status=403)
 
 
+@pytest.mark.parametrize("note", ["", "  \n "])
+def test_a_draft_is_not_returned_without_a_word_why(at_home: House, note: str) -> None:
+    post(at_home, Role.EDITOR, "/members/new", NEW)
+    post(at_home, Role.EDITOR, f"{WORK}/submit")
+    page = post(at_home, Role.REVIEWER, f"{WORK}/return", {"note": note}, status=422)
+    assert "Note: why, for its editors" in page.text
+    assert "Approve edit 1" in page.text  # it is in review as before
+    told = at_home.client(Role.REVIEWER).post("/v1/drafts/an-attack/return", json={"note": note})
+    assert told.status_code == 422
+    assert post(at_home, Role.REVIEWER, f"{WORK}/return", {"note": "The date?"}) == WORK
+
+
 def test_a_discarded_draft_is_off_the_desk(at_home: House) -> None:
     post(at_home, Role.EDITOR, "/members/new", NEW)
     assert post(at_home, Role.EDITOR, f"{WORK}/discard", {"note": ""}) == "/members"

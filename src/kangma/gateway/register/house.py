@@ -200,9 +200,9 @@ def render(
     response = HTMLResponse(text, status)
     response.headers["Content-Language"] = "zh-CN" if lang == "zh" else "en"
     if request.query_params.get("lang") == lang and request.cookies.get(COOKIE) != lang:
-        response.set_cookie(
-            COOKIE, lang, max_age=YEAR, httponly=True, samesite="lax", secure=request.url.scheme == "https"
-        )
+        # The register's own address counts, not this request's: behind a proxy that ends TLS every request is plain.
+        secure = request.app.state.register.about.base.startswith("https://")
+        response.set_cookie(COOKIE, lang, max_age=YEAR, httponly=True, samesite="lax", secure=secure)
     return response
 
 

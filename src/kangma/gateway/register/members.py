@@ -31,7 +31,7 @@ from fido2.webauthn import (
     UserVerificationRequirement,
 )
 
-from kangma.errors import Code, Refused
+from kangma.errors import Code, Corrupt, Refused, Unavailable
 from kangma.gateway.register import schema
 from kangma.gateway.register.answers import PROBLEMS, answer
 from kangma.gateway.register.asked import Here, Member, Now, Viewer, cookie, forgotten, session_of
@@ -55,9 +55,12 @@ def server(register: Register) -> Fido2Server:
 
 
 def _checked(ceremony: Any) -> Any:
-    """What a ceremony's check returns. Whatever it raises at hostile bytes, the answer is one: not accepted."""
+    """What a ceremony's check returns. Whatever it raises at hostile bytes, the answer is one: not accepted. A database that
+    is busy or damaged says nothing about a passkey: that passes through, as 503 or 500."""
     try:
         return ceremony()
+    except (Unavailable, Corrupt):
+        raise
     except Exception:
         raise NotSignedIn("this passkey was not accepted") from None
 

@@ -23,6 +23,7 @@ from kangma.errors import Code, Where
 from kangma.gateway.register import atlas, drawing, wording
 from kangma.gateway.register.asked import as_parameters
 from kangma.gateway.register.problems import BadRequest
+from kangma.incidents import finding
 from kangma.incidents.vocabulary import Degree
 from kangma.incidents.words import Words
 from kangma.store.register import Caller
@@ -99,7 +100,8 @@ def only(facet: str, value: str) -> str:
 
 
 def victim_address(key: str) -> str:
-    return f"/victims/{quote(key, safe='')}"
+    """Where a victim's incidents are, by its key (`kangma.incidents.finding`)."""
+    return f"/victims/{quote(finding.victim_segment(key), safe='~')}"
 
 
 # Texts

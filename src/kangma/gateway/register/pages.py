@@ -34,7 +34,7 @@ from kangma.incidents import attack, finding
 from kangma.incidents.life import Change, Right
 from kangma.incidents.record import Record
 from kangma.incidents.vocabulary import Degree
-from kangma.incidents.words import Dated, Precision
+from kangma.incidents.words import Dated, Precision, Words
 from kangma.store.register import Caller, Register, Version
 from kangma.store.register_finder import Query
 from kangma.terms import Moment, calendar, day_number
@@ -100,16 +100,17 @@ def victim(
     after: Annotated[str, Parameter(max_length=200)] = "",
 ) -> Response:
     """All that happened to one victim, whichever way its name is written in the address."""
-    folded = finding.victim_key(key[:400])
-    query = Query(chosen={"victim": (folded,)}, after=after)
-    page = register.find(query, viewer, now=now)
-    if not page.total:
+    query = Query(chosen={"victim": (key,)}, after=after)
+    page = register.find(query, viewer, now=now) if key else None
+    if page is None or not page.total:
         raise NotThere("no such victim")
-    if key != folded:
-        return RedirectResponse(victim_address(folded), 301)
     cards = page.cards or register.find(replace(query, after=""), viewer, now=now).cards
     said = cards[0].get("victim", {})
     title, others = _names(said.get("name", ""), said.get("names", {}), lang)
+    folded = finding.victim_key(said.get("name", "") or Words.of(said.get("names", {})).best())
+    if key != finding.victim_segment(folded):
+        asked = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(victim_address(folded) + asked, 301)
     return render(
         request, lang, "victim.html", viewer, page=page, query=Query(after=after), path_=victim_address(folded),
         name=title or folded, others=others, place=cards[0],

@@ -31,7 +31,19 @@ from kangma.incidents.difference import difference
 from kangma.incidents.exchange.report import About, Entry, Taken
 from kangma.incidents.form import BadRecord, Fault, complete, decode, encode, from_json
 from kangma.incidents.levels import seen_by
-from kangma.incidents.life import NEEDS, RIGHTS, Act, Change, Right, Role, State, after, approve, require
+from kangma.incidents.life import (
+    NEEDS,
+    RIGHTS,
+    Act,
+    Change,
+    Happening,
+    Right,
+    Role,
+    State,
+    after,
+    approve,
+    require,
+)
 from kangma.incidents.record import Record
 from kangma.incidents.signal import Signal, draft_of
 from kangma.incidents.statement import Log, Statement
@@ -42,7 +54,7 @@ from kangma.store.durable import require_empty
 from kangma.store.keys import make_key, make_key_folder, read_key
 from kangma.store.register_finder import NEVER, Finder, Page, Query, Sort, Timeline
 from kangma.store.register_log import OwnLog
-from kangma.store.register_members import Members
+from kangma.store.register_members import Members, happened
 from kangma.store.registry import as_ours, open_engine
 from kangma.terms import Moment, day_number
 from kangma.translog.log import Log as Tree
@@ -344,10 +356,18 @@ class Register:
                     made_at=now,
                 )
             )
+            happened(on, name, Happening.MADE, by.account, now)
+            if role is Role.ADMINISTRATOR:
+                others = sa.select(db.accounts.c.account).where(
+                    db.accounts.c.role == role.value, db.accounts.c.account != name, db.accounts.c.closed_at.is_(None)
+                )
+                for other in on.execute(others).scalars().all():
+                    happened(on, other, Happening.ADMINISTRATOR_MADE, by.account, now, name)
 
     def close_account(self, by: Caller, account: str, *, now: Moment) -> None:
-        """The account, its tokens, passkeys and sessions are no longer accepted; what it did stays under its name.
-        Conflict for the last administrator: nobody could make another."""
+        """The account, its tokens, passkeys and sessions are no longer accepted; what it did stays under its name. Tokens
+        that it made for other accounts end with it, and so do unused invitations by it: whoever is sent away takes no
+        way in along. Conflict for the last administrator: nobody could make another."""
         require(Right.ACCOUNTS, by.rights)
         with self._write() as on:
             administrators = sa.select(db.accounts.c.account).where(
@@ -355,11 +375,14 @@ class Register:
             )
             if list(on.execute(administrators).scalars()) == [account]:
                 raise Conflict("the last administrator stays: make another first")
-            on.execute(
+            ended = on.execute(
                 sa.update(db.accounts)
                 .where(db.accounts.c.account == account, db.accounts.c.closed_at.is_(None))
                 .values(closed_at=now)
-            )
+            ).rowcount
+            if ended:
+                happened(on, account, Happening.CLOSED, by.account, now)
+                self.members.closed(on, account, by.account, now)
 
     def accounts(self, by: Caller) -> list[dict[str, Any]]:
         require(Right.ACCOUNTS, by.rights)
@@ -388,9 +411,10 @@ class Register:
             on.execute(
                 sa.insert(db.tokens).values(
                     token=name, digest=hashlib.sha256(secret.encode()).hexdigest(), account=account,
-                    scopes=json.dumps(sorted(scopes)), made_at=now, expires_at=expires_at,
+                    scopes=json.dumps(sorted(scopes)), made_at=now, expires_at=expires_at, made_by=by.account,
                 )
             )  # fmt: skip
+            happened(on, account, Happening.TOKEN_MADE, by.account, now, name)
         return name, secret
 
     def close_token(self, by: Caller, token: str, *, now: Moment) -> None:
@@ -398,10 +422,13 @@ class Register:
             row = on.execute(sa.select(db.tokens.c.account).where(db.tokens.c.token == token)).first()
             if row is None or row.account != by.account:
                 require(Right.ACCOUNTS, by.rights)
-            on.execute(sa.update(db.tokens).where(db.tokens.c.token == token).values(closed_at=now))
+            still = sa.and_(db.tokens.c.token == token, db.tokens.c.closed_at.is_(None))
+            if row is not None and on.execute(sa.update(db.tokens).where(still).values(closed_at=now)).rowcount:
+                happened(on, row.account, Happening.TOKEN_CLOSED, by.account, now, token)
 
     def tokens(self, by: Caller) -> list[dict[str, Any]]:
-        """One's own API tokens, an administrator's view everybody's: name, account, scopes, times; never a secret."""
+        """One's own API tokens, an administrator's view everybody's: name, account, scopes, times, and who made it ("" for
+        those from before that was kept); never a secret."""
         columns = [c for c in db.tokens.c if c.name != "digest"]
         found = sa.select(*columns).order_by(db.tokens.c.made_at, db.tokens.c.token)
         if Right.ACCOUNTS not in by.rights:
@@ -410,12 +437,26 @@ class Register:
             rows = [dict(r._mapping) for r in on.execute(found)]
         return [{**row, "scopes": json.loads(row["scopes"])} for row in rows]
 
-    def looks(self, by: Caller) -> list[dict[str, Any]]:
-        """Who looked at what only members see, latest first."""
-        require(Right.ACCOUNTS, by.rights)
+    def looks(
+        self, by: Caller, *, account: str = "", before: int | None = None, most: int = 10_000
+    ) -> list[dict[str, Any]]:
+        """Who looked at what only members see, latest first: of one account where it is named, before that look where one
+        is. For administrators; anybody's own for themselves."""
+        if account != by.account:
+            require(Right.ACCOUNTS, by.rights)
+        found = sa.select(db.looks).order_by(db.looks.c.look.desc()).limit(most)
+        if account:
+            found = found.where(db.looks.c.account == account)
+        if before is not None:
+            found = found.where(db.looks.c.look < before)
         with self._read() as on:
-            rows = on.execute(sa.select(db.looks).order_by(db.looks.c.look.desc()).limit(10_000))
-            return [dict(r._mapping) for r in rows]
+            return [dict(r._mapping) for r in on.execute(found)]
+
+    def history_of(self, by: Caller, account: str) -> list[dict[str, Any]]:
+        """What happened to an account, latest first: its own, or for administrators anybody's."""
+        if account != by.account:
+            require(Right.ACCOUNTS, by.rights)
+        return self.members.history(account)
 
     def _look(self, by: Caller, what: str, id: str, records: int, now: Moment) -> None:
         with self._write() as on:

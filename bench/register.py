@@ -24,19 +24,24 @@ from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
+from kangma.incidents import statement
+from kangma.incidents.finding import victim_key, victim_segment
 from kangma.incidents.form import encode, from_json
-from kangma.incidents.life import Right, Role, State
+from kangma.incidents.life import Change, Right, Role, State
 from kangma.incidents.record import Record
 from kangma.incidents.vocabulary import COUNTRIES, ActorType, Kind, Organisation, Sector, Term
+from kangma.incidents.words import Words
 from kangma.store import register_schema as db
 from kangma.store.register import Register, create, on_the_shelf, open_register
 from kangma.store.register_finder import Query, Sort
 
 NOW = 1_700_000_000
 BATCH, REALLY = 2_000, 20
+SALT = bytes(statement.SALT)
 HEAD = {"version": 1, "change": "first", "reason": "{}"}
 ZH = "健康码 核酸 系统 攻击 数据 泄露 医院 平台 服务 中断 疫苗 证书 查询 伪造 账号 网络 高峰".split()  # noqa: SIM905  30 quoted words would be harder to read
 EN = "health code attack data breach hospital platform outage vaccine forged account ransom portal".split()  # noqa: SIM905  as above
@@ -121,6 +126,9 @@ def fill(path: Path, count: int) -> float:
             words: dict[str, list[tuple[int, str]]] = {name: [] for name in db.INDEXES}
             for n in range(start, min(count, start + BATCH)):
                 record, at = made(n), NOW + n
+                said = statement.state(
+                    record, version=1, change=Change.FIRST, at=at, salt=SALT, previous="", reason=Words()
+                )
                 row, found = on_the_shelf(record, 1, first_at=at, at=at, withdrawn=False)
                 shelves.append({"number": n + 1, **row})
                 for name, text in found.items():
@@ -135,7 +143,7 @@ def fill(path: Path, count: int) -> float:
                         "log_index": n,
                         **HEAD,
                     }
-                    | {"document": encode(record), "salt": b"", "entry": b"", "signed": b""}
+                    | {"document": encode(record), "salt": SALT, "entry": said.entry, "signed": b""}
                 )
                 heads.append({"id": record.id, "state": State.PUBLISHED.value, "edit": 1, **HEAD})
             with register._write() as on:
@@ -271,17 +279,22 @@ def pages(path: Path, runs: int) -> dict[str, Any]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    addresses = PAGES | {"a victim's page": f"/victims/{quote(victim_segment(victim_key(victim.name)), safe='~')}"}
+    addresses = PAGES | {
+        "a victim's page": f"/victims/{quote(victim_segment(victim_key(victim.name)), safe='~')}"
+    }
     command = [sys.executable, "-m", "kangma", "incident", "serve", str(path), "--port", str(port)]
     report: dict[str, Any] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             server.stdout.readline()
+            until_it_answers(port)
             for who, headers in (("stranger", {}), ("member", {"authorization": f"Bearer {token}"})):
                 connection = HTTPConnection("localhost", port, timeout=120)
 
-                def ask(address: str, connection: HTTPConnection = connection, sent: dict[str, str] = headers) -> int:
+                def ask(
+                    address: str, connection: HTTPConnection = connection, sent: dict[str, str] = headers
+                ) -> int:
                     connection.request("GET", address, headers={"accept": "text/html", **sent})
                     answer = connection.getresponse()
                     content = answer.read()
@@ -290,7 +303,9 @@ def pages(path: Path, runs: int) -> dict[str, Any]:
 
                 begun = time.perf_counter()
                 ask("/incidents")
-                report[f"{who}: the first page after the start"] = {"once_ms": (time.perf_counter() - begun) * 1_000}
+                report[f"{who}: the first page after the start"] = {
+                    "once_ms": (time.perf_counter() - begun) * 1_000
+                }
                 for name, address in addresses.items():
                     size = ask(address)
                     report[f"{who}: {name}"] = timed(lambda a=address: ask(a), runs) | {"bytes": size}  # type: ignore[misc]  # as above
@@ -299,6 +314,20 @@ def pages(path: Path, runs: int) -> dict[str, Any]:
             server.terminate()
             server.wait(30)
     return report
+
+
+def until_it_answers(port: int) -> None:
+    """Bound is not yet listening."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("localhost", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _deep(register: Register) -> Callable[[], Any]:
@@ -339,7 +368,9 @@ def run(full: bool, say: Callable[[str], None] = print) -> dict[str, Any]:
                 if "once_ms" in spent:
                     say(f"  over HTTP, {name}: {spent['once_ms']:.0f} ms")
                 else:
-                    say(f"  over HTTP, {name}: median {spent['median_ms']:.1f} ms, p95 {spent['p95_ms']:.1f} ms")
+                    say(
+                        f"  over HTTP, {name}: median {spent['median_ms']:.1f} ms, p95 {spent['p95_ms']:.1f} ms"
+                    )
             for name, spent in found.get("peers", {}).items():
                 say(
                     f"  peer, {name}: median {spent['median_ms']:.1f} ms, p95 {spent['p95_ms']:.1f} ms, "

@@ -70,7 +70,10 @@ def test_an_old_register_is_brought_over_with_all_that_is_in_it(old: Path) -> No
     assert before["edits"]
     assert before["versions"]
     for name, kept in before.items():
-        if name not in ("shelf", "invitations"):  # derived, and what ended with the invitation above: held below
+        if name not in (
+            "shelf",
+            "invitations",
+        ):  # derived, and what ended with the invitation above: held below
             assert [row for row in kept if not among(row, after[name])] == [], name
         assert name in ("looks", "settings", "invitations", "happened") or len(after[name]) == len(kept), name
     digests = {row["digest"] for row in after.get("invitations", [])}
@@ -99,7 +102,9 @@ def test_what_members_had_works_on_and_is_watched_from_now_on(tmp_path: Path) ->
         assert [p.id for p in register.members.passkeys("ed")] == [b"\x01" * 32]
         ann = register.member("ann")
         register.members.invite(ann.rights, "ann", "ed", now=NOW)
-        assert [w["account"] for w in register.members.waiting(ann.rights, now=NOW)] == ["ed"]  # bea is to agree
+        assert [w["account"] for w in register.members.waiting(ann.rights, now=NOW)] == [
+            "ed"
+        ]  # bea is to agree
         told = register.history_of(register.member("ed"), "ed")
         assert [(h["what"], h["by"]) for h in told] == [(Happening.INVITED_ANEW, "ann")]
 

@@ -220,7 +220,10 @@ def test_who_goes_away_half_way_is_no_failure_and_is_noted_without_a_name(at_hom
 
 def test_the_language_is_kept_by_a_cookie_as_safe_as_the_registers_address(tmp_path: Path) -> None:
     """Behind a proxy that ends TLS the request itself is plain: the register's own address says what is right."""
-    for base, name, secure in ((BASE, "register.example", True), ("http://localhost:8080", "localhost", False)):
+    for base, name, secure in (
+        (BASE, "register.example", True),
+        ("http://localhost:8080", "localhost", False),
+    ):
         with house(tmp_path / name, base) as made:
             for scheme in ("http", "https"):
                 client = TestClient(made.app, base_url=f"{scheme}://{name}", follow_redirects=False)

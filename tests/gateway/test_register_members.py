@@ -270,7 +270,9 @@ def test_a_busy_database_is_said_to_be_busy_and_not_that_nobody_is_signed_in(
     """While another program writes, a member who signs in must not believe that their passkey is no longer good."""
     device = enrolled(at_home)
     other = sqlite3.connect(at_home.register.path / "register.sqlite", isolation_level=None)
-    sa.event.listen(at_home.register._engine, "begin", lambda on: on.exec_driver_sql("PRAGMA busy_timeout=50"))
+    sa.event.listen(
+        at_home.register._engine, "begin", lambda on: on.exec_driver_sql("PRAGMA busy_timeout=50")
+    )
     other.execute("BEGIN IMMEDIATE")
     told = sign_in(at_home.client(), device)
     assert (told.status_code, told.headers["retry-after"]) == (503, "2")

@@ -258,7 +258,9 @@ def test_the_database_itself_refuses_to_change_or_delete(register: Register, tab
     published(register, record())
     register.keep_picture(register.member("ed"), b"\x89PNG\r\n\x1a\n", "image/png")
     register.show("attack", register.member("rea"), now=NOW)
-    column = {"looks": "what", "happened": "what", "pictures": "type", "log_entries": "entry"}.get(table, "id")
+    column = {"looks": "what", "happened": "what", "pictures": "type", "log_entries": "entry"}.get(
+        table, "id"
+    )
     for statement_ in (f"DELETE FROM {table}", f"UPDATE {table} SET {column} = 'x'"):
         with pytest.raises(sa.exc.IntegrityError, match="append-only"), register._engine.begin() as on:
             on.exec_driver_sql(statement_)

@@ -187,8 +187,8 @@ def invite(
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """Print a link by which an account enrols a passkey: used once, within a day; an earlier one ends. For an account that
-    had a passkey, it waits for a second administrator where there is one (`agree`)."""
+    """Print a link by which an account enrols a passkey: used once, within a day; an earlier one ends. For an account
+    that had a passkey, it waits for a second administrator where there is one (`agree`)."""
     with open_register(directory) as register:
         link = _invitation(register, register.member(by), name, _moment(now))
     if as_json:

@@ -109,11 +109,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a record's work stands: its state, its newest edit, and what that lacks before it may be reviewed."""
+    """Where a record's work stands: its state, its newest edit, what that lacks before it may be reviewed, and the newest
+    published version, 0 for none."""
 
     state: State
     edit: int
     lacking: tuple[Fault, ...]
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +361,9 @@ class Register:
             happened(on, name, Happening.MADE, by.account, now)
             if role is Role.ADMINISTRATOR:
                 others = sa.select(db.accounts.c.account).where(
-                    db.accounts.c.role == role.value, db.accounts.c.account != name, db.accounts.c.closed_at.is_(None)
+                    db.accounts.c.role == role.value,
+                    db.accounts.c.account != name,
+                    db.accounts.c.closed_at.is_(None),
                 )
                 for other in on.execute(others).scalars().all():
                     happened(on, other, Happening.ADMINISTRATOR_MADE, by.account, now, name)
@@ -423,12 +427,15 @@ class Register:
             if row is None or row.account != by.account:
                 require(Right.ACCOUNTS, by.rights)
             still = sa.and_(db.tokens.c.token == token, db.tokens.c.closed_at.is_(None))
-            if row is not None and on.execute(sa.update(db.tokens).where(still).values(closed_at=now)).rowcount:
+            if (
+                row is not None
+                and on.execute(sa.update(db.tokens).where(still).values(closed_at=now)).rowcount
+            ):
                 happened(on, row.account, Happening.TOKEN_CLOSED, by.account, now, token)
 
     def tokens(self, by: Caller) -> list[dict[str, Any]]:
-        """One's own API tokens, an administrator's view everybody's: name, account, scopes, times, and who made it ("" for
-        those from before that was kept); never a secret."""
+        """One's own API tokens, an administrator's view everybody's: name, account, scopes, times, and who made it (""
+        for those from before that was kept); never a secret."""
         columns = [c for c in db.tokens.c if c.name != "digest"]
         found = sa.select(*columns).order_by(db.tokens.c.made_at, db.tokens.c.token)
         if Right.ACCOUNTS not in by.rights:
@@ -515,6 +522,8 @@ class Register:
         return row
 
     def _document(self, on: sa.Connection, id: str, edit: int) -> Record:
+        if not 0 < edit < 2**63:  # what SQLite has no number for
+            raise NoRecord("edit", "no such edit")
         row = on.execute(
             sa.select(db.edits.c.document).where(db.edits.c.id == id, db.edits.c.edit == edit)
         ).first()
@@ -558,7 +567,7 @@ class Register:
         with self._read() as on:
             head = self._head(on, id)
             lacking = complete(self._document(on, id, head.edit))
-        return Standing(State(head.state), int(head.edit), lacking)
+        return Standing(State(head.state), int(head.edit), lacking, int(head.version))
 
     def _work(self, on: sa.Connection, id: str) -> Work:
         head = self._head(on, id)
@@ -801,6 +810,12 @@ class Register:
         before, later = (self.show(id, viewer, now=now, version=v).entry.seen for v in (old, new))
         return difference(before, later)
 
+    def warm(self) -> None:
+        """Makes finding ready for both audiences: seconds for 100,000 records, which the first to ask would wait for."""
+        with self._read() as on:
+            for finder in self._finders.values():
+                finder.warm(on)
+
     def find(self, query: Query, viewer: Caller | None, *, now: Moment) -> Page:
         """A page of published records; a member's search is recorded with the number of cards shown."""
         member = viewer is not None and Right.READ in viewer.rights
@@ -831,19 +846,22 @@ class Register:
         if member and ids:
             assert viewer is not None
             self._look(viewer, "export", "", len(ids), now)
+        for cut in range(0, len(ids), 400):
+            yield from self._newest(ids[cut : cut + 400], member)
+
+    def _newest(self, ids: Sequence[str], member: bool) -> Iterator[Entry]:
+        """The newest versions of a few hundred records, in this order."""
         newest = sa.select(db.versions).join(
             db.heads, sa.and_(db.heads.c.id == db.versions.c.id, db.heads.c.version == db.versions.c.version)
         )
-        for cut in range(0, len(ids), 400):
-            some = ids[cut : cut + 400]
-            with self._read() as on:
-                rows = {r.id: r for r in on.execute(newest.where(db.versions.c.id.in_(some)))}
-            yield from (self._version(rows[id], member, 0).entry for id in some if id in rows)
+        with self._read() as on:
+            rows = {r.id: r for r in on.execute(newest.where(db.versions.c.id.in_(ids)))}
+        yield from (self._version(rows[id], member, 0).entry for id in ids if id in rows)
 
     def newest(self, query: Query, most: int, *, now: Moment) -> list[Entry]:
         """The newest versions of what a stranger finds, at most so many: what feeds are made of, whoever asks."""
         found = self.find(replace(query, sort=Sort.PUBLISHED, size=most, after=""), None, now=now)
-        return [self.show(card["id"], None, now=now).entry for card in found.cards]
+        return list(self._newest([card["id"] for card in found.cards], False))
 
     # Import, duplicates, signals, pictures
 
@@ -935,6 +953,15 @@ class Register:
             return None
         with self._read() as on:
             row = on.execute(sa.select(db.pictures).where(db.pictures.c.digest == shown.digest)).first()
+        return (row.type, bytes(row.content)) if row else None
+
+    def draft_picture(self, by: Caller, id: str, *, now: Moment) -> tuple[str, bytes] | None:
+        """(type, bytes) of the picture that the newest edit names, for those who may read and write; None for none."""
+        named = self.work(by, id, now=now).record.picture
+        if named is None:
+            return None
+        with self._read() as on:
+            row = on.execute(sa.select(db.pictures).where(db.pictures.c.digest == named.digest)).first()
         return (row.type, bytes(row.content)) if row else None
 
     # Founding records and checks

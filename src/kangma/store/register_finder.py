@@ -97,6 +97,11 @@ class Finder:
         self._pairs = {f: (np.empty(0, np.int64), np.empty(0, np.int64)) for f in FACETS}  # rows, codes
         self._orders: dict[Sort, NDArray[np.int64]] = {}
 
+    def warm(self, on: sa.Connection) -> None:
+        """Takes in what is published, so that the first query does not wait for it."""
+        with self._lock:
+            self._refresh(on)
+
     def page(self, on: sa.Connection, query: Query) -> Page:
         """One page. Refused (bad_value, not_in_list) for a facet, page mark or size that cannot be."""
         if not 1 <= query.size <= MOST_PAGE:
@@ -227,9 +232,8 @@ class Finder:
         for name, values in query.chosen.items():
             if name not in FACETS:
                 raise Refused(Code.NOT_IN_LIST, Where(path=name[:40]), ", ".join(FACETS))
-            if name == "victim":
-                values = [self._victims.get(v) or victim_key(v) for v in values]
-            chosen[name] = self._having(name, values)
+            victims = [self._victims.get(v) or victim_key(v) for v in values] if name == "victim" else None
+            chosen[name] = self._having(name, victims or values)
         whole = base.copy()
         for mask in chosen.values():
             whole &= mask

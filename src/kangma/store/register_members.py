@@ -53,9 +53,7 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def happened(
-    on: sa.Connection, account: str, what: Happening, by: str, now: Moment, about: str = ""
-) -> None:
+def happened(on: sa.Connection, account: str, what: Happening, by: str, now: Moment, about: str = "") -> None:
     """Keeps what was done to an account, in the transaction in which it is done."""
     on.execute(
         sa.insert(db.happened).values(account=account, at=now, what=what.value, by=by, about=about[:64])
@@ -86,7 +84,9 @@ class Members:
         token = secrets.token_urlsafe(32)
         with self._write() as on:
             self._open_account(on, account)
-            anew = on.execute(sa.select(db.passkeys).where(db.passkeys.c.account == account)).first() is not None
+            anew = (
+                on.execute(sa.select(db.passkeys).where(db.passkeys.c.account == account)).first() is not None
+            )
             second = anew and bool(self._administrators(on, now) - {by, account})
             until = now + (WAITING if second else INVITATION)
             self._end_invitations(on, db.invitations.c.account == account, now)
@@ -161,7 +161,9 @@ class Members:
         for row in on.execute(sa.select(t.token, t.account).where(ended)).all():
             happened(on, row.account, Happening.TOKEN_CLOSED, by, now, row.token)
         on.execute(sa.update(db.tokens).where(ended).values(closed_at=now))
-        self._end_invitations(on, sa.or_(i.account == account, i.made_by == account, i.second_by == account), now)
+        self._end_invitations(
+            on, sa.or_(i.account == account, i.made_by == account, i.second_by == account), now
+        )
 
     # What happened to an account
 
@@ -182,7 +184,9 @@ class Members:
 
     def read_news(self, session: str, upto: int) -> None:
         """The owner of this session's passkey has read what happened up to this number."""
-        row = sa.select(db.sessions.c.passkey).where(db.sessions.c.digest == _digest(session)).scalar_subquery()
+        row = (
+            sa.select(db.sessions.c.passkey).where(db.sessions.c.digest == _digest(session)).scalar_subquery()
+        )
         with self._write() as on:
             newest = sa.select(sa.func.coalesce(sa.func.max(db.happened.c.number), 0)).scalar_subquery()
             on.execute(
@@ -196,7 +200,9 @@ class Members:
         p, s = db.passkeys.c, db.sessions.c
         with self._read() as on:
             row = on.execute(
-                sa.select(p.seen, p.account).join(db.sessions, s.passkey == p.passkey).where(s.digest == _digest(session))
+                sa.select(p.seen, p.account)
+                .join(db.sessions, s.passkey == p.passkey)
+                .where(s.digest == _digest(session))
             ).first()
         if row is None:
             raise _refused()
@@ -208,13 +214,18 @@ class Members:
         h, a = db.happened.c, db.accounts.c
         open_ = (a.role == Role.ADMINISTRATOR.value, a.closed_at.is_(None))
         with self._read() as on:
-            counts = dict(on.execute(sa.select(h.what, sa.func.count()).group_by(h.what)).tuples().all())
-            administrators = on.execute(sa.select(sa.func.count()).select_from(db.accounts).where(*open_)).scalar()
+            counts: dict[str, int] = {
+                str(what): int(n)
+                for what, n in on.execute(sa.select(h.what, sa.func.count()).group_by(h.what))
+            }
+            administrators = on.execute(
+                sa.select(sa.func.count()).select_from(db.accounts).where(*open_)
+            ).scalar()
         return {
             "administrators": int(administrators or 0),
-            "invited_anew": int(counts.get(Happening.INVITED_ANEW, 0)),
-            "agreed": int(counts.get(Happening.AGREED, 0)),
-            "invited_anew_alone": int(counts.get(Happening.INVITED_ANEW_ALONE, 0)),
+            "invited_anew": counts.get(Happening.INVITED_ANEW, 0),
+            "agreed": counts.get(Happening.AGREED, 0),
+            "invited_anew_alone": counts.get(Happening.INVITED_ANEW_ALONE, 0),
         }
 
     @staticmethod
@@ -305,7 +316,9 @@ class Members:
                     raise _refused()
                 used = db.invitations.c.digest == _digest(invitation)
                 on.execute(sa.update(db.invitations).where(used).values(used_at=now))
-                ever = on.execute(sa.select(db.passkeys).where(db.passkeys.c.account == passkey.account)).first()
+                ever = on.execute(
+                    sa.select(db.passkeys).where(db.passkeys.c.account == passkey.account)
+                ).first()
                 what = Happening.ENROLLED if ever is None else Happening.ENROLLED_ANEW
                 by = str(on.execute(sa.select(db.invitations.c.made_by).where(used)).scalar())
             self._open_account(on, passkey.account)

@@ -69,7 +69,9 @@ passkeys = sa.Table(
     sa.Column("made_at", sa.BigInteger, nullable=False),
     sa.Column("used_at", sa.BigInteger),
     sa.Column("closed_at", sa.BigInteger),
-    sa.Column("seen", sa.BigInteger, nullable=False, server_default="0"),  # newest of `happened` that its owner has read
+    sa.Column(
+        "seen", sa.BigInteger, nullable=False, server_default="0"
+    ),  # newest of `happened` that its owner has read
 )
 sa.Index("passkeys_account", passkeys.c.account)
 
@@ -98,7 +100,9 @@ happened = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Column("what", sa.String(32), nullable=False),  # kangma.incidents.life.Happening
     sa.Column("by", sa.String(64), nullable=False),
-    sa.Column("about", sa.String(64), nullable=False),  # the token, the start of the passkey's id, an account, or ""
+    sa.Column(
+        "about", sa.String(64), nullable=False
+    ),  # the token, the start of the passkey's id, an account, or ""
 )
 sa.Index("happened_account", happened.c.account)
 

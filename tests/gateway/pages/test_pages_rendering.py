@@ -387,14 +387,20 @@ def test_every_victim_has_an_address_that_leads_to_it_and_to_nobody_else(at_home
         assert len(address) < 1_000
         addresses.add(address)
         page = read(at_home, address, lang=lang)
-        assert [e.attributes["href"] for e in page.all("a") if re.search(r"/incidents/r\d", e.attributes["href"])] == [
-            f"/incidents/r{n}"
-        ]
+        assert [
+            e.attributes["href"] for e in page.all("a") if re.search(r"/incidents/r\d", e.attributes["href"])
+        ] == [f"/incidents/r{n}"]
         other = next(e.attributes["href"] for e in page.all("a") if e.attributes.get("hreflang"))
         assert read(at_home, other).all("h1")[0].text == page.all("h1")[0].text
-        if name not in ("..", "."):  # which no client even sends; every other name leads there as it is written too
+        if name not in (
+            "..",
+            ".",
+        ):  # which no client even sends; every other name leads there as it is written too
             told = client.get(f"/victims/{quote(name, safe='')}", headers={"accept": "text/html"})
-            assert told.status_code == 200 or (told.status_code, told.headers["location"]) == (301, address), name
+            assert told.status_code == 200 or (told.status_code, told.headers["location"]) == (
+                301,
+                address,
+            ), name
     assert len(addresses) == len(HARD_NAMES)
     assert client.get("/victims/").status_code == 404
 

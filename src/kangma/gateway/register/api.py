@@ -367,8 +367,11 @@ def keep_picture(
         tuple[str, bytes], Depends(SentBytes("image/png", "image/jpeg", "image/webp", most=PICTURE))
     ],
 ) -> Response:
-    """Keeps a picture, to be named by a record."""
-    media, content = sent
+    """Keeps a picture, to be named by a record: drawn anew, so that nothing but the pixels is kept. The digest is of what
+    is kept."""
+    from kangma.gateway.register.pictures import drawn_anew  # noqa: PLC0415  which imports this module's neighbours
+
+    media, content = drawn_anew(sent[1], sent[0])
     return answer({"digest": register.keep_picture(by, content, media), "type": media}, 201)
 
 

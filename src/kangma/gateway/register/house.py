@@ -24,6 +24,7 @@ from kangma.gateway.register import atlas, drawing, wording
 from kangma.gateway.register.asked import as_parameters
 from kangma.gateway.register.problems import BadRequest
 from kangma.incidents import finding
+from kangma.incidents.life import Right
 from kangma.incidents.vocabulary import Degree
 from kangma.incidents.words import Words
 from kangma.store.register import Caller
@@ -71,7 +72,7 @@ Language = Annotated[str, Depends(_language)]
 # Links
 
 
-def address(path: str, parameters: Mapping[str, str]) -> str:
+def address(path: str, parameters: Mapping[str, str | int]) -> str:
     return f"{path}?{urlencode(parameters)}" if parameters else path
 
 
@@ -180,6 +181,7 @@ def render(
             best_text=lambda given: best(given, lang)[1],
             text=isolated,
             term=lambda value: wording.term(value, lang),
+            right=lambda value: wording.term(Right(value), lang),
             facet=lambda name: wording.facet(name, lang),
             facet_value=lambda name, value: wording.facet_value(name, value, lang),
             field=lambda name, many=True: wording.field(name, lang, many=many),

@@ -515,7 +515,7 @@ class Returning(Asking):
 
 
 class Approving(Note):
-    edit: Annotated[int, Field(ge=1, description="The edit that the reviewer read.")]
+    edit: Annotated[int, Field(ge=1, le=2**53, description="The edit that the reviewer read.")]
 
 
 class Reason(Asking):

@@ -297,6 +297,7 @@ def reopened(at: House) -> dict[str, Any]:
     ("change", "field"),
     [
         ({"levels.summary": "member"}, "Summary"), ({"levels.sources": "member"}, "Sources"),
+        ({"levels.kinds": "member"}, "Kinds"),
         ({"motives[0].level": "member"}, "Motives"), ({"levels.motives": "member"}, "Motives"),
         ({"motives[0].level": "member", "motives[0].confidence": "low"}, "Motives"),
     ],
@@ -315,6 +316,9 @@ def test_a_correction_that_hides_what_was_public_is_asked_about(
     assert post(at_home, Role.EDITOR, f"{WORK}/edit", kept | {"known": "lowered"}) == WORK
     for address in (WORK, f"{WORK}/edit"):
         assert "keeps for members what everybody could read" in get(at_home, Role.EDITOR, address).text
+    work = get(at_home, Role.EDITOR, WORK)
+    assert "member" not in {e.text.strip() for e in work.all("ins")}  # said in words, whichever field it is of
+    assert "Correction" in work.text
     assert "keeps for members" in get(at_home, Role.REVIEWER, WORK).text
 
 

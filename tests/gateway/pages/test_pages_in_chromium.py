@@ -211,7 +211,7 @@ def keep(page: Page, name: str, *, whole: bool = True) -> None:
 
 def name_of(address: str) -> str:
     return (
-        re.sub(r"[^a-z0-9]+", "-", address.casefold().replace("健康宝", "jiankangbao")).strip("-") or "home"
+        re.sub(r"[^a-z0-9]+", "-", address.casefold().replace("健康宝", "jiankangbao")).strip("-")[:80] or "home"
     )
 
 
@@ -534,7 +534,7 @@ def test_every_page_was_seen(chromium: Browser, served: Served) -> None:
             page = context.new_page()
             for address in addresses:
                 page.goto(served.base + address)
-                keep(page, f"{name_of(address)}{'-member' if role else ''}-{lang}-{size[0]}-{scheme}")
+                keep(page, f"{name_of(address)}{f'-{role}' if role else ''}-{lang}-{size[0]}-{scheme}")
             context.close()
     context = served.context(chromium, "en", viewport={"width": 794, "height": 1123})
     page = context.new_page()

@@ -489,6 +489,8 @@ def value(path: str, text: str, lang: str) -> str:
     kind = (
         ActorType
         if keys[-1] == "type" and keys[0] == "actors"
+        else Level
+        if keys[0] == "levels"  # the level of a field, not a term of it
         else _OF_KEY.get(keys[-1]) or _OF_KEY.get(keys[0])
     )
     if kind is not None and text in set(kind):

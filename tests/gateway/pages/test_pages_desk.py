@@ -317,7 +317,9 @@ def test_a_correction_that_hides_what_was_public_is_asked_about(
     for address in (WORK, f"{WORK}/edit"):
         assert "keeps for members what everybody could read" in get(at_home, Role.EDITOR, address).text
     work = get(at_home, Role.EDITOR, WORK)
-    assert "member" not in {e.text.strip() for e in work.all("ins")}  # said in words, whichever field it is of
+    assert "member" not in {
+        e.text.strip() for e in work.all("ins")
+    }  # said in words, whichever field it is of
     assert "Correction" in work.text
     assert "keeps for members" in get(at_home, Role.REVIEWER, WORK).text
 

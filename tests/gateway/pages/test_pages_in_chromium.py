@@ -211,7 +211,8 @@ def keep(page: Page, name: str, *, whole: bool = True) -> None:
 
 def name_of(address: str) -> str:
     return (
-        re.sub(r"[^a-z0-9]+", "-", address.casefold().replace("健康宝", "jiankangbao")).strip("-")[:80] or "home"
+        re.sub(r"[^a-z0-9]+", "-", address.casefold().replace("健康宝", "jiankangbao")).strip("-")[:80]
+        or "home"
     )
 
 

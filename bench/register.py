@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 import sqlalchemy as sa
 
 from kangma.incidents import statement
@@ -270,7 +271,8 @@ def size(folder: Path, count: int, *, runs: int, beside: bool) -> dict[str, Any]
 
 
 def pages(path: Path, runs: int) -> dict[str, Any]:
-    """Page → milliseconds from the request to the last byte, of a server of its own over one connection."""
+    """Page → milliseconds from the request to the last byte, of a server of its own over one connection; `cpu_ms` is what
+    the server worked for one."""
     with open_register(path) as register:
         victim = register.show("r77", None, now=NOW).entry.seen.record.victim
         assert victim is not None
@@ -289,6 +291,7 @@ def pages(path: Path, runs: int) -> dict[str, Any]:
             assert server.stdout is not None
             server.stdout.readline()
             until_it_answers(port)
+            process = psutil.Process(server.pid)
             for who, headers in (("stranger", {}), ("member", {"authorization": f"Bearer {token}"})):
                 connection = HTTPConnection("localhost", port, timeout=120)
 
@@ -307,8 +310,10 @@ def pages(path: Path, runs: int) -> dict[str, Any]:
                     "once_ms": (time.perf_counter() - begun) * 1_000
                 }
                 for name, address in addresses.items():
-                    size = ask(address)
-                    report[f"{who}: {name}"] = timed(lambda a=address: ask(a), runs) | {"bytes": size}  # type: ignore[misc]  # as above
+                    size, before = ask(address), sum(process.cpu_times()[:2])
+                    found = timed(lambda a=address: ask(a), runs)  # type: ignore[misc]  # as above
+                    worked = (sum(process.cpu_times()[:2]) - before) * 1_000 / runs
+                    report[f"{who}: {name}"] = found | {"cpu_ms": worked, "bytes": size}
                 connection.close()
         finally:
             server.terminate()
@@ -369,7 +374,8 @@ def run(full: bool, say: Callable[[str], None] = print) -> dict[str, Any]:
                     say(f"  over HTTP, {name}: {spent['once_ms']:.0f} ms")
                 else:
                     say(
-                        f"  over HTTP, {name}: median {spent['median_ms']:.1f} ms, p95 {spent['p95_ms']:.1f} ms"
+                        f"  over HTTP, {name}: median {spent['median_ms']:.1f} ms, p95 {spent['p95_ms']:.1f} ms, "
+                        f"CPU {spent['cpu_ms']:.1f} ms, {spent['bytes']:,} bytes"
                     )
             for name, spent in found.get("peers", {}).items():
                 say(

@@ -602,6 +602,17 @@ NO_WEBHOOKS: list[object] = [
     {"version": "4", "alerts": [1]},
     {"version": "4", "alerts": [{"fingerprint": "zz"}]},
     {"version": "4", "alerts": [{"fingerprint": "a" * 16, "startsAt": "now"}]},
+    *(
+        {"version": "4", "alerts": [{"fingerprint": "a" * 16, "startsAt": "2000-01-01T00:00:00Z", **wrong}]}
+        for wrong in (
+            {"labels": 0.0},
+            {"labels": {"alertname": 7}},
+            {"annotations": ""},
+            {"annotations": None},
+            {"status": 0.0},
+            {"endsAt": 7},
+        )
+    ),
 ]
 
 

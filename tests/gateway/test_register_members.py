@@ -389,6 +389,12 @@ def test_a_passkey_that_was_closed_first_counts_as_one_that_was_there(at_home: H
     assert at_home.register.members.history("rob")[1]["what"] is Happening.PASSKEY_CLOSED
 
 
+def test_nobody_is_invited_to_be_the_author_of_the_founding_records(at_home: House) -> None:
+    ann = at_home.client(Role.ADMINISTRATOR)
+    for name in ("kangma", "machine", "nobody"):
+        assert ann.post("/v1/accounts/invite", json={"account": name}).status_code == 403
+
+
 def test_nobody_agrees_by_a_token(at_home: House) -> None:
     enrolled(at_home, Role.REVIEWER)
     ann, _ = _two_administrators(at_home)

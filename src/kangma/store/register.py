@@ -54,13 +54,11 @@ from kangma.store.durable import require_empty
 from kangma.store.keys import make_key, make_key_folder, read_key
 from kangma.store.register_finder import NEVER, Finder, Page, Query, Sort, Timeline
 from kangma.store.register_log import OwnLog
-from kangma.store.register_members import Members, happened
+from kangma.store.register_members import FOUNDING, MACHINE, Members, happened
 from kangma.store.registry import as_ours, open_engine
 from kangma.terms import Moment, day_number
 from kangma.translog.log import Log as Tree
 
-#: Who wrote the records that ship with Kangma, and what defences are called.
-FOUNDING, MACHINE = "kangma", "machine"
 MOST_PICTURE = 4 * 2**20
 MOST_ALIKE = 200  # opened drafts of one import that are held against the others
 LEAST_ROOM = 64 * 2**20  # bytes free below which a register says that it is not ready

@@ -21,6 +21,8 @@ from kangma.incidents.life import NEWS, Happening, Right, Role, require
 from kangma.store import register_schema as db
 from kangma.terms import DAY, HOUR, Moment
 
+#: Who wrote the records that ship with Kangma, and what defences are called: nobody signs in as these.
+FOUNDING, MACHINE = "kangma", "machine"
 INVITATION = DAY
 WAITING = 7 * DAY  # for the second administrator; then a day for the link
 #: An administrator counts as a second one after a day: who makes one for the purpose has to wait, and is seen.
@@ -81,6 +83,8 @@ class Members:
         another administrator agreed (`agree`, `waiting`). Where there is none it works at once. Either way the account's
         owner is told, and it is counted for everybody (`oversight`)."""
         require(Right.ACCOUNTS, rights)
+        if account in (FOUNDING, MACHINE):
+            raise _refused()
         token = secrets.token_urlsafe(32)
         with self._write() as on:
             self._open_account(on, account)

@@ -534,7 +534,7 @@ def signal(event: str = "flood-1", **more: object) -> Signal:
     return Signal(
         "gateway", event, Kind.DENIAL_OF_SERVICE, "健康码", "Refusals above 1,000 a second", NOW,
         affected=("me/code",), kept_working=("offline verification",),
-        figures=(Measured("被拒请求", "requests refused", "1400000", Unit.REQUESTS),), **more,  # type: ignore[arg-type]
+        figures=(Measured("被拒请求", "requests refused", "1400000", Unit.REQUESTS),), **more,  # type: ignore[arg-type]  # any field
     )  # fmt: skip
 
 
@@ -589,7 +589,7 @@ def test_an_alertmanager_webhook_becomes_a_draft(register: Register) -> None:
         ("paper route", "offline"),
     )
     assert [(f.value, f.unit) for f in made.figures] == [("1400000", Unit.REQUESTS_PER_MINUTE)]
-    again = {"version": "4", "alerts": [{**WEBHOOK["alerts"][0], "status": "firing"}]}  # type: ignore[dict-item,index]
+    again = {"version": "4", "alerts": [{**WEBHOOK["alerts"][0], "status": "firing"}]}  # type: ignore[dict-item,index]  # a dict of mixed values
     (open_,) = alerts(again, system="健康码")
     assert register.signal(made, now=NOW) == register.signal(open_, now=NOW)
 

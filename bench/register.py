@@ -1,7 +1,8 @@
 """How fast the register of incidents is searched, beside plain SQLite over the same records, and how that grows.
 
 Peers: a LIKE scan over the summaries, a scan of JSON documents, and SQLite's own trigram index. What is compared is
-finding the first page of 25 with the number of hits; ours also counts every facet, the peers do not.
+finding the first page of 25 with the number of hits; ours also counts every facet, the peers do not. At the largest size
+the pages are asked for too, whole, over HTTP from `kangma incident serve`: as a stranger and as a member.
 """
 
 from __future__ import annotations
@@ -12,26 +13,36 @@ import os
 import platform
 import random
 import resource
+import socket
 import sqlite3
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import psutil
 import sqlalchemy as sa
 
+from kangma.incidents import statement
+from kangma.incidents.finding import victim_key, victim_segment
 from kangma.incidents.form import encode, from_json
-from kangma.incidents.life import Role, State
+from kangma.incidents.life import Change, Right, Role, State
 from kangma.incidents.record import Record
 from kangma.incidents.vocabulary import COUNTRIES, ActorType, Kind, Organisation, Sector, Term
+from kangma.incidents.words import Words
 from kangma.store import register_schema as db
 from kangma.store.register import Register, create, on_the_shelf, open_register
 from kangma.store.register_finder import Query, Sort
 
 NOW = 1_700_000_000
 BATCH, REALLY = 2_000, 20
+SALT = bytes(statement.SALT)
 HEAD = {"version": 1, "change": "first", "reason": "{}"}
 ZH = "健康码 核酸 系统 攻击 数据 泄露 医院 平台 服务 中断 疫苗 证书 查询 伪造 账号 网络 高峰".split()  # noqa: SIM905  30 quoted words would be harder to read
 EN = "health code attack data breach hospital platform outage vaccine forged account ransom portal".split()  # noqa: SIM905  as above
@@ -46,6 +57,24 @@ QUERIES: dict[str, Query] = {
         chosen={"kind": ["malware", "misuse"], "sector": ["health-care"]}, since=17_000, until=18_000
     ),
     "oldest first": Query(sort=Sort.OLDEST),
+}
+#: Pages as people ask for them, with filters as they come. The last is reached by its mark.
+PAGES: dict[str, str] = {
+    "the list": "/incidents?lang=en",
+    "a search, one common word": "/incidents?q=%E6%94%BB%E5%87%BB",
+    "a search, three characters": "/incidents?q=%E5%81%A5%E5%BA%B7%E7%A0%81&lang=zh",
+    "a search for what is rare": "/incidents?q=R4711",
+    "a filter": "/incidents?country=CN&kind=malware",
+    "a filter of twelve countries": "/incidents?country=CN,DE,FR,IT,ES,GB,US,JP,KR,NZ,AU,CA&sort=oldest",
+    "days": "/incidents?since=2010-01-01&until=2012-12-31",
+    "the list by publication": "/incidents?sort=published",
+    "the chart, by year": "/chart",
+    "the chart, by month and kind": "/chart?step=month&by=kind",
+    "the chart of a search": "/chart?q=%E6%94%BB%E5%87%BB",
+    "the map": "/map",
+    "a record": "/incidents/r77",
+    "the API's list": "/v1/incidents",
+    "the Atom feed": "/incidents.atom",
 }
 
 
@@ -98,6 +127,9 @@ def fill(path: Path, count: int) -> float:
             words: dict[str, list[tuple[int, str]]] = {name: [] for name in db.INDEXES}
             for n in range(start, min(count, start + BATCH)):
                 record, at = made(n), NOW + n
+                said = statement.state(
+                    record, version=1, change=Change.FIRST, at=at, salt=SALT, previous="", reason=Words()
+                )
                 row, found = on_the_shelf(record, 1, first_at=at, at=at, withdrawn=False)
                 shelves.append({"number": n + 1, **row})
                 for name, text in found.items():
@@ -112,7 +144,7 @@ def fill(path: Path, count: int) -> float:
                         "log_index": n,
                         **HEAD,
                     }
-                    | {"document": encode(record), "salt": b"", "entry": b"", "signed": b""}
+                    | {"document": encode(record), "salt": SALT, "entry": said.entry, "signed": b""}
                 )
                 heads.append({"id": record.id, "state": State.PUBLISHED.value, "edit": 1, **HEAD})
             with register._write() as on:
@@ -194,6 +226,7 @@ def size(folder: Path, count: int, *, runs: int, beside: bool) -> dict[str, Any]
         report["publish_ms"] = publish(register, range(10**6 + count, 10**6 + count + 5))
         report["show"] = timed(lambda: register.show("r1", None, now=NOW), runs)
     if beside:
+        report["pages"] = pages(path, runs)
         con = peers(path)
         report["peers"] = {
             "LIKE scan, 攻击": timed(
@@ -237,6 +270,71 @@ def size(folder: Path, count: int, *, runs: int, beside: bool) -> dict[str, Any]
     return report
 
 
+def pages(path: Path, runs: int) -> dict[str, Any]:
+    """Page → milliseconds from the request to the last byte, of a server of its own over one connection; `cpu_ms` is what
+    the server worked for one."""
+    with open_register(path) as register:
+        victim = register.show("r77", None, now=NOW).entry.seen.record.victim
+        assert victim is not None
+        ed = register.member("ed")
+        _, token = register.make_token(ed, "ed", {Right.READ}, now=NOW, expires_at=2**33)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    addresses = PAGES | {
+        "a victim's page": f"/victims/{quote(victim_segment(victim_key(victim.name)), safe='~')}"
+    }
+    command = [sys.executable, "-m", "kangma", "incident", "serve", str(path), "--port", str(port)]
+    report: dict[str, Any] = {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            server.stdout.readline()
+            until_it_answers(port)
+            process = psutil.Process(server.pid)
+            for who, headers in (("stranger", {}), ("member", {"authorization": f"Bearer {token}"})):
+                connection = HTTPConnection("localhost", port, timeout=120)
+
+                def ask(
+                    address: str, connection: HTTPConnection = connection, sent: dict[str, str] = headers
+                ) -> int:
+                    connection.request("GET", address, headers={"accept": "text/html", **sent})
+                    answer = connection.getresponse()
+                    content = answer.read()
+                    assert answer.status == 200, (address, answer.status)
+                    return len(content)
+
+                begun = time.perf_counter()
+                ask("/incidents")
+                report[f"{who}: the first page after the start"] = {
+                    "once_ms": (time.perf_counter() - begun) * 1_000
+                }
+                for name, address in addresses.items():
+                    size, before = ask(address), sum(process.cpu_times()[:2])
+                    found = timed(lambda a=address: ask(a), runs)  # type: ignore[misc]  # as above
+                    worked = (sum(process.cpu_times()[:2]) - before) * 1_000 / runs
+                    report[f"{who}: {name}"] = found | {"cpu_ms": worked, "bytes": size}
+                connection.close()
+        finally:
+            server.terminate()
+            server.wait(30)
+    return report
+
+
+def until_it_answers(port: int) -> None:
+    """Bound is not yet listening."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("localhost", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
 def _deep(register: Register) -> Callable[[], Any]:
     """A page far down: reached by its mark, which costs what the first page costs."""
     after = ""
@@ -271,6 +369,14 @@ def run(full: bool, say: Callable[[str], None] = print) -> dict[str, Any]:
                     f"  {name}: median {spent['median_ms']:.1f} ms, p95 {spent['p95_ms']:.1f} ms, "
                     f"CPU {spent['cpu_ms']:.1f} ms, hits {spent.get('hits', '')}"
                 )
+            for name, spent in found.get("pages", {}).items():
+                if "once_ms" in spent:
+                    say(f"  over HTTP, {name}: {spent['once_ms']:.0f} ms")
+                else:
+                    say(
+                        f"  over HTTP, {name}: median {spent['median_ms']:.1f} ms, p95 {spent['p95_ms']:.1f} ms, "
+                        f"CPU {spent['cpu_ms']:.1f} ms, {spent['bytes']:,} bytes"
+                    )
             for name, spent in found.get("peers", {}).items():
                 say(
                     f"  peer, {name}: median {spent['median_ms']:.1f} ms, p95 {spent['p95_ms']:.1f} ms, "

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from kangma.cli import main
+from kangma.store.register import open_register
+from kangma.store.register_members import Passkey
 
 RECORD = {
     "id": "an-attack",
@@ -140,3 +142,23 @@ def test_the_founding_record_is_there_from_the_first_call(
     assert "2 motives, 1 technique, 1 source: for members" in said
     assert "2 项动机、1 项技术手段、1 项来源：仅会员可见" in said
     run("init", "--as", "ann", code=3)
+
+
+def test_a_second_administrator_agrees_to_a_new_way_into_an_account(run: Session) -> None:
+    day = ("--now", "2030-01-02T00:00:00Z")
+    run("member", "bea", "--as", "ann", "--role", "administrator", "--now", "2030-01-01T00:00:00Z")
+    first = run("invite", "ed", "--as", "ann", *day)
+    assert first["waits_for_second"] is False
+    with open_register(run.dir) as register:
+        members, now = register.members, 1_893_542_400
+        passkey = Passkey(bytes(32), "ed", b"", 0, False, False)
+        members.enrol(
+            passkey, challenge=members.challenge("enrol", now=now), now=now,
+            invitation=first["link"].partition("#invitation=")[2],
+        )  # fmt: skip
+    assert run("invite", "ed", "--as", "ann", *day)["waits_for_second"] is True
+    assert "kangma incident agree" in run("invite", "ed", "--as", "ann", *day, plain=True)
+    run("agree", "ed", "--as", "ann", *day, code=2)
+    assert "same_officer" in run.error
+    assert run("agree", "ed", "--as", "bea", *day)["account"] == "ed"
+    run("agree", "ed", "--as", "bea", *day, code=3)  # none waits now

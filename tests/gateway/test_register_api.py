@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from house import NOW, RECORD, House
 from in_person import SAME, signed_in
+from photographs import photograph
 
+from kangma.gateway.register.pictures import drawn_anew
 from kangma.incidents import statement
 from kangma.incidents.form import from_json
 from kangma.incidents.life import Right, Role
 from kangma.signing.keys import Algorithm, PublicKey
+from kangma.store.register import NoRecord
 from kangma.translog.checkpoint import open_checkpoint
 from kangma.translog.fsck import fsck
 
@@ -72,6 +75,16 @@ def test_a_record_goes_from_draft_to_everybody(at_home: House) -> None:
         "open", "submit", "return", "edit", "submit", "approve", "publish",
     ]  # fmt: skip
     assert work["acts"][2]["note"] == "which hours?"
+
+
+@pytest.mark.parametrize("edit", [2**53 + 1, 2**63, 101655075050774346072064])
+def test_an_edit_of_a_number_that_cannot_be_is_refused(at_home: House, edit: int) -> None:
+    """Found by asking every route at length: it was our failure, 500."""
+    assert at_home.client(Role.EDITOR).post("/v1/drafts", json=RECORD).status_code == 201
+    told = at_home.client(Role.REVIEWER).post("/v1/drafts/an-attack/approve", json={"edit": edit})
+    assert told.status_code == 422
+    with pytest.raises(NoRecord):
+        at_home.register.approve(at_home.caller(Role.REVIEWER), "an-attack", edit=edit, now=at_home.clock())
 
 
 def test_nobody_approves_what_they_wrote(at_home: House) -> None:
@@ -287,11 +300,12 @@ def test_feeds_are_of_what_strangers_see_whoever_asks(at_home: House) -> None:
 
 def test_pictures_are_kept_and_shown_with_their_record(at_home: House) -> None:
     ed, anybody = at_home.client(Role.EDITOR), at_home.client()
-    png = b"\x89PNG\r\n\x1a\n" + bytes(20)
+    png = drawn_anew(photograph("PNG"))[1]  # as it is kept: drawn anew it is the same again
     kept = ed.post("/v1/pictures", content=png, headers={"content-type": "image/png"})
     assert kept.status_code == 201
-    wrong = ed.post("/v1/pictures", content=b"<svg/>", headers={"content-type": "image/png"})
-    assert wrong.status_code == 422
+    for bad in (b"<svg/>", b"\x89PNG\r\n\x1a\n" + bytes(20), photograph("JPEG")):
+        wrong = ed.post("/v1/pictures", content=bad, headers={"content-type": "image/png"})
+        assert wrong.status_code == 422
     svg = ed.post("/v1/pictures", content=b"<svg/>", headers={"content-type": "image/svg+xml"})
     assert svg.status_code == 415
     out(at_home, {**RECORD, "picture": {**kept.json(), "alt": {"en": "a chart"}}})

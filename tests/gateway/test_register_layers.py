@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from house import BASE, RECORD, House, house
 
+from kangma.gateway.register.description import operations
 from kangma.incidents.life import Role
 
 
@@ -131,7 +135,27 @@ def test_people_get_a_page_and_programs_a_problem(at_home: House) -> None:
 
 def test_a_wrong_method_is_said_with_the_right_ones(at_home: House) -> None:
     told = at_home.client().delete("/v1/key")
-    assert (told.status_code, told.headers["allow"]) == (405, "GET")
+    assert (told.status_code, told.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+def test_every_address_says_what_may_be_asked_of_it(at_home: House) -> None:
+    """HEAD wherever GET may, and all methods of an address that several routes share: by OPTIONS, and with a refusal."""
+    client, there = at_home.client(), dict[str, set[str]]()
+    for path, method, _ in operations(at_home.app):
+        there.setdefault(re.sub(r"\{[^}]+\}", "0" * 16, path), set()).add(method)
+    assert len(there) > 40
+    for path, methods in there.items():
+        allowed = {"OPTIONS", *methods, *(["HEAD"] if "GET" in methods else [])}
+        asked = client.options(path)
+        assert (asked.status_code, asked.content) == (204, b""), path
+        told = set(asked.headers["allow"].split(", "))
+        assert allowed <= told, path
+        refused = client.request("PATCH", path)
+        assert (refused.status_code, set(refused.headers["allow"].split(", "))) == (405, told), path
+    assert client.options("/v1/drafts").headers["allow"] == "GET, HEAD, OPTIONS, POST"
+    assert client.options("/v1/drafts/x").headers["allow"] == "GET, HEAD, OPTIONS, PUT"
+    assert client.options("/members/work/x/submit").headers["allow"] == "OPTIONS, POST"
+    assert client.options("/nothing").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -163,3 +187,46 @@ def test_a_line_of_the_log_knows_the_route_and_not_the_address(at_home: House) -
     told = [(e["method"], e["route"], e["status"]) for e in at_home.events.lines if e["event"] == "answered"]
     assert told == [("GET", "/v1/incidents/{id}", 200), ("GET", "/v1/incidents", 200)]
     assert {k for e in at_home.events.lines for k in e} == {"event", "method", "route", "status", "seconds"}
+
+
+def test_who_goes_away_half_way_is_no_failure_and_is_noted_without_a_name(at_home: House) -> None:
+    """A phone loses its network in the middle of a save."""
+    sent: list[Any] = []
+    pieces = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "PUT", "scheme": "http",
+        "path": "/v1/drafts/an-attack", "raw_path": b"/v1/drafts/an-attack", "root_path": "", "query_string": b"",
+        "headers": [
+            (b"host", b"register.example"), (b"content-type", b"application/json"), (b"content-length", b"500"),
+            (b"authorization", f"Bearer {at_home.tokens[Role.EDITOR]}".encode()),
+        ],
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+    }  # fmt: skip
+
+    async def receive() -> Any:
+        return pieces.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with TestClient(at_home.app) as client:  # its loop and threads
+        assert client.portal is not None
+        client.portal.call(at_home.app, scope, receive, send)
+    assert sent == []
+    (line,) = at_home.events.lines
+    assert (line["event"], line["method"], line["route"]) == ("left", "PUT", "/v1/drafts/{id}")
+    assert set(line) == {"event", "method", "route", "seconds"}
+
+
+def test_the_language_is_kept_by_a_cookie_as_safe_as_the_registers_address(tmp_path: Path) -> None:
+    """Behind a proxy that ends TLS the request itself is plain: the register's own address says what is right."""
+    for base, name, secure in (
+        (BASE, "register.example", True),
+        ("http://localhost:8080", "localhost", False),
+    ):
+        with house(tmp_path / name, base) as made:
+            for scheme in ("http", "https"):
+                client = TestClient(made.app, base_url=f"{scheme}://{name}", follow_redirects=False)
+                told = client.get("/about?lang=en", headers={"accept": "text/html"}).headers["set-cookie"]
+                assert told.startswith("lang=en")
+                assert ("Secure" in told) is secure, (base, scheme)

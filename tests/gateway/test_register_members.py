@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from authenticator import BACKED_UP, ELIGIBLE, PRESENT, VERIFIED, Authenticator, b64, unb64
+from fastapi.testclient import TestClient
 from house import RECORD, House
 from in_person import SAME, enrol, enrolled, invited, sign_in, signed_in
 
-from kangma.incidents.life import Right, Role
+from kangma.errors import Refused
+from kangma.incidents.life import Happening, Right, Role
 from kangma.store.register_members import IDLE, LONGEST
+from kangma.store.registry import as_ours
 
 
 def test_a_member_enrols_a_passkey_signs_in_sees_more_and_signs_out(at_home: House) -> None:
@@ -259,6 +264,30 @@ def test_hostile_bytes_in_a_ceremony_are_refused_and_nothing_else(
     assert [e for e in at_home.events.lines if e["event"] == "failed"] == []
 
 
+def test_a_busy_database_is_said_to_be_busy_and_not_that_nobody_is_signed_in(
+    at_home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another program writes, a member who signs in must not believe that their passkey is no longer good."""
+    device = enrolled(at_home)
+    other = sqlite3.connect(at_home.register.path / "register.sqlite", isolation_level=None)
+    sa.event.listen(
+        at_home.register._engine, "begin", lambda on: on.exec_driver_sql("PRAGMA busy_timeout=50")
+    )
+    other.execute("BEGIN IMMEDIATE")
+    told = sign_in(at_home.client(), device)
+    assert (told.status_code, told.headers["retry-after"]) == (503, "2")
+    other.execute("ROLLBACK")
+    assert sign_in(at_home.client(), device).status_code == 200
+
+    def busy(_: bytes) -> None:
+        with as_ours():
+            raise sa.exc.TimeoutError("QueuePool limit of size 5 overflow 10 reached")
+
+    monkeypatch.setattr(at_home.register.members, "passkey", busy)
+    assert sign_in(at_home.client(), device).status_code == 503
+    other.close()
+
+
 def test_what_is_kept_of_tokens_and_sessions_is_no_use_to_a_thief(at_home: House) -> None:
     device, browser, invitation = enrolled(at_home), at_home.client(), invited(at_home, Role.EDITOR)
     assert sign_in(browser, device).status_code == 200
@@ -277,3 +306,161 @@ def test_one_device_is_enrolled_once_and_named_to_the_browser(at_home: House) ->
     assert [unb64(c["id"]) for c in options["excludeCredentials"]] == [device.id]
     assert enrol(browser, device).status_code == 409
     assert b"rea" not in unb64(options["user"]["id"])  # the handle names nobody outside
+
+
+# A new way into an account that has one (docs/decisions/0115)
+
+
+def _two_administrators(at: House) -> tuple[TestClient, TestClient]:
+    """ann and bea, each signed in, administrators for more than a day."""
+    at.register.add_account(at.register.member("ann"), "bea", "Songyuli", Role.ADMINISTRATOR, now=at.clock())
+    token, _ = at.register.members.invite(at.register.member("ann").rights, "ann", "bea", now=at.clock())
+    device, bea = Authenticator(), at.client()
+    assert enrol(at.client(), device, token).status_code == 201
+    at.clock.now += 86_400
+    assert sign_in(bea, device).status_code == 200
+    return signed_in(at, Role.ADMINISTRATOR), bea
+
+
+def test_an_administrator_alone_does_not_become_a_member_who_has_a_passkey(at_home: House) -> None:
+    """ann would like to approve as rob what she wrote herself. bea has to agree, and rob is told."""
+    theirs = enrolled(at_home, Role.REVIEWER)
+    ann, bea = _two_administrators(at_home)
+    told = ann.post("/v1/accounts/invite", json={"account": "rob"}, headers=SAME).json()
+    assert told["waits_for_second"] is True
+    invitation = told["link"].partition("#invitation=")[2]
+    assert enrol(at_home.client(), Authenticator(), invitation).status_code == 401
+    assert ann.post("/v1/accounts/agree", json={"account": "rob"}, headers=SAME).status_code == 403
+    waiting = bea.get("/v1/accounts/waiting").json()["invitations"]
+    assert [(w["account"], w["made_by"]) for w in waiting] == [("rob", "ann")]
+    assert bea.post("/v1/accounts/agree", json={"account": "rob"}, headers=SAME).status_code == 200
+    assert bea.post("/v1/accounts/agree", json={"account": "rob"}, headers=SAME).status_code == 409
+    new = Authenticator()
+    assert enrol(at_home.client(), new, invitation).status_code == 201
+    rob = at_home.client()
+    assert sign_in(rob, theirs).status_code == 200  # what rob had is as good as before
+    happened = [(h["what"], h["by"]) for h in rob.get("/v1/me/happened").json()["happened"]]
+    assert happened[:3] == [("enrolled-anew", "ann"), ("agreed", "bea"), ("invited-anew", "ann")]
+    assert at_home.client().get("/v1/oversight").json() == {
+        "administrators": 2, "invited_anew": 1, "agreed": 1, "invited_anew_alone": 0,
+    }  # fmt: skip
+
+
+def test_who_was_made_an_administrator_today_is_no_second_one(at_home: House) -> None:
+    """A straw man: ann makes one, becomes it, and agrees with herself. It has to wait a day, and bea is told at once."""
+    enrolled(at_home, Role.REVIEWER)
+    ann, bea = _two_administrators(at_home)
+    made = ann.post("/v1/accounts", json={"account": "cy", "role": "administrator"}, headers=SAME).json()
+    straw, cy = Authenticator(), at_home.client()
+    assert enrol(at_home.client(), straw, made["link"].partition("#invitation=")[2]).status_code == 201
+    assert sign_in(cy, straw).status_code == 200
+    ann.post("/v1/accounts/invite", json={"account": "rob"}, headers=SAME)
+    refused = cy.post("/v1/accounts/agree", json={"account": "rob"}, headers=SAME)
+    assert (refused.status_code, refused.json()["detail"]) == (403, "an administrator for less than a day")
+    told = bea.get("/v1/me/happened").json()["happened"][0]
+    assert (told["what"], told["by"], told["about"]) == ("administrator-made", "ann", "cy")
+
+
+def test_an_only_administrator_acts_at_once_and_everybody_can_count_it(at_home: House) -> None:
+    theirs = enrolled(at_home, Role.REVIEWER)
+    assert at_home.client().get("/v1/oversight").json()["invited_anew_alone"] == 0
+    invitation = invited(at_home, Role.REVIEWER)
+    assert at_home.client().get("/v1/oversight").json()["invited_anew_alone"] == 1
+    thief = at_home.client()
+    new = Authenticator()
+    assert enrol(at_home.client(), new, invitation).status_code == 201
+    assert sign_in(thief, new).status_code == 200
+    session = thief.cookies["__Host-kangma"]
+    news = at_home.register.members.news(session)
+    assert [h["what"] for h in news] == [Happening.ENROLLED_ANEW, Happening.INVITED_ANEW_ALONE]
+    at_home.register.members.read_news(session, news[0]["number"])
+    assert at_home.register.members.news(session) == []
+    rob = at_home.client()  # whoever read it by another passkey has not read it for rob
+    assert sign_in(rob, theirs).status_code == 200
+    assert len(at_home.register.members.news(rob.cookies["__Host-kangma"])) == 2
+
+
+def test_a_passkey_that_was_closed_first_counts_as_one_that_was_there(at_home: House) -> None:
+    theirs = enrolled(at_home, Role.REVIEWER)
+    ann, _ = _two_administrators(at_home)
+    assert ann.delete(f"/v1/passkeys/{theirs.id.hex()}", headers=SAME).status_code == 204
+    told = ann.post("/v1/accounts/invite", json={"account": "rob"}, headers=SAME).json()
+    assert told["waits_for_second"] is True
+    assert at_home.register.members.history("rob")[1]["what"] is Happening.PASSKEY_CLOSED
+
+
+def test_nobody_is_invited_to_be_the_author_of_the_founding_records(at_home: House) -> None:
+    ann = at_home.client(Role.ADMINISTRATOR)
+    for name in ("kangma", "machine", "nobody"):
+        assert ann.post("/v1/accounts/invite", json={"account": name}).status_code == 403
+
+
+def test_nobody_agrees_by_a_token(at_home: House) -> None:
+    enrolled(at_home, Role.REVIEWER)
+    ann, _ = _two_administrators(at_home)
+    ann.post("/v1/accounts/invite", json={"account": "rob"}, headers=SAME)
+    bea = at_home.register.member("bea")
+    _, token = at_home.register.make_token(
+        bea, "bea", {Right.ACCOUNTS}, now=at_home.clock(), expires_at=at_home.clock() + 99
+    )
+    program = at_home.client()
+    program.headers["authorization"] = f"Bearer {token}"
+    assert program.post("/v1/accounts/agree", json={"account": "rob"}).status_code == 403
+
+
+def test_an_agreement_is_for_a_day_and_waiting_for_a_week(at_home: House) -> None:
+    enrolled(at_home, Role.REVIEWER)
+    ann, _ = _two_administrators(at_home)
+    members, rights = at_home.register.members, at_home.register.member("bea").rights
+    ann.post("/v1/accounts/invite", json={"account": "rob"}, headers=SAME)
+    now = at_home.clock()
+    assert members.waiting(rights, now=now + 7 * 86_400) == []
+    assert members.agree(rights, "bea", "rob", now=now + 7 * 86_400 - 1) == now + 8 * 86_400 - 1
+
+
+# Tokens know who made them, and end with them
+
+
+def test_a_token_says_who_made_it_and_ends_with_them(at_home: House) -> None:
+    """An administrator gave a defence its token, and is sent away: whoever keeps a copy of it has nothing."""
+    at_home.register.add_account(
+        at_home.register.member("ann"), "bea", "Songyuli", Role.ADMINISTRATOR, now=at_home.clock()
+    )
+    bea, ann, ed = (at_home.register.member(n) for n in ("bea", "ann", "ed"))
+    until = at_home.clock() + 10**6
+    by_bea, secret = at_home.register.make_token(
+        bea, "ed", {Right.SIGNAL}, now=at_home.clock(), expires_at=until
+    )
+    by_ed, other = at_home.register.make_token(ed, "ed", {Right.READ}, now=at_home.clock(), expires_at=until)
+    told = {t["token"]: t["made_by"] for t in at_home.client(Role.EDITOR).get("/v1/tokens").json()["tokens"]}
+    assert (told[by_bea], told[by_ed]) == ("bea", "ed")
+    enrolled(at_home, Role.READER)
+    open_, _ = at_home.register.members.invite(bea.rights, "bea", "ed", now=at_home.clock())
+    at_home.register.close_account(ann, "bea", now=at_home.clock())
+    with pytest.raises(Refused):
+        at_home.register.bearer(secret, now=at_home.clock())
+    with pytest.raises(Refused):
+        at_home.register.members.invited(open_, now=at_home.clock())
+    assert at_home.register.bearer(other, now=at_home.clock()).account == "ed"
+    happened = [(h["what"], h["by"], h["about"]) for h in at_home.register.history_of(ed, "ed")]
+    assert (Happening.TOKEN_CLOSED, "ann", by_bea) in happened
+    assert (Happening.TOKEN_MADE, "bea", by_bea) in happened
+
+
+def test_what_happened_to_an_account_is_its_owners_and_administrators_to_read(at_home: House) -> None:
+    rea, ann = at_home.register.member("rea"), at_home.register.member("ann")
+    assert at_home.register.history_of(rea, "rea")
+    assert at_home.register.history_of(ann, "rea")
+    for ask in (
+        lambda: at_home.register.history_of(rea, "ed"),
+        lambda: at_home.register.looks(rea),
+        lambda: at_home.register.looks(rea, account="ed"),
+    ):
+        with pytest.raises(Refused):
+            ask()
+    assert at_home.client(Role.READER).get("/v1/me/looks").json() == {"looks": []}
+    at_home.publish(RECORD)
+    at_home.client(Role.READER).get("/v1/incidents/an-attack")
+    assert [look["id"] for look in at_home.client(Role.READER).get("/v1/me/looks").json()["looks"]] == [
+        "an-attack"
+    ]

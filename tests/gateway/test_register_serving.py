@@ -175,6 +175,13 @@ def test_the_script_in_the_package_is_the_one_that_is_built() -> None:
     assert SHIPPED.read_bytes() == built("members.js").read_bytes()
 
 
+#: An authenticator such as a key on the ring, beside the one that is built in.
+SECOND = {
+    "protocol": "ctap2", "transport": "usb", "hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}  # fmt: skip
+
+
 @pytest.fixture
 def chrome() -> Iterator[Any]:
     """Chromium that knows localhost: passkeys are bound to a name, and 127.0.0.1 is none."""
@@ -224,6 +231,13 @@ def test_a_member_enrols_and_signs_in_in_a_real_browser(tmp_path: Path, chrome: 
         member = page.content()
         assert "T1498" in member or "denial" in member.lower()
         assert member != stranger
+        # Another device: the first one's passkey is not offered again, so it is a device of its own.
+        page.goto(f"{base}/members/account")
+        assert page.locator("#passkeys ~ .items li").count() == 1
+        first = devices.send("WebAuthn.addVirtualAuthenticator", {"options": SECOND})
+        page.get_by_role("button", name="Add another passkey").click()
+        page.locator("#passkeys ~ .items li").nth(1).wait_for()
+        devices.send("WebAuthn.removeVirtualAuthenticator", first)
         page.goto(f"{base}/members")
         page.get_by_role("button", name="Sign out").click()
         page.get_by_role("button", name="Sign in").wait_for()

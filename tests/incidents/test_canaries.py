@@ -78,7 +78,7 @@ def every_form(entry: Entry) -> Iterator[tuple[str, bytes]]:
 
 @pytest.mark.parametrize("make", [all_hidden, items_hidden])
 def test_no_form_that_leaves_carries_what_is_for_members(make: object) -> None:
-    record: Record = make()  # type: ignore[operator]
+    record: Record = make()  # type: ignore[operator]  # one of the two above
     for name, content in every_form(Entry(seen_by(record, member=False), NOW, NOW)):
         assert heard(content) == [], name
 

@@ -258,7 +258,9 @@ def test_the_database_itself_refuses_to_change_or_delete(register: Register, tab
     published(register, record())
     register.keep_picture(register.member("ed"), b"\x89PNG\r\n\x1a\n", "image/png")
     register.show("attack", register.member("rea"), now=NOW)
-    column = {"looks": "what", "pictures": "type", "log_entries": "entry"}.get(table, "id")
+    column = {"looks": "what", "happened": "what", "pictures": "type", "log_entries": "entry"}.get(
+        table, "id"
+    )
     for statement_ in (f"DELETE FROM {table}", f"UPDATE {table} SET {column} = 'x'"):
         with pytest.raises(sa.exc.IntegrityError, match="append-only"), register._engine.begin() as on:
             on.exec_driver_sql(statement_)
@@ -532,7 +534,7 @@ def signal(event: str = "flood-1", **more: object) -> Signal:
     return Signal(
         "gateway", event, Kind.DENIAL_OF_SERVICE, "健康码", "Refusals above 1,000 a second", NOW,
         affected=("me/code",), kept_working=("offline verification",),
-        figures=(Measured("被拒请求", "requests refused", "1400000", Unit.REQUESTS),), **more,  # type: ignore[arg-type]
+        figures=(Measured("被拒请求", "requests refused", "1400000", Unit.REQUESTS),), **more,  # type: ignore[arg-type]  # any field
     )  # fmt: skip
 
 
@@ -587,7 +589,7 @@ def test_an_alertmanager_webhook_becomes_a_draft(register: Register) -> None:
         ("paper route", "offline"),
     )
     assert [(f.value, f.unit) for f in made.figures] == [("1400000", Unit.REQUESTS_PER_MINUTE)]
-    again = {"version": "4", "alerts": [{**WEBHOOK["alerts"][0], "status": "firing"}]}  # type: ignore[dict-item,index]
+    again = {"version": "4", "alerts": [{**WEBHOOK["alerts"][0], "status": "firing"}]}  # type: ignore[dict-item,index]  # a dict of mixed values
     (open_,) = alerts(again, system="健康码")
     assert register.signal(made, now=NOW) == register.signal(open_, now=NOW)
 
@@ -600,6 +602,17 @@ NO_WEBHOOKS: list[object] = [
     {"version": "4", "alerts": [1]},
     {"version": "4", "alerts": [{"fingerprint": "zz"}]},
     {"version": "4", "alerts": [{"fingerprint": "a" * 16, "startsAt": "now"}]},
+    *(
+        {"version": "4", "alerts": [{"fingerprint": "a" * 16, "startsAt": "2000-01-01T00:00:00Z", **wrong}]}
+        for wrong in (
+            {"labels": 0.0},
+            {"labels": {"alertname": 7}},
+            {"annotations": ""},
+            {"annotations": None},
+            {"status": 0.0},
+            {"endsAt": 7},
+        )
+    ),
 ]
 
 

@@ -187,18 +187,43 @@ def invite(
     now: Now = None,
     as_json: Json = False,
 ) -> None:
-    """Print a link by which an account enrols a passkey: used once, within a day; an earlier one ends."""
+    """Print a link by which an account enrols a passkey: used once, within a day; an earlier one ends. For an account
+    that had a passkey, it waits for a second administrator where there is one (`agree`)."""
     with open_register(directory) as register:
         link = _invitation(register, register.member(by), name, _moment(now))
     if as_json:
         print_json({"account": name, **link})
     else:
         out.print(f"  {plain(link['link'])}")
+        if link["waits_for_second"]:
+            out.print("  No good before another administrator agrees: kangma incident agree")
+
+
+@app.command()
+def agree(
+    directory: RegisterDir,
+    name: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Whose invitation.", show_default=False)],
+    by: As,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """Agree, as a second administrator, that an account that had a passkey gets a new one."""
+    with open_register(directory) as register:
+        caller = register.member(by)
+        until = register.members.agree(caller.rights, caller.account, name, now=_moment(now))
+    if as_json:
+        print_json({"account": name, "expires_at": until})
+    else:
+        out.print(f"[bold green]✓[/] {plain(name)}")
 
 
 def _invitation(register: Register, by: Caller, name: str, now: int) -> dict[str, Any]:
     token, until = register.members.invite(by.rights, by.account, name, now=now)
-    return {"link": register.members.link(register.about.base, token), "expires_at": until}
+    return {
+        "link": register.members.link(register.about.base, token),
+        "expires_at": until,
+        "waits_for_second": name in {w["account"] for w in register.members.waiting(by.rights, now=now)},
+    }
 
 
 @app.command()

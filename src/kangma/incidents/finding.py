@@ -6,6 +6,7 @@ as 健康 and 康宝, and asked for as the phrase of the pairs of what was asked
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -141,8 +142,26 @@ def facets(seen: Seen) -> dict[str, list[str]]:
 
 
 def victim_key(name: str) -> str:
-    """What one victim's records are gathered by: its name without case, accents and blanks at the ends."""
-    return _folded(name).strip()
+    """What one victim's records are gathered by: its name without case, accents and blanks at the ends; of a name that is
+    nothing else the name itself."""
+    return _folded(name).strip() or name.strip()
+
+
+MOST_SEGMENT = 240  # bytes of a key that stands in an address as it is
+_NO_SEGMENT = re.compile(r"[/\\%?#;~]")
+
+
+def victim_segment(key: str) -> str:
+    """How a victim is named in an address: by its key where that can be a segment of a path everywhere, else by `~` and
+    the first 32 hexadecimal digits of the key's SHA-256. Never "" or dots, which browsers and proxies take out or follow;
+    at most 720 bytes when quoted; the same for one key for ever, and for two keys never the same."""
+    plain = (
+        len(key.encode()) <= MOST_SEGMENT
+        and key.isprintable()
+        and not _NO_SEGMENT.search(key)
+        and any(c.isalnum() for c in key)
+    )
+    return key if plain else f"~{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
 def card(seen: Seen, *, version: int, withdrawn: bool, published: int, modified: int) -> dict[str, Any]:

@@ -44,5 +44,22 @@ def seen_by(record: Record, *, member: bool) -> Seen:
     return Seen(replace(record, **shown, levels={}), False, hidden)
 
 
+def lowered(before: Record, after: Record) -> tuple[str, ...]:
+    """The fields of which `after` keeps something for members that `before` showed to everybody: the version before stays
+    readable, so that this hides it from nobody who looks there."""
+    was, will = seen_by(before, member=False), seen_by(after, member=False)
+    found = []
+    for name in will.hidden:
+        old, new = getattr(was.record, name), getattr(will.record, name)
+        if not isinstance(old, tuple):
+            gone = old != getattr(_BLANK, name)
+        else:
+            more = will.hidden[name] > was.hidden.get(name, 0) or after.level(name) is Level.MEMBER
+            gone = more and any(item not in new for item in old)
+        if gone:
+            found.append(name)
+    return tuple(found)
+
+
 def _for_members(item: Any) -> bool:
     return getattr(item, "level", Level.PUBLIC) is Level.MEMBER

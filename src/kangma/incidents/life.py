@@ -66,6 +66,33 @@ class Right(StrEnum):
     ACCOUNTS = "accounts"  # make and close accounts and tokens; read the audit
 
 
+class Happening(StrEnum):
+    """What is done to an account, kept for its owner to read. docs/decisions/0115 says why."""
+
+    MADE = "made"
+    INVITED = "invited"  # to its first passkey
+    INVITED_ANEW = "invited-anew"  # though it has, or had, a passkey; waits for a second administrator
+    INVITED_ANEW_ALONE = "invited-anew-alone"  # the same where there was no second administrator to ask
+    AGREED = "agreed"  # the second administrator
+    ENROLLED = "enrolled"  # its first passkey, by the invitation of `by`
+    ENROLLED_ANEW = "enrolled-anew"  # a passkey by such a further invitation
+    ENROLLED_ANOTHER = "enrolled-another"  # by its owner, signed in
+    PASSKEY_CLOSED = "passkey-closed"
+    TOKEN_MADE = "token-made"
+    TOKEN_CLOSED = "token-closed"
+    ADMINISTRATOR_MADE = "administrator-made"  # told to every other administrator
+    CLOSED = "closed"
+
+
+#: What an account's owner is told of when they next sign in, if somebody else did it.
+NEWS = frozenset(
+    {
+        Happening.INVITED_ANEW, Happening.INVITED_ANEW_ALONE, Happening.AGREED, Happening.ENROLLED_ANEW,
+        Happening.PASSKEY_CLOSED, Happening.TOKEN_MADE, Happening.TOKEN_CLOSED, Happening.ADMINISTRATOR_MADE,
+    }
+)  # fmt: skip
+
+
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.READER: frozenset({Right.READ}),
     Role.EDITOR: frozenset({Right.READ, Right.WRITE, Right.SIGNAL}),

@@ -134,7 +134,10 @@ def _alert(alert: Any, i: int, system: str) -> Signal:
     path = f"alerts[{i}]"
     if not isinstance(alert, Mapping):
         raise Refused(Code.BAD_MESSAGE, Where(path=path), "an object")
-    labels, notes = _texts(alert.get("labels")), _texts(alert.get("annotations"))
+    for name in ("status", "startsAt", "endsAt"):
+        if not isinstance(alert.get(name, ""), str):
+            raise Refused(Code.BAD_MESSAGE, Where(path=f"{path}.{name}"), "a text")
+    labels, notes = (_texts(alert.get(n, {}), f"{path}.{n}") for n in ("labels", "annotations"))
     fingerprint = alert.get("fingerprint")
     if not isinstance(fingerprint, str) or not re.fullmatch(r"[0-9a-f]{16,64}", fingerprint):
         raise Refused(Code.BAD_MESSAGE, Where(path=f"{path}.fingerprint"), "hex digits")
@@ -164,11 +167,11 @@ def _alert(alert: Any, i: int, system: str) -> Signal:
     )
 
 
-def _texts(value: Any) -> dict[str, str]:
+def _texts(value: Any, path: str) -> dict[str, str]:
     """Labels and annotations as plain text: what a terminal or a page could obey is taken out."""
-    if not isinstance(value, Mapping):
-        return {}
-    return {str(k)[:100]: _TEXT.sub(" ", v)[:2_000].strip() for k, v in value.items() if isinstance(v, str)}
+    if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
+        raise Refused(Code.BAD_MESSAGE, Where(path=path), "an object of texts")
+    return {str(k)[:100]: _TEXT.sub(" ", v)[:2_000].strip() for k, v in value.items()}
 
 
 def _split(text: str) -> tuple[str, ...]:

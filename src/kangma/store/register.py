@@ -31,7 +31,19 @@ from kangma.incidents.difference import difference
 from kangma.incidents.exchange.report import About, Entry, Taken
 from kangma.incidents.form import BadRecord, Fault, complete, decode, encode, from_json
 from kangma.incidents.levels import seen_by
-from kangma.incidents.life import NEEDS, RIGHTS, Act, Change, Right, Role, State, after, approve, require
+from kangma.incidents.life import (
+    NEEDS,
+    RIGHTS,
+    Act,
+    Change,
+    Happening,
+    Right,
+    Role,
+    State,
+    after,
+    approve,
+    require,
+)
 from kangma.incidents.record import Record
 from kangma.incidents.signal import Signal, draft_of
 from kangma.incidents.statement import Log, Statement
@@ -42,13 +54,11 @@ from kangma.store.durable import require_empty
 from kangma.store.keys import make_key, make_key_folder, read_key
 from kangma.store.register_finder import NEVER, Finder, Page, Query, Sort, Timeline
 from kangma.store.register_log import OwnLog
-from kangma.store.register_members import Members
+from kangma.store.register_members import FOUNDING, MACHINE, Members, happened
 from kangma.store.registry import as_ours, open_engine
 from kangma.terms import Moment, day_number
 from kangma.translog.log import Log as Tree
 
-#: Who wrote the records that ship with Kangma, and what defences are called.
-FOUNDING, MACHINE = "kangma", "machine"
 MOST_PICTURE = 4 * 2**20
 MOST_ALIKE = 200  # opened drafts of one import that are held against the others
 LEAST_ROOM = 64 * 2**20  # bytes free below which a register says that it is not ready
@@ -97,11 +107,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a record's work stands: its state, its newest edit, and what that lacks before it may be reviewed."""
+    """Where a record's work stands: its state, its newest edit, what that lacks before it may be reviewed, and the newest
+    published version, 0 for none."""
 
     state: State
     edit: int
     lacking: tuple[Fault, ...]
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +276,7 @@ class Register:
             else None
         )
         self._own = own
-        self._log: Log = own if own is not None else log  # type: ignore[assignment]
+        self._log: Log = own if own is not None else log  # type: ignore[assignment]  # OwnLog or what was given: never None here
         self._finders = {member: Finder(member=member) for member in (False, True)}
         self.members = Members(self._write, self._read, values["ceremonies"])
 
@@ -344,10 +356,20 @@ class Register:
                     made_at=now,
                 )
             )
+            happened(on, name, Happening.MADE, by.account, now)
+            if role is Role.ADMINISTRATOR:
+                others = sa.select(db.accounts.c.account).where(
+                    db.accounts.c.role == role.value,
+                    db.accounts.c.account != name,
+                    db.accounts.c.closed_at.is_(None),
+                )
+                for other in on.execute(others).scalars().all():
+                    happened(on, other, Happening.ADMINISTRATOR_MADE, by.account, now, name)
 
     def close_account(self, by: Caller, account: str, *, now: Moment) -> None:
-        """The account, its tokens, passkeys and sessions are no longer accepted; what it did stays under its name.
-        Conflict for the last administrator: nobody could make another."""
+        """The account, its tokens, passkeys and sessions are no longer accepted; what it did stays under its name. Tokens
+        that it made for other accounts end with it, and so do unused invitations by it: whoever is sent away takes no
+        way in along. Conflict for the last administrator: nobody could make another."""
         require(Right.ACCOUNTS, by.rights)
         with self._write() as on:
             administrators = sa.select(db.accounts.c.account).where(
@@ -355,11 +377,14 @@ class Register:
             )
             if list(on.execute(administrators).scalars()) == [account]:
                 raise Conflict("the last administrator stays: make another first")
-            on.execute(
+            ended = on.execute(
                 sa.update(db.accounts)
                 .where(db.accounts.c.account == account, db.accounts.c.closed_at.is_(None))
                 .values(closed_at=now)
-            )
+            ).rowcount
+            if ended:
+                happened(on, account, Happening.CLOSED, by.account, now)
+                self.members.closed(on, account, by.account, now)
 
     def accounts(self, by: Caller) -> list[dict[str, Any]]:
         require(Right.ACCOUNTS, by.rights)
@@ -388,9 +413,10 @@ class Register:
             on.execute(
                 sa.insert(db.tokens).values(
                     token=name, digest=hashlib.sha256(secret.encode()).hexdigest(), account=account,
-                    scopes=json.dumps(sorted(scopes)), made_at=now, expires_at=expires_at,
+                    scopes=json.dumps(sorted(scopes)), made_at=now, expires_at=expires_at, made_by=by.account,
                 )
             )  # fmt: skip
+            happened(on, account, Happening.TOKEN_MADE, by.account, now, name)
         return name, secret
 
     def close_token(self, by: Caller, token: str, *, now: Moment) -> None:
@@ -398,10 +424,16 @@ class Register:
             row = on.execute(sa.select(db.tokens.c.account).where(db.tokens.c.token == token)).first()
             if row is None or row.account != by.account:
                 require(Right.ACCOUNTS, by.rights)
-            on.execute(sa.update(db.tokens).where(db.tokens.c.token == token).values(closed_at=now))
+            still = sa.and_(db.tokens.c.token == token, db.tokens.c.closed_at.is_(None))
+            if (
+                row is not None
+                and on.execute(sa.update(db.tokens).where(still).values(closed_at=now)).rowcount
+            ):
+                happened(on, row.account, Happening.TOKEN_CLOSED, by.account, now, token)
 
     def tokens(self, by: Caller) -> list[dict[str, Any]]:
-        """One's own API tokens, an administrator's view everybody's: name, account, scopes, times; never a secret."""
+        """One's own API tokens, an administrator's view everybody's: name, account, scopes, times, and who made it (""
+        for those from before that was kept); never a secret."""
         columns = [c for c in db.tokens.c if c.name != "digest"]
         found = sa.select(*columns).order_by(db.tokens.c.made_at, db.tokens.c.token)
         if Right.ACCOUNTS not in by.rights:
@@ -410,12 +442,26 @@ class Register:
             rows = [dict(r._mapping) for r in on.execute(found)]
         return [{**row, "scopes": json.loads(row["scopes"])} for row in rows]
 
-    def looks(self, by: Caller) -> list[dict[str, Any]]:
-        """Who looked at what only members see, latest first."""
-        require(Right.ACCOUNTS, by.rights)
+    def looks(
+        self, by: Caller, *, account: str = "", before: int | None = None, most: int = 10_000
+    ) -> list[dict[str, Any]]:
+        """Who looked at what only members see, latest first: of one account where it is named, before that look where one
+        is. For administrators; anybody's own for themselves."""
+        if account != by.account:
+            require(Right.ACCOUNTS, by.rights)
+        found = sa.select(db.looks).order_by(db.looks.c.look.desc()).limit(most)
+        if account:
+            found = found.where(db.looks.c.account == account)
+        if before is not None:
+            found = found.where(db.looks.c.look < before)
         with self._read() as on:
-            rows = on.execute(sa.select(db.looks).order_by(db.looks.c.look.desc()).limit(10_000))
-            return [dict(r._mapping) for r in rows]
+            return [dict(r._mapping) for r in on.execute(found)]
+
+    def history_of(self, by: Caller, account: str) -> list[dict[str, Any]]:
+        """What happened to an account, latest first: its own, or for administrators anybody's."""
+        if account != by.account:
+            require(Right.ACCOUNTS, by.rights)
+        return self.members.history(account)
 
     def _look(self, by: Caller, what: str, id: str, records: int, now: Moment) -> None:
         with self._write() as on:
@@ -474,6 +520,8 @@ class Register:
         return row
 
     def _document(self, on: sa.Connection, id: str, edit: int) -> Record:
+        if not 0 < edit < 2**63:  # what SQLite has no number for
+            raise NoRecord("edit", "no such edit")
         row = on.execute(
             sa.select(db.edits.c.document).where(db.edits.c.id == id, db.edits.c.edit == edit)
         ).first()
@@ -517,7 +565,7 @@ class Register:
         with self._read() as on:
             head = self._head(on, id)
             lacking = complete(self._document(on, id, head.edit))
-        return Standing(State(head.state), int(head.edit), lacking)
+        return Standing(State(head.state), int(head.edit), lacking, int(head.version))
 
     def _work(self, on: sa.Connection, id: str) -> Work:
         head = self._head(on, id)
@@ -550,7 +598,10 @@ class Register:
             self._step(on, by, id, Act.SUBMIT, now, note)
 
     def give_back(self, by: Caller, id: str, *, now: Moment, note: str) -> None:
-        """Back to its editors, with a note saying why."""
+        """Back to its editors, with a note saying why: Refused (missing_value) without one."""
+        require(NEEDS[Act.RETURN], by.rights)
+        if not tidy(note, 4_000, lines=True):
+            raise Refused(Code.MISSING_VALUE, Where(path="note"), "why, for its editors")
         with self._write() as on:
             if on.execute(sa.select(db.staged.c.id).where(db.staged.c.id == id)).first():
                 raise Conflict("this record is just being published")
@@ -757,6 +808,12 @@ class Register:
         before, later = (self.show(id, viewer, now=now, version=v).entry.seen for v in (old, new))
         return difference(before, later)
 
+    def warm(self) -> None:
+        """Makes finding ready for both audiences: seconds for 100,000 records, which the first to ask would wait for."""
+        with self._read() as on:
+            for finder in self._finders.values():
+                finder.warm(on)
+
     def find(self, query: Query, viewer: Caller | None, *, now: Moment) -> Page:
         """A page of published records; a member's search is recorded with the number of cards shown."""
         member = viewer is not None and Right.READ in viewer.rights
@@ -787,19 +844,22 @@ class Register:
         if member and ids:
             assert viewer is not None
             self._look(viewer, "export", "", len(ids), now)
+        for cut in range(0, len(ids), 400):
+            yield from self._newest(ids[cut : cut + 400], member)
+
+    def _newest(self, ids: Sequence[str], member: bool) -> Iterator[Entry]:
+        """The newest versions of a few hundred records, in this order."""
         newest = sa.select(db.versions).join(
             db.heads, sa.and_(db.heads.c.id == db.versions.c.id, db.heads.c.version == db.versions.c.version)
         )
-        for cut in range(0, len(ids), 400):
-            some = ids[cut : cut + 400]
-            with self._read() as on:
-                rows = {r.id: r for r in on.execute(newest.where(db.versions.c.id.in_(some)))}
-            yield from (self._version(rows[id], member, 0).entry for id in some if id in rows)
+        with self._read() as on:
+            rows = {r.id: r for r in on.execute(newest.where(db.versions.c.id.in_(ids)))}
+        yield from (self._version(rows[id], member, 0).entry for id in ids if id in rows)
 
     def newest(self, query: Query, most: int, *, now: Moment) -> list[Entry]:
         """The newest versions of what a stranger finds, at most so many: what feeds are made of, whoever asks."""
         found = self.find(replace(query, sort=Sort.PUBLISHED, size=most, after=""), None, now=now)
-        return [self.show(card["id"], None, now=now).entry for card in found.cards]
+        return list(self._newest([card["id"] for card in found.cards], False))
 
     # Import, duplicates, signals, pictures
 
@@ -891,6 +951,15 @@ class Register:
             return None
         with self._read() as on:
             row = on.execute(sa.select(db.pictures).where(db.pictures.c.digest == shown.digest)).first()
+        return (row.type, bytes(row.content)) if row else None
+
+    def draft_picture(self, by: Caller, id: str, *, now: Moment) -> tuple[str, bytes] | None:
+        """(type, bytes) of the picture that the newest edit names, for those who may read and write; None for none."""
+        named = self.work(by, id, now=now).record.picture
+        if named is None:
+            return None
+        with self._read() as on:
+            row = on.execute(sa.select(db.pictures).where(db.pictures.c.digest == named.digest)).first()
         return (row.type, bytes(row.content)) if row else None
 
     # Founding records and checks

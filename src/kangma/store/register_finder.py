@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from kangma.errors import Code, Refused, Where
-from kangma.incidents.finding import FACETS, asked, victim_key
+from kangma.incidents.finding import FACETS, asked, victim_key, victim_segment
 from kangma.store.register_schema import shelf
 from kangma.terms import Day
 
@@ -93,8 +93,14 @@ class Finder:
         self._at = np.empty(0, np.int64)  # (n,) moments
         self._alive = np.empty(0, np.bool_)  # (n,) whether this is the record's newest version
         self._codes: dict[str, dict[str, int]] = {f: {} for f in FACETS}
+        self._victims: dict[str, str] = {}  # segment → key, of those whose key is no segment of an address
         self._pairs = {f: (np.empty(0, np.int64), np.empty(0, np.int64)) for f in FACETS}  # rows, codes
         self._orders: dict[Sort, NDArray[np.int64]] = {}
+
+    def warm(self, on: sa.Connection) -> None:
+        """Takes in what is published, so that the first query does not wait for it."""
+        with self._lock:
+            self._refresh(on)
 
     def page(self, on: sa.Connection, query: Query) -> Page:
         """One page. Refused (bad_value, not_in_list) for a facet, page mark or size that cannot be."""
@@ -191,6 +197,8 @@ class Finder:
                 for value in values:
                     rows.append(row)
                     known.append(codes.setdefault(value, len(codes)))
+                    if name == "victim" and (segment := victim_segment(value)) != value:
+                        self._victims[segment] = value
         numbers, firsts, lasts, ats = (np.array([r[i] for r in fresh], np.int64) for i in (0, 2, 3, 4))
         self._numbers = np.concatenate([self._numbers, numbers])
         self._first = np.concatenate([self._first, firsts])
@@ -224,7 +232,8 @@ class Finder:
         for name, values in query.chosen.items():
             if name not in FACETS:
                 raise Refused(Code.NOT_IN_LIST, Where(path=name[:40]), ", ".join(FACETS))
-            chosen[name] = self._having(name, [victim_key(v) for v in values] if name == "victim" else values)
+            victims = [self._victims.get(v) or victim_key(v) for v in values] if name == "victim" else None
+            chosen[name] = self._having(name, victims or values)
         whole = base.copy()
         for mask in chosen.values():
             whole &= mask

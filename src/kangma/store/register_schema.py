@@ -11,8 +11,13 @@ import secrets
 
 import sqlalchemy as sa
 
-#: 2 since members sign in over the network: `passkeys`, `invitations`, `sessions`, `answered`.
-FORMAT = "2"
+from kangma.incidents import canonical, finding
+from kangma.incidents.form import decode
+from kangma.incidents.levels import seen_by
+
+#: 2 since members sign in over the network: `passkeys`, `invitations`, `sessions`, `answered`. 3 since it is kept what
+#: happened to an account: `happened`, who made a token, which invitations two administrators stand for.
+FORMAT = "3"
 
 metadata = sa.MetaData()
 
@@ -47,6 +52,7 @@ tokens = sa.Table(
     sa.Column("made_at", sa.BigInteger, nullable=False),
     sa.Column("expires_at", sa.BigInteger, nullable=False),
     sa.Column("closed_at", sa.BigInteger),
+    sa.Column("made_by", sa.String(64), nullable=False, server_default=""),  # "" before format 3: not kept
 )
 
 #: What members sign in with (WebAuthn). `public` is the authenticator's public part (AttestedCredentialData); `count`
@@ -63,10 +69,14 @@ passkeys = sa.Table(
     sa.Column("made_at", sa.BigInteger, nullable=False),
     sa.Column("used_at", sa.BigInteger),
     sa.Column("closed_at", sa.BigInteger),
+    sa.Column(
+        "seen", sa.BigInteger, nullable=False, server_default="0"
+    ),  # newest of `happened` that its owner has read
 )
 sa.Index("passkeys_account", passkeys.c.account)
 
-#: Links by which an account gets its first passkey; used once. Only digests are kept, here and of sessions.
+#: Links by which an account gets a passkey; used once. Only digests are kept, here and of sessions. Where `needs_second`,
+#: the link is no good until another administrator agreed.
 invitations = sa.Table(
     "invitations",
     metadata,
@@ -76,7 +86,25 @@ invitations = sa.Table(
     sa.Column("made_at", sa.BigInteger, nullable=False),
     sa.Column("expires_at", sa.BigInteger, nullable=False),
     sa.Column("used_at", sa.BigInteger),
+    sa.Column("needs_second", sa.Boolean, nullable=False, server_default="0"),
+    sa.Column("second_by", sa.String(64)),
+    sa.Column("second_at", sa.BigInteger),
 )
+
+#: What happened to an account, and by whom: its owner reads it, and administrators.
+happened = sa.Table(
+    "happened",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),  # SQLite's rowid: grows
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("what", sa.String(32), nullable=False),  # kangma.incidents.life.Happening
+    sa.Column("by", sa.String(64), nullable=False),
+    sa.Column(
+        "about", sa.String(64), nullable=False
+    ),  # the token, the start of the passkey's id, an account, or ""
+)
+sa.Index("happened_account", happened.c.account)
 
 sessions = sa.Table(
     "sessions",
@@ -234,7 +262,7 @@ log_entries = sa.Table(
     sa.Column("entry", sa.LargeBinary, nullable=False),
 )
 
-APPEND_ONLY = ("records", "edits", "acts", "versions", "looks", "log_entries", "pictures")
+APPEND_ONLY = ("records", "edits", "acts", "versions", "looks", "log_entries", "pictures", "happened")
 #: Contentless: a version's words are indexed under its number and never taken out; an older version is passed over.
 INDEXES = ("words_public", "words_member")
 
@@ -247,19 +275,50 @@ def make(on: sa.Connection) -> None:
             f"CREATE VIRTUAL TABLE {name} USING fts5(tokens, content='', tokenize=\"unicode61 remove_diacritics 0\")"
         )
     for table in APPEND_ONLY:
-        for verb in ("UPDATE", "DELETE"):
-            on.exec_driver_sql(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
+        _append_only(on, table)
+
+
+def _append_only(on: sa.Connection, table: str) -> None:
+    for verb in ("UPDATE", "DELETE"):
+        on.exec_driver_sql(
+            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        )
 
 
 def migrate(on: sa.Connection, old: str) -> bool:
     """Brings a register of an older format to this one, in the caller's transaction: all or nothing. False when there is
     no way from `old`; what is there already is not touched by any step."""
+    if old not in ("1", "2"):
+        return old == FORMAT
+    on.exec_driver_sql("ALTER TABLE tokens ADD COLUMN made_by VARCHAR(64) NOT NULL DEFAULT ''")
     if old == "1":
         metadata.create_all(on, tables=[passkeys, invitations, sessions, answered])
         on.execute(sa.insert(settings), [{"name": "ceremonies", "value": secrets.token_bytes(32)}])
-        on.execute(sa.update(settings).where(settings.c.name == "format").values(value=b"2"))
-        return True
-    return old == FORMAT
+    else:
+        on.exec_driver_sql("ALTER TABLE passkeys ADD COLUMN seen BIGINT NOT NULL DEFAULT 0")
+        on.exec_driver_sql("ALTER TABLE invitations ADD COLUMN needs_second BOOLEAN NOT NULL DEFAULT 0")
+        on.exec_driver_sql("ALTER TABLE invitations ADD COLUMN second_by VARCHAR(64)")
+        on.exec_driver_sql("ALTER TABLE invitations ADD COLUMN second_at BIGINT")
+    metadata.create_all(on, tables=[happened])
+    _append_only(on, "happened")
+    _name_the_nameless(on)
+    on.execute(sa.update(settings).where(settings.c.name == "format").values(value=FORMAT.encode()))
+    return True
+
+
+def _name_the_nameless(on: sa.Connection) -> None:
+    """Victims whose name folds to nothing (accents alone) were one and the same until format 3; now each is itself."""
+    shared = sa.or_(*(c.contains('"victim":[""]') for c in (shelf.c.public_facets, shelf.c.member_facets)))
+    found = on.execute(
+        sa.select(shelf.c.number, versions.c.document)
+        .join(versions, versions.c.number == shelf.c.number)
+        .where(shared)
+    ).all()
+    for number, document in found:
+        record = decode(bytes(document))
+        values = {
+            f"{audience}_facets": canonical.dumps(finding.facets(seen_by(record, member=member))).decode()
+            for audience, member in (("public", False), ("member", True))
+        }
+        on.execute(sa.update(shelf).where(shelf.c.number == number).values(**values))

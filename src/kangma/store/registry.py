@@ -261,9 +261,12 @@ class Registry:
 
 @contextlib.contextmanager
 def as_ours() -> Iterator[None]:
-    """The database's errors as ours: busy or full is Unavailable, a damaged file Corrupt."""
+    """The database's errors as ours: busy or full is Unavailable, so is a pool without a free connection; a damaged file
+    is Corrupt."""
     try:
         yield
+    except sa.exc.TimeoutError as problem:
+        raise Unavailable("every connection to the database is at work") from problem
     except sa.exc.OperationalError as problem:
         raise Unavailable(f"the database cannot answer: {problem.orig}") from problem
     except sa.exc.DatabaseError as problem:

@@ -217,6 +217,18 @@ def test_who_wrote_it_does_not_approve_it_however_they_ask(at_home: House) -> No
     post(at_home, Role.REVIEWER, f"{WORK}/approve", {"edit": "1"}, status=403)
 
 
+@pytest.mark.parametrize("note", ["", "  \n "])
+def test_a_draft_is_not_returned_without_a_word_why(at_home: House, note: str) -> None:
+    post(at_home, Role.EDITOR, "/members/new", NEW)
+    post(at_home, Role.EDITOR, f"{WORK}/submit")
+    page = post(at_home, Role.REVIEWER, f"{WORK}/return", {"note": note}, status=422)
+    assert "Note: why, for its editors" in page.text
+    assert "Approve edit 1" in page.text  # it is in review as before
+    told = at_home.client(Role.REVIEWER).post("/v1/drafts/an-attack/return", json={"note": note})
+    assert told.status_code == 422
+    assert post(at_home, Role.REVIEWER, f"{WORK}/return", {"note": "The date?"}) == WORK
+
+
 def test_a_discarded_draft_is_off_the_desk(at_home: House) -> None:
     post(at_home, Role.EDITOR, "/members/new", NEW)
     assert post(at_home, Role.EDITOR, f"{WORK}/discard", {"note": ""}) == "/members"
@@ -269,3 +281,64 @@ def test_the_sign_in_page_has_what_the_script_looks_for(at_home: House) -> None:
     assert not signed_in.all("script")
     assert any(e.attributes.get("action") == "/members/sign-out" for e in signed_in.all("form"))
     assert re.search("Account rea .*Reader", signed_in.text)
+
+
+# What a correction hides
+
+
+def reopened(at: House) -> dict[str, Any]:
+    """A correction of a published record, and what its form would send."""
+    at.publish(RECORD | {"motives": [{"term": "fun"}, {"term": "espionage", "level": "member"}]})
+    post(at, Role.EDITOR, f"{WORK}/correct", {"reason.zh": "有误", "reason.en": "A mistake"})
+    return as_form(get(at, Role.EDITOR, f"{WORK}/edit"))
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"levels.summary": "member"}, "Summary"), ({"levels.sources": "member"}, "Sources"),
+        ({"levels.kinds": "member"}, "Kinds"),
+        ({"motives[0].level": "member"}, "Motives"), ({"levels.motives": "member"}, "Motives"),
+        ({"motives[0].level": "member", "motives[0].confidence": "low"}, "Motives"),
+    ],
+)  # fmt: skip
+def test_a_correction_that_hides_what_was_public_is_asked_about(
+    at_home: House, change: dict[str, str], field: str
+) -> None:
+    """An editor who believes that marking it for members takes it back is told that it does not."""
+    sent = reopened(at_home)
+    page = post(at_home, Role.EDITOR, f"{WORK}/edit", sent | change, status=422)
+    assert "Older versions stay readable for everybody" in page.text
+    assert f"{field} ." in page.text or f"{field}." in page.text
+    kept = as_form(page)
+    assert all(kept[name] == value for name, value in change.items())
+    assert at_home.register.standing(at_home.caller(Role.EDITOR), "an-attack").edit == 2  # nothing was saved
+    assert post(at_home, Role.EDITOR, f"{WORK}/edit", kept | {"known": "lowered"}) == WORK
+    for address in (WORK, f"{WORK}/edit"):
+        assert "keeps for members what everybody could read" in get(at_home, Role.EDITOR, address).text
+    work = get(at_home, Role.EDITOR, WORK)
+    assert "member" not in {
+        e.text.strip() for e in work.all("ins")
+    }  # said in words, whichever field it is of
+    assert "Correction" in work.text
+    assert "keeps for members" in get(at_home, Role.REVIEWER, WORK).text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {}, {"date": "2022-04-29"}, {"motives[1].level": "public"}, {"motives[1].confidence": "high"},
+        {"description.en": "New, for members from the start", "levels.description": "member"},
+        {"summary.en": "Other words"},
+    ],
+)  # fmt: skip
+def test_a_correction_that_hides_nothing_is_saved_at_once(at_home: House, change: dict[str, str]) -> None:
+    sent = reopened(at_home)
+    assert post(at_home, Role.EDITOR, f"{WORK}/edit", sent | change) == WORK
+    assert "what everybody could read" not in get(at_home, Role.EDITOR, WORK).text
+
+
+def test_a_draft_that_was_never_published_hides_nothing(at_home: House) -> None:
+    post(at_home, Role.EDITOR, "/members/new", NEW)
+    sent = as_form(get(at_home, Role.EDITOR, f"{WORK}/edit"))
+    assert post(at_home, Role.EDITOR, f"{WORK}/edit", sent | {"levels.summary": "member"}) == WORK

@@ -7,23 +7,29 @@ The server is `kangma incident serve`, a process of its own. axe runs from outsi
 from __future__ import annotations
 
 import re
+import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from chromium import browser
-from house import NOW, RECORD, House, house
+from house import NAMES, NOW, RECORD, House, house
+from photographs import photograph
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from kangma.gateway.register.pictures import drawn_anew
 from kangma.incidents.form import from_json
 from kangma.incidents.founding import records
-from kangma.incidents.life import Change, Role
+from kangma.incidents.life import Change, Right, Role
 from kangma.incidents.words import Words
+from kangma.store.register_members import Passkey
 
 ROOT = Path(__file__).parents[3]
 SEEN = ROOT / "build" / "pages"
@@ -65,8 +71,25 @@ DESK = (
     "/members/new",
     "/members/work/in-work",
     "/members/work/in-work/edit",
+    "/members/work/in-work/picture",
+    "/members/work/long-names",
+    "/members/work/long-names/edit",
+    "/members/account",
+    "/members/looks",
     f"/incidents/{FOUNDING}",
 )
+LONGEST_NAME = "国家健康证明与数字凭证管理和核验综合服务中心第二分中心-Donaudampfschifffahrt"[:64]
+OFFICE = (
+    "/members",
+    "/members/account",
+    "/members/accounts",
+    "/members/accounts/one?account=rob",
+    f"/members/accounts/one?account={quote(LONGEST_NAME)}",
+    "/members/looks",
+    "/members/looks?account=ed",
+)
+#: Who sees what.
+SHOWN = ((None, PUBLIC), (Role.EDITOR, DESK), (Role.ADMINISTRATOR, OFFICE))
 
 
 @dataclass
@@ -83,20 +106,34 @@ class Served:
         axe: bool = False,
         **given: Any,
     ) -> BrowserContext:
-        """A browser of its own, without scripts unless axe is to run in it. It may ask nobody but the server."""
-        headers = {"authorization": f"Bearer {self.at.tokens[role]}"} if role else {}
+        """A browser of its own, without scripts unless axe is to run in it; signed in as `role`. It may ask nobody but
+        the server."""
         given = {"viewport": {"width": 1280, "height": 900}, **given}
         context = chromium.new_context(
             locale={"zh": "zh-CN", "en": "en-GB"}[lang],
             java_script_enabled=axe,
-            extra_http_headers=headers,
             **given,
         )
+        if role:
+            context.add_cookies([{"name": "kangma", "value": self.sessions[role], "url": self.base}])
         context.set_default_timeout(10_000)
         context.on("request", lambda request: self.asked.append(request.url))
         return context
 
     asked: list[str]
+    sessions: Mapping[Role, str]
+
+
+def in_person(at: House, role: Role) -> str:
+    """The session of a member of that role, by the wall clock; its passkey is none that a browser has."""
+    members, account, now = at.register.members, NAMES[role], int(time.time())
+    id = secrets.token_bytes(32)
+    passkey = Passkey(id, account, b"", 0, True, role is Role.EDITOR)
+    members.enrol(passkey, challenge=members.challenge("enrol", now=now), invitation=None, now=now)
+    return members.sign_in(
+        id, challenge=members.challenge("sign-in", now=now), count=0, eligible=True,
+        backed_up=role is Role.EDITOR, now=now,
+    )[0]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -128,19 +165,34 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         at.register.new(
             ed, from_json({"id": "in-work", "victim": {"name": "松榆里"}, "date": "2024"}), now=NOW
         )
-        # Tokens of the tests end in 2025: for a server by the wall clock they get others.
-        for role in at.tokens:
-            who = at.caller(role)
-            at.tokens[role] = at.register.make_token(
-                who, who.account, who.rights, now=NOW, expires_at=NOW + 10**9
-            )[1]  # type: ignore[index]
+        # A correction that hides what was public, with a picture.
+        edit = at.register.reopen(
+            ed, "long-names", Change.CORRECTION, Words.of({"zh": "隐去", "en": "Hide"}), now=NOW
+        )
+        media, content = drawn_anew(photograph("JPEG", (1_600, 900)))
+        picture = {"digest": at.register.keep_picture(ed, content, media), "type": media, "licence": "own"}
+        hiding = LONG | {"levels": {"motives": "member", "summary": "member", "kinds": "member"}}
+        hiding |= {"picture": picture | {"alt": {"zh": "一半红一半蓝", "en": "Half red, half blue"}}}
+        at.register.edit(ed, from_json(hiding), after_edit=edit, now=NOW)
+        # Accounts to whom something happened: a second administrator's word is wanted for rob, and ed has news.
+        ann, now = at.caller(Role.ADMINISTRATOR), int(time.time())
+        at.register.add_account(ann, LONGEST_NAME, LONG["victim"]["names"]["en"], Role.ADMINISTRATOR, now=NOW)  # type: ignore[index]  # a dict of strings
+        sessions = {role: in_person(at, role) for role in (Role.READER, Role.EDITOR, Role.ADMINISTRATOR)}
+        in_person(at, Role.REVIEWER)
+        at.register.make_token(ann, "ed", {Right.SIGNAL}, now=now, expires_at=now + 10**7)
+        token, _ = at.register.make_token(
+            ed, "ed", {Right.READ, Right.WRITE}, now=now, expires_at=now + 10**7
+        )
+        at.register.close_token(ed, token, now=now)
+        for other in (ann, at.register.member(LONGEST_NAME)):
+            at.register.members.invite(other.rights, other.account, "rob", now=now)
         command = [sys.executable, "-m", "kangma", "incident", "serve", str(folder), "--port", str(port)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
             assert server.stdout is not None
             line = server.stdout.readline()
             assert line, "the server did not start"
             try:
-                yield Served(base, at, [])
+                yield Served(base, at, [], sessions)
             finally:
                 server.terminate()
                 server.wait(10)
@@ -159,7 +211,8 @@ def keep(page: Page, name: str, *, whole: bool = True) -> None:
 
 def name_of(address: str) -> str:
     return (
-        re.sub(r"[^a-z0-9]+", "-", address.casefold().replace("健康宝", "jiankangbao")).strip("-") or "home"
+        re.sub(r"[^a-z0-9]+", "-", address.casefold().replace("健康宝", "jiankangbao")).strip("-")[:80]
+        or "home"
     )
 
 
@@ -208,7 +261,7 @@ def search(
     chosen: Callable[[int], bool],
 ) -> None:
     found: dict[str, list[str]] = {}
-    for role, addresses in ((None, PUBLIC), (Role.EDITOR, DESK)):
+    for role, addresses in SHOWN:
         wide: Any = {"width": size[0], "height": size[1]}
         context = served.context(chromium, lang, role=role, axe=True, color_scheme=scheme, viewport=wide)
         page = context.new_page()
@@ -228,7 +281,7 @@ def test_axe_finds_nothing_at_any_width_or_contrast(
     chromium: Browser, served: Served, wide: int, contrast: Any
 ) -> None:
     for lang, scheme in (("zh", "dark"), ("en", "light")):
-        for role, addresses in ((None, PUBLIC), (Role.EDITOR, DESK)):
+        for role, addresses in SHOWN:
             context = served.context(
                 chromium, lang, role=role, axe=True, color_scheme=scheme, contrast=contrast,
                 viewport={"width": wide, "height": 800},
@@ -388,7 +441,7 @@ def test_nothing_is_cut_off_at_320_pixels_even_with_letters_twice_as_large(
     chromium: Browser, served: Served, lang: str
 ) -> None:
     beyond: dict[str, Any] = {}
-    for role, addresses in ((None, PUBLIC), (Role.EDITOR, DESK)):
+    for role, addresses in SHOWN:
         context = served.context(chromium, lang, role=role, viewport={"width": 320, "height": 640})
         page = context.new_page()
         for address in addresses:
@@ -407,6 +460,60 @@ _BEYOND = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [..
     .slice(0, 5).map(e => e.tagName + '.' + e.className + ' ' + e.textContent.trim().slice(0, 40))"""
 
 
+def test_a_picture_is_added_by_keyboard_alone(chromium: Browser, served: Served, tmp_path: Path) -> None:
+    """Choosing the file is the browser's own window; everything else is reached and filled without a mouse."""
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(photograph())
+    context = served.context(chromium, "en", role=Role.EDITOR)
+    page = context.new_page()
+    page.goto(f"{served.base}/members/work/in-work")
+    tab_to(page, "a[href$='/picture']")
+    page.keyboard.press("Enter")
+    expect(page.locator("#file")).to_be_visible()
+    tab_to(page, "#file")
+    page.set_input_files("#file", file)
+    for field, text in (("#alt-zh", "一张图"), ("#alt-en", "A chart")):
+        tab_to(page, field)
+        page.keyboard.type(text)
+    tab_to(page, "#licence")
+    page.keyboard.type("this")
+    tab_to(page, "form[action$='/picture'] button")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("in-work")
+    page.goto(f"{served.base}/members/work/in-work/picture")
+    seen = page.locator(".picture img")
+    expect(seen).to_have_attribute("alt", "A chart")
+    assert seen.evaluate("i => [i.naturalWidth, i.naturalHeight]") == [40, 60]
+    page.click("text=Remove the picture")
+    expect(page.locator("h1")).to_have_text("in-work")
+    context.close()
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_member_makes_and_closes_a_token_and_reads_their_news_by_keyboard_alone(
+    chromium: Browser, served: Served, lang: str
+) -> None:
+    context = served.context(chromium, lang, role=Role.EDITOR, viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    page.goto(f"{served.base}/members")
+    expect(page.locator("[role=alert]")).to_contain_text("ann")
+    keep(page, f"news-{lang}-360", whole=False)
+    tab_to(page, ".rooms a[href='/members/account']")
+    page.keyboard.press("Enter")
+    expect(page.locator("#scope-read")).to_be_visible()
+    tab_to(page, "#scope-read")
+    page.keyboard.press("Space")
+    tab_to(page, "form[action$='/tokens'] button")
+    page.keyboard.press("Enter")
+    expect(page.locator(".secret")).to_contain_text("kmi_")
+    keep(page, f"token-{lang}-360")
+    tab_to(page, "form[action$='/tokens/close'] button")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("#tokens$"))
+    expect(page.locator(".secret")).to_have_count(0)
+    context.close()
+
+
 def test_a_first_visit_fits_in_60_kilobytes(chromium: Browser, served: Served) -> None:
     import gzip  # noqa: PLC0415
 
@@ -421,14 +528,14 @@ def test_a_first_visit_fits_in_60_kilobytes(chromium: Browser, served: Served) -
 def test_every_page_was_seen(chromium: Browser, served: Served) -> None:
     """Pictures of everything, to be looked at by a person: build/pages."""
     for lang, size, scheme in (("zh", (1280, 900), "light"), ("en", (360, 740), "dark")):
-        for role, addresses in ((None, PUBLIC), (Role.EDITOR, DESK)):
+        for role, addresses in SHOWN:
             context = served.context(
                 chromium, lang, role=role, color_scheme=scheme, viewport={"width": size[0], "height": size[1]}
             )
             page = context.new_page()
             for address in addresses:
                 page.goto(served.base + address)
-                keep(page, f"{name_of(address)}{'-member' if role else ''}-{lang}-{size[0]}-{scheme}")
+                keep(page, f"{name_of(address)}{f'-{role}' if role else ''}-{lang}-{size[0]}-{scheme}")
             context.close()
     context = served.context(chromium, "en", viewport={"width": 794, "height": 1123})
     page = context.new_page()

@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import pytest
 from fastapi import Request
-from house import NOW, RECORD, House, house
+from house import BASE, NOW, RECORD, House, house
 from makers import canaries
 from sound_html import Sound, sound
 
 from kangma.gateway.register.app import make_app
-from kangma.gateway.register.house import negotiated
+from kangma.gateway.register.house import negotiated, victim_address
 from kangma.gateway.register.pages import problem_page
 from kangma.gateway.register.problems import Problem
 from kangma.incidents.form import from_json
@@ -367,6 +367,51 @@ def hostile(value: Any) -> Any:
     return value
 
 
+#: Names that are no segment of an address as they stand: dots are followed, nothing is taken out, a slash cuts.
+HARD_NAMES = (
+    "..", ".", "...", "\u0301", "\u0301\u0308", "?!", "——", "a/../b", "a?b#c", "50%", "a\\b", "~", "~" + "0" * 32, "a;b",
+    "\ufdfa" * 200, "康" * 200, "健康宝", "x" * 200, "🏥", "a b",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_every_victim_has_an_address_that_leads_to_it_and_to_nobody_else(at_home: House, lang: str) -> None:
+    """As a browser goes there: whatever it would fold or cut in an address is gone before it asks."""
+    for n, name in enumerate(HARD_NAMES):
+        at_home.publish({**RECORD, "id": f"r{n}", "victim": {"name": name, "country": "CN"}})
+    client, addresses = at_home.client(), set()
+    for n, name in enumerate(HARD_NAMES):
+        record = read(at_home, f"/incidents/r{n}", lang=lang)
+        (address,) = (e.attributes["href"] for e in record.all("a") if "/victims/" in e.attributes["href"])
+        assert urljoin(BASE + "/incidents/x", address) == BASE + address
+        assert len(address) < 1_000
+        addresses.add(address)
+        page = read(at_home, address, lang=lang)
+        assert [
+            e.attributes["href"] for e in page.all("a") if re.search(r"/incidents/r\d", e.attributes["href"])
+        ] == [f"/incidents/r{n}"]
+        other = next(e.attributes["href"] for e in page.all("a") if e.attributes.get("hreflang"))
+        assert read(at_home, other).all("h1")[0].text == page.all("h1")[0].text
+        if name not in (
+            "..",
+            ".",
+        ):  # which no client even sends; every other name leads there as it is written too
+            told = client.get(f"/victims/{quote(name, safe='')}", headers={"accept": "text/html"})
+            assert told.status_code == 200 or (told.status_code, told.headers["location"]) == (
+                301,
+                address,
+            ), name
+    assert len(addresses) == len(HARD_NAMES)
+    assert client.get("/victims/").status_code == 404
+
+
+def test_the_address_of_a_victim_stays_what_it_is() -> None:
+    """The vector: people keep addresses."""
+    assert victim_address("健康宝") == "/victims/%E5%81%A5%E5%BA%B7%E5%AE%9D"
+    assert victim_address("a b") == "/victims/a%20b"
+    assert victim_address("..") == "/victims/~5ec1f7e700f37c3d0b2981d04855fc34"
+
+
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_markup_in_any_field_is_text_on_every_page(at_home: House, lang: str) -> None:
     at_home.publish({**hostile(canaries()), "id": "bites", "picture": None})
@@ -376,7 +421,7 @@ def test_markup_in_any_field_is_text_on_every_page(at_home: House, lang: str) ->
             page = read(at_home, address, lang=lang, role=role)
             assert "{{7*7}}" in page.text or address in ("/chart?by=kind", "/map")
             assert "49{%" not in page.text
-    assert "<script>alert(1)" in read(at_home, f"/victims/{quote(key, safe='')}", lang=lang).text
+    assert "<script>alert(1)" in read(at_home, victim_address(key), lang=lang).text
     picture = at_home.client().get("/incidents/bites/card.svg").text
     assert "<script" not in picture
     assert "onerror=" not in re.sub(r"&lt;.*?&gt;", "", picture)

@@ -94,14 +94,16 @@ function begin(): void {
   // The invitation is in the fragment, which no server sees; it leaves the address bar and the history at once.
   const invitation = new URLSearchParams(location.hash.slice(1)).get("invitation") ?? "";
   if (invitation) history.replaceState(null, "", location.pathname + location.search);
-  const button = document.querySelector<HTMLButtonElement>(invitation ? "[data-enrol]" : "[data-signin]");
+  // On the page of one's own account the button adds a passkey for who is signed in.
+  const another = document.querySelector<HTMLButtonElement>("[data-another]");
+  const button = another ?? document.querySelector<HTMLButtonElement>(invitation ? "[data-enrol]" : "[data-signin]");
   if (!button) return;
   if (!("credentials" in navigator) || !("PublicKeyCredential" in window)) return tell("unsupported");
   button.hidden = false;
   button.addEventListener("click", () => {
     button.disabled = true;
     tell("working");
-    const done = invitation ? enrol(invitation).then(signIn) : signIn();
+    const done = another ? enrol("") : invitation ? enrol(invitation).then(signIn) : signIn();
     done.then(
       () => {
         tell("done");

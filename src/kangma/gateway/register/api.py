@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi import Query as Parameter
 
-from kangma.errors import Code, Where
+from kangma.errors import Code, Refused, Where
 from kangma.gateway.register import schema
 from kangma.gateway.register.answers import PROBLEMS, answer
 from kangma.gateway.register.asked import (
@@ -367,8 +367,11 @@ def keep_picture(
         tuple[str, bytes], Depends(SentBytes("image/png", "image/jpeg", "image/webp", most=PICTURE))
     ],
 ) -> Response:
-    """Keeps a picture, to be named by a record."""
-    media, content = sent
+    """Keeps a picture, to be named by a record: drawn anew, so that nothing but the pixels is kept. The digest is of what
+    is kept."""
+    from kangma.gateway.register.pictures import drawn_anew  # noqa: PLC0415  which imports this module's neighbours
+
+    media, content = drawn_anew(sent[1], sent[0])
     return answer({"digest": register.keep_picture(by, content, media), "type": media}, 201)
 
 
@@ -489,16 +492,52 @@ def invite(
     by: Administrator,
     sent: Annotated[schema.WhichAccount, Depends(Sent(schema.WhichAccount))],
 ) -> Response:
-    """A new link for an account, such as after a lost device. An unused one before it ends."""
+    """A new link for an account, such as after a lost device. An unused one before it ends; its passkeys stay. For an
+    account that had a passkey it waits for a second administrator, where there is one."""
     return _invited(register, by, sent.account, now)
+
+
+@router.get("/accounts/waiting", tags=["accounts"], responses={200: {"model": schema.WaitingOnes}})
+def waiting(register: Here, now: Now, by: Administrator) -> Response:
+    """Invitations that wait for a second administrator."""
+    return answer({"invitations": register.members.waiting(by.rights, now=now)})
+
+
+@router.post("/accounts/agree", tags=["accounts"], responses={200: {"model": schema.Agreed}})
+def agree(
+    register: Here,
+    now: Now,
+    by: Administrator,
+    sent: Annotated[schema.WhichAccount, Depends(Sent(schema.WhichAccount))],
+) -> Response:
+    """The second administrator agrees to an invitation, in person. 403 for who made it, 409 when none waits."""
+    until = agreed(register, by, sent.account, now)
+    return answer({"account": sent.account, "expires_at": until})
+
+
+def agreed(register: Register, by: Caller, account: str, now: Moment) -> Moment:
+    """As `Members.agree`; never by a token, which whoever found it could use."""
+    if by.program:
+        raise Refused(Code.NOT_ALLOWED, hint="in person, signed in")
+    return register.members.agree(by.rights, by.account, account, now=now)
 
 
 def _invited(register: Register, by: Caller, account: str, now: Moment) -> Response:
     token, until = register.members.invite(by.rights, by.account, account, now=now)
     return answer(
-        {"account": account, "link": register.members.link(register.about.base, token), "expires_at": until},
+        {
+            "account": account,
+            "link": register.members.link(register.about.base, token),
+            "expires_at": until,
+            "waits_for_second": waits(register, by, account, now),
+        },
         201,
     )
+
+
+def waits(register: Register, by: Caller, account: str, now: Moment) -> bool:
+    """Whether the account's invitation waits for a second administrator."""
+    return account in {w["account"] for w in register.members.waiting(by.rights, now=now)}
 
 
 @router.post("/accounts/close", tags=["accounts"], status_code=204)
@@ -543,6 +582,24 @@ def close_token(
     """One's own, or an administrator anybody's."""
     register.close_token(by, token, now=now)
     return Response(status_code=204)
+
+
+@router.get("/me/happened", tags=["members"], responses={200: {"model": schema.Happenings}})
+def happened(register: Here, by: Member) -> Response:
+    """What was done to one's account, and by whom."""
+    return answer({"account": by.account, "happened": register.history_of(by, by.account)})
+
+
+@router.get("/me/looks", tags=["members"], responses={200: {"model": schema.Looks}})
+def my_looks(register: Here, by: Member) -> Response:
+    """What one looked at oneself, as it is recorded; latest first, at most 10,000."""
+    return answer({"looks": register.looks(by, account=by.account)})
+
+
+@router.get("/oversight", tags=["checking"], responses={200: {"model": schema.Oversight}})
+def oversight(register: Here) -> Response:
+    """How many administrators there are, and how often they gave an account a new way in."""
+    return answer(register.members.oversight())
 
 
 @router.get("/looks", tags=["accounts"], responses={200: {"model": schema.Looks}})

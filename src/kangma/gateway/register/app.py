@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 from kangma.errors import KangmaError
 from kangma.gateway.register import api, forms, layers, members, pages
 from kangma.gateway.register.asked import cookie_of, only_known
-from kangma.gateway.register.description import describe
+from kangma.gateway.register.description import describe, methods_at
 from kangma.gateway.register.problems import Problem, ProblemPage, problem_of, wants_page
 from kangma.store.register import Register
 from kangma.terms import Moment
@@ -61,7 +62,14 @@ def make_app(
         return problem_page(request, problem) if wants_page(request) else problem.response()
 
     async def told(request: Request, error: Exception) -> Response:
-        return tell(request, problem_of(error))
+        problem = problem_of(error)
+        if problem.status != 405:
+            return tell(request, problem)
+        # The framework names the methods of the first route that fits; an address may have several.
+        allow = {"Allow": ", ".join(methods_at(app, request.scope["path"]))}
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=allow)
+        return tell(request, replace(problem, headers=allow))
 
     for kind in (KangmaError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, told)

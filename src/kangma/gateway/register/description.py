@@ -41,6 +41,12 @@ def operations(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
                 yield route.path_format, method, route
 
 
+def methods_at(app: FastAPI, path: str) -> list[str]:
+    """What may be asked at this address, HEAD wherever GET may (`layers.Headless`) and OPTIONS everywhere; in order."""
+    found = {method for _, method, route in operations(app) if route.path_regex.match(path)}
+    return sorted({*found, "OPTIONS", *(["HEAD"] if "GET" in found else [])})
+
+
 def calls(route: Any) -> list[Any]:
     """Whatever a route depends on."""
     found, left = list[Any](), [route.dependant]

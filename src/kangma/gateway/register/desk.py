@@ -14,13 +14,14 @@ from fastapi.responses import RedirectResponse
 
 from kangma.errors import Code, Conflict, Refused, Where
 from kangma.gateway.register import editing, wording
+from kangma.gateway.register.accounts import news_of
 from kangma.gateway.register.asked import Editor, Here, Member, Now, Viewer
 from kangma.gateway.register.house import Language, render
 from kangma.gateway.register.problems import BadRequest, NotThere
 from kangma.gateway.register.sent import RECORD, SMALL, SentForm
 from kangma.incidents.difference import difference
 from kangma.incidents.form import BadRecord, Fault, from_json, to_json
-from kangma.incidents.levels import seen_by
+from kangma.incidents.levels import lowered, seen_by
 from kangma.incidents.life import NEEDS, Act, Change, Right, Role, State
 from kangma.incidents.record import Record
 from kangma.incidents.words import Words
@@ -41,7 +42,7 @@ def members(request: Request, register: Here, viewer: Viewer, lang: Language) ->
     passkeys = register.members.passkeys(viewer.account) if viewer is not None else []
     return render(
         request, lang, "members.html", viewer, drafts=drafts, passkeys=passkeys, Role=Role, State=State, Change=Change,
-        writes=viewer is not None and Right.WRITE in viewer.rights,
+        writes=viewer is not None and Right.WRITE in viewer.rights, news=news_of(request, register, viewer),
     )  # fmt: skip
 
 
@@ -96,6 +97,7 @@ def _work(
         may={act.value for act in Act if NEEDS[act] in by.rights}, State=State, Change=Change, Act=Act,
         alike=register.duplicates(by, found.record, now=now) if drafting else (),
         told=[(fault.path, wording.fault(fault.code, fault.hint, lang)) for fault in faults],
+        hidden=lowered(published, found.record) if found.version else (),
     )  # fmt: skip
 
 
@@ -113,7 +115,15 @@ def edit(request: Request, id: str, register: Here, by: Editor, lang: Language, 
     found = _found(register, by, id, now)
     if found.state is not State.DRAFT:
         raise Conflict(f"a record that is {found.state} cannot be edited")
-    return _form(request, lang, by, id, to_json(found.record), (), after=found.edit)
+    hidden = _lowered(register, by, id, found.record, now)
+    return _form(request, lang, by, id, to_json(found.record), (), after=found.edit, hidden=hidden)
+
+
+def _lowered(register: Register, by: Caller, id: str, record: Record, now: Moment) -> tuple[str, ...]:
+    """Fields that the newest published version shows to everybody and this one would not."""
+    if not register.standing(by, id).version:
+        return ()
+    return lowered(register.show(id, by, now=now).entry.seen.record, record)
 
 
 @router.post("/members/work/{id}/edit")
@@ -123,9 +133,15 @@ def save(
     after = [v for n, v in form if n == "after_edit"]
     if len(after) != 1 or not after[0].isascii() or not after[0].isdigit() or len(after[0]) > 9:
         raise BadRequest(Code.MISSING_VALUE, Where(path="after_edit"), "the edit that you began with")
-    value = editing.json_of([(n, v) for n, v in form if n != "after_edit"]) | {"id": id}
+    told = any(n == "known" and v == "lowered" for n, v in form)
+    value = editing.json_of([(n, v) for n, v in form if n not in ("after_edit", "known")]) | {"id": id}
     try:
-        register.edit(by, from_json(value), after_edit=int(after[0]), now=now)
+        record = from_json(value)
+        if not told and (hidden := _lowered(register, by, id, record, now)):
+            return _form(
+                request, lang, by, id, value, (), after=int(after[0]), hidden=hidden, asks=True, status=422
+            )
+        register.edit(by, record, after_edit=int(after[0]), now=now)
     except BadRecord as problem:
         return _form(request, lang, by, id, value, problem.faults, after=int(after[0]), status=422)
     except Outdated as problem:
@@ -147,6 +163,8 @@ def _form(
     after: int = 0,
     since: Outdated | None = None,
     handed_on: bool = False,
+    hidden: tuple[str, ...] = (),
+    asks: bool = False,
     status: int = 200,
 ) -> Response:
     groups = editing.form_of(value, lang, faults, with_id=id is None)
@@ -157,7 +175,7 @@ def _form(
     ]
     return render(
         request, lang, "edit.html", by, status=status, id=id, groups=groups, told=told, after=after, since=since,
-        handed_on=handed_on,
+        handed_on=handed_on, hidden=hidden, asks=asks,
     )  # fmt: skip
 
 

@@ -23,6 +23,8 @@ from kangma.errors import Code, Where
 from kangma.gateway.register import atlas, drawing, wording
 from kangma.gateway.register.asked import as_parameters
 from kangma.gateway.register.problems import BadRequest
+from kangma.incidents import finding
+from kangma.incidents.life import Right
 from kangma.incidents.vocabulary import Degree
 from kangma.incidents.words import Words
 from kangma.store.register import Caller
@@ -70,7 +72,7 @@ Language = Annotated[str, Depends(_language)]
 # Links
 
 
-def address(path: str, parameters: Mapping[str, str]) -> str:
+def address(path: str, parameters: Mapping[str, str | int]) -> str:
     return f"{path}?{urlencode(parameters)}" if parameters else path
 
 
@@ -99,7 +101,8 @@ def only(facet: str, value: str) -> str:
 
 
 def victim_address(key: str) -> str:
-    return f"/victims/{quote(key, safe='')}"
+    """Where a victim's incidents are, by its key (`kangma.incidents.finding`)."""
+    return f"/victims/{quote(finding.victim_segment(key), safe='~')}"
 
 
 # Texts
@@ -178,6 +181,7 @@ def render(
             best_text=lambda given: best(given, lang)[1],
             text=isolated,
             term=lambda value: wording.term(value, lang),
+            right=lambda value: wording.term(Right(value), lang),
             facet=lambda name: wording.facet(name, lang),
             facet_value=lambda name, value: wording.facet_value(name, value, lang),
             field=lambda name, many=True: wording.field(name, lang, many=many),
@@ -200,9 +204,9 @@ def render(
     response = HTMLResponse(text, status)
     response.headers["Content-Language"] = "zh-CN" if lang == "zh" else "en"
     if request.query_params.get("lang") == lang and request.cookies.get(COOKIE) != lang:
-        response.set_cookie(
-            COOKIE, lang, max_age=YEAR, httponly=True, samesite="lax", secure=request.url.scheme == "https"
-        )
+        # The register's own address counts, not this request's: behind a proxy that ends TLS every request is plain.
+        secure = request.app.state.register.about.base.startswith("https://")
+        response.set_cookie(COOKIE, lang, max_age=YEAR, httponly=True, samesite="lax", secure=secure)
     return response
 
 

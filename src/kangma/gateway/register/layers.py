@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kangma.errors import Code, KangmaError, Unavailable, Where
@@ -56,7 +57,7 @@ def _header(scope_or_message: MutableMapping[str, Any], name: bytes) -> str | No
 
 class Heard:
     """One line a request: method, route as it is declared, status, milliseconds. Never the path, the query, a header or
-    an account: what somebody looked for is nobody's to keep."""
+    an account: what somebody looked for is nobody's to keep. Who went away before they were answered has `left`."""
 
     def __init__(self, app: ASGIApp, log: Log) -> None:
         self.app, self.log = app, log
@@ -78,7 +79,10 @@ class Heard:
         finally:
             route = getattr(scope.get("route"), "path", "none")
             took = round(time.perf_counter() - began, 4)
-            self.log.info("answered", method=method, route=route, status=status, seconds=took)
+            if status:
+                self.log.info("answered", method=method, route=route, status=status, seconds=took)
+            else:
+                self.log.info("left", method=method, route=route, seconds=took)
 
 
 _METHODS = (*SAFE, "POST", "PUT", "PATCH", "DELETE")
@@ -86,7 +90,8 @@ _METHODS = (*SAFE, "POST", "PUT", "PATCH", "DELETE")
 
 class Net:
     """Whatever falls through becomes a problem that says nothing; the log gets the kind of failure and the place in our
-    code, not its message, which may carry what somebody wrote."""
+    code, not its message, which may carry what somebody wrote. A client that went away with its body half sent is no
+    failure of ours and is there to be told nothing."""
 
     def __init__(self, app: ASGIApp, log: Log, tell: Teller) -> None:
         self.app, self.log, self.tell = app, log, tell
@@ -103,6 +108,8 @@ class Net:
 
         try:
             await self.app(scope, receive, noted)
+        except ClientDisconnect:
+            return
         except Exception as problem:
             if not isinstance(problem, KangmaError):
                 self.log.warning("failed", why=_place(problem))

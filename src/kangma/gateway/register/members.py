@@ -1,8 +1,9 @@
 """Members over the network: enrolling a passkey by invitation, signing in with it, signing out. WebAuthn Level 3.
 
-The browser's half is `web/src/register/members.ts`. It finds on the page `/members`:
+The browser's half is `web/src/register/members.ts`. It finds on the pages `/members` and `/members/account`:
 
     [data-enrol], [data-signin]  buttons, hidden at first; the first is shown with an invitation
+    [data-another]               of a [data-enrol]: it adds a passkey to the account that is signed in
     [data-said]                  a live region; data-working, -done, -refused and -unsupported of it are the sentences
     form[action="/members/sign-out"]  needs no script
 
@@ -31,7 +32,7 @@ from fido2.webauthn import (
     UserVerificationRequirement,
 )
 
-from kangma.errors import Code, Refused
+from kangma.errors import Code, Corrupt, Refused, Unavailable
 from kangma.gateway.register import schema
 from kangma.gateway.register.answers import PROBLEMS, answer
 from kangma.gateway.register.asked import Here, Member, Now, Viewer, cookie, forgotten, session_of
@@ -55,9 +56,12 @@ def server(register: Register) -> Fido2Server:
 
 
 def _checked(ceremony: Any) -> Any:
-    """What a ceremony's check returns. Whatever it raises at hostile bytes, the answer is one: not accepted."""
+    """What a ceremony's check returns. Whatever it raises at hostile bytes, the answer is one: not accepted. A database
+    that is busy or damaged says nothing about a passkey: that passes through, as 503 or 500."""
     try:
         return ceremony()
+    except (Unavailable, Corrupt):
+        raise
     except Exception:
         raise NotSignedIn("this passkey was not accepted") from None
 

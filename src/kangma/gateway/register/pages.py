@@ -17,7 +17,7 @@ from fastapi import Query as Parameter
 from fastapi.responses import RedirectResponse
 
 from kangma.errors import Refused
-from kangma.gateway.register import atlas, card, desk, drawing, wording
+from kangma.gateway.register import accounts, atlas, card, desk, drawing, pictures, wording
 from kangma.gateway.register.asked import Asked, Here, Listed, Now, Viewer
 from kangma.gateway.register.house import (
     Language,
@@ -34,7 +34,7 @@ from kangma.incidents import attack, finding
 from kangma.incidents.life import Change, Right
 from kangma.incidents.record import Record
 from kangma.incidents.vocabulary import Degree
-from kangma.incidents.words import Dated, Precision
+from kangma.incidents.words import Dated, Precision, Words
 from kangma.store.register import Caller, Register, Version
 from kangma.store.register_finder import Query
 from kangma.terms import Moment, calendar, day_number
@@ -100,16 +100,17 @@ def victim(
     after: Annotated[str, Parameter(max_length=200)] = "",
 ) -> Response:
     """All that happened to one victim, whichever way its name is written in the address."""
-    folded = finding.victim_key(key[:400])
-    query = Query(chosen={"victim": (folded,)}, after=after)
-    page = register.find(query, viewer, now=now)
-    if not page.total:
+    query = Query(chosen={"victim": (key,)}, after=after)
+    page = register.find(query, viewer, now=now) if key else None
+    if page is None or not page.total:
         raise NotThere("no such victim")
-    if key != folded:
-        return RedirectResponse(victim_address(folded), 301)
     cards = page.cards or register.find(replace(query, after=""), viewer, now=now).cards
     said = cards[0].get("victim", {})
     title, others = _names(said.get("name", ""), said.get("names", {}), lang)
+    folded = finding.victim_key(said.get("name", "") or Words.of(said.get("names", {})).best())
+    if key != finding.victim_segment(folded):
+        asked = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(victim_address(folded) + asked, 301)
     return render(
         request, lang, "victim.html", viewer, page=page, query=Query(after=after), path_=victim_address(folded),
         name=title or folded, others=others, place=cards[0],
@@ -291,6 +292,7 @@ _DEGREES = tuple(
     d.value for d in (Degree.NONE, Degree.ATTEMPTED, Degree.PARTIAL, Degree.WHOLE, Degree.UNKNOWN)
 )
 _MOST_STEPS = 240
+_MOST_MONTHS_OF_KINDS = 60  # times seventeen kinds: more is no picture, and a page of a megabyte
 
 Step = Annotated[Literal["year", "month"], Parameter(description="Whether by year or by month.")]
 By = Annotated[
@@ -307,7 +309,9 @@ def _timeline(
     values = tuple(v for v in _DEGREES if v in found.values) if by != "kind" else found.values
     order = [found.values.index(v) for v in values]
     rows = []
-    start = max(0, len(found.steps) - _MOST_STEPS)
+    start = max(
+        0, len(found.steps) - (_MOST_MONTHS_OF_KINDS if by == "kind" and step == "month" else _MOST_STEPS)
+    )
     for i, (year, month) in list(enumerate(found.steps))[start:]:
         whole = Dated.parse(f"{year:04}-{month:02}" if month else f"{year:04}")
         name = wording.dated(whole, lang)
@@ -324,21 +328,28 @@ def chart(
 ) -> Response:  # fmt: skip
     told, earlier, coarse, undated = _timeline(register, viewer, query, by, step, lang, now)
 
+    undated_query = replace(query, since=None, until=None)
+    addresses: dict[str | None, str] = {None: link("/incidents", undated_query)}
+    for value in told.values:
+        chosen = query.chosen if value in query.chosen.get(by, ()) else {**query.chosen, by: (value,)}
+        addresses[value] = link("/incidents", replace(undated_query, chosen=chosen))
+
     def listed(since: int, until: int, value: str | None = None) -> str:
-        narrowed = replace(
-            query,
-            since=max(since, query.since) if query.since is not None else since,
-            until=min(until, query.until) if query.until is not None else until,
-        )
-        if value is not None and value not in query.chosen.get(by, ()):
-            narrowed = replace(narrowed, chosen={**query.chosen, by: (value,)})
-        return link("/incidents", narrowed)
+        """The list of what a number counts. A page has thousands of them, so an address is not made anew for each."""
+        first = max(since, query.since) if query.since is not None else since
+        last = min(until, query.until) if query.until is not None else until
+        found = addresses[value]
+        days = f"since={calendar(first).isoformat()}&until={calendar(last).isoformat()}"
+        return f"{found}{'&' if '?' in found else '?'}{days}"
 
     rows = [
         (
             name,
             listed(since, until),
-            [(n, listed(since, until, value)) for n, value in zip(numbers, told.values, strict=True)],
+            [
+                (n, listed(since, until, value) if n else "")
+                for n, value in zip(numbers, told.values, strict=True)
+            ],
             total,
         )
         for name, since, until, numbers, total in told.rows
@@ -442,8 +453,8 @@ def _csv(rows: Iterable[Iterable[Any]], name: str) -> Response:
 
 
 @router.get("/about")
-def about(request: Request, viewer: Viewer, lang: Language) -> Response:
-    return render(request, lang, "about.html", viewer, query=Query())
+def about(request: Request, register: Here, viewer: Viewer, lang: Language) -> Response:
+    return render(request, lang, "about.html", viewer, query=Query(), oversight=register.members.oversight())
 
 
 # Failures
@@ -504,6 +515,7 @@ def problem_page(request: Request, problem: Problem) -> Response:
     return response
 
 
-router.include_router(desk.router)
+for inner in (accounts.router, pictures.router, desk.router):
+    router.include_router(inner)
 # Last, so that nothing before it is taken for a record.
 router.add_api_route("/incidents/{id}", record, methods=["GET"], include_in_schema=False)

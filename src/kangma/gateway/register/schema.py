@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_mod
 
 from kangma.incidents import form, record, signal
 from kangma.incidents.attack import ID as TECHNIQUE
-from kangma.incidents.life import Act, Change, Right, Role, State
+from kangma.incidents.life import Act, Change, Happening, Right, Role, State
 from kangma.incidents.record import FIELDS, ITEMS
 from kangma.incidents.vocabulary import COUNTRIES, SEVERAL_COUNTRIES, UNKNOWN_COUNTRY, Kind, Level, Unit
 from kangma.incidents.words import MOST_LANGUAGES, TAG, Dated, Words
@@ -347,11 +347,58 @@ class Accounts(Answer):
 
 
 class Invited(Answer):
-    """A link by which the account enrols a passkey; used once, for a day. It is told this once."""
+    """A link by which the account enrols a passkey; used once, for a day. It is told this once. With `waits_for_second`
+    it is no good before another administrator agreed."""
 
     account: str
     link: str
     expires_at: Moment
+    waits_for_second: bool
+
+
+class Agreed(Answer):
+    account: str
+    expires_at: Moment
+
+
+class Waiting(Answer):
+    """An invitation of an account that had a passkey; another administrator is to agree."""
+
+    account: str
+    made_by: str
+    made_at: Moment
+    expires_at: Moment
+
+
+class WaitingOnes(Answer):
+    invitations: list[Waiting]
+
+
+class Happened(Answer):
+    """One thing that was done to an account. `about`: a token, the start of a passkey's id, an account, or nothing."""
+
+    number: int
+    at: Moment
+    what: Happening
+    by: str
+    about: str
+
+
+class Happenings(Answer):
+    """Latest first."""
+
+    account: str
+    happened: list[Happened]
+
+
+class Oversight(Answer):
+    """What everybody may know of who has the keys: how many administrators, and how often an account that had a passkey
+    was invited anew: with a second administrator asked, agreed to by them, and by one alone."""
+
+    administrators: int
+    invited_anew: int
+    agreed: int
+    invited_anew_alone: int
 
 
 class Token(Answer):
@@ -361,6 +408,7 @@ class Token(Answer):
     made_at: Moment
     expires_at: Moment
     closed_at: Moment | None
+    made_by: Annotated[str, Field(description="Empty for a token from before this was kept.")]
 
 
 class Tokens(Answer):
@@ -467,7 +515,7 @@ class Returning(Asking):
 
 
 class Approving(Note):
-    edit: Annotated[int, Field(ge=1, description="The edit that the reviewer read.")]
+    edit: Annotated[int, Field(ge=1, le=2**53, description="The edit that the reviewer read.")]
 
 
 class Reason(Asking):

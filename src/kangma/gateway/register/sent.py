@@ -6,6 +6,9 @@ Who may not ask is told so before a byte is read: routes declare `Needs` before 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -149,3 +152,76 @@ class SentForm:
             raise Refused(
                 Code.TOO_MANY_COLUMNS, Where(path="form"), f"at most {self.most_fields} inputs"
             ) from None
+
+
+# Forms with a file (multipart/form-data, RFC 7578)
+
+PARTS_MEDIA = "multipart/form-data"
+MOST_PARTS, MOST_PART_HEAD = 20, 1024
+_BOUNDARY = re.compile(r"""boundary=(?:"([!-~]{1,70})"|([^\s";,]{1,70}))\s*$""", re.ASCII)
+_NAMED = re.compile(rb'form-data; name="([a-z_.]{1,40})"(; filename="[^"\r\n]*")?', re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What such a form sent: its texts and its files by the names of their inputs. What a file was called there, and what
+    it says to be, is not kept: the one names people, the other is no proof."""
+
+    fields: Mapping[str, str]
+    files: Mapping[str, bytes]
+
+
+class SentParts:
+    """A dependency: a form with a file of at most so many bytes, beside 64 KiB of texts."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    async def __call__(self, request: Request) -> Parts:
+        content = await _body(request, self.most + SMALL)
+        if _media(request) != PARTS_MEDIA:
+            if not content:
+                return Parts({}, {})
+            raise WrongMedia(PARTS_MEDIA)
+        found = _BOUNDARY.search(request.headers["content-type"])
+        if found is None:
+            raise _no_parts()
+        return parts_of(content, (found[1] or found[2]).encode())
+
+
+def parts_of(content: bytes, boundary: bytes) -> Parts:
+    """The parts between the boundaries, each name once. Refused (bad_value, too_many_columns, not_utf8) for whatever is
+    not written as browsers write it: this is no reader of mail."""
+    start, end = b"--" + boundary + b"\r\n", b"\r\n--" + boundary + b"--"
+    body = content.removesuffix(b"\r\n")
+    if not body.startswith(start) or not body.endswith(end):
+        raise _no_parts()
+    pieces = body[len(start) : -len(end)].split(b"\r\n" + start, MOST_PARTS)
+    if len(pieces) > MOST_PARTS:
+        raise Refused(Code.TOO_MANY_COLUMNS, Where(path="form"), f"at most {MOST_PARTS} inputs")
+    fields: dict[str, str] = {}
+    files: dict[str, bytes] = {}
+    for piece in pieces:
+        head, blank, value = piece.partition(b"\r\n\r\n")
+        if not blank or len(head) > MOST_PART_HEAD:
+            raise _no_parts()
+        told = [
+            line.partition(b":")[2].strip()
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"content-disposition:")
+        ]
+        named = _NAMED.fullmatch(told[0]) if len(told) == 1 else None
+        if named is None or (name := named[1].decode()) in {*fields, *files}:
+            raise _no_parts()
+        if named[2] is not None:
+            files[name] = value
+            continue
+        try:
+            fields[name] = value.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Refused(Code.NOT_UTF8, Where(path="form")) from None
+    return Parts(fields, files)
+
+
+def _no_parts() -> Refused:
+    return Refused(Code.BAD_VALUE, Where(path="form"), "a form as browsers send it")

@@ -36,6 +36,7 @@ def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT. `ready` is told the address once it is bound. Unavailable when it cannot be."""
     with open_register(path) as register:
+        register.warm()
         (path / "log").mkdir(mode=0o700, exist_ok=True)
         log = EventLog(path / "log" / "events.ndjson")
         try:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from kangma.errors import Code, Refused
 from kangma.gateway.register import atlas
 from kangma.incidents import attack
-from kangma.incidents.life import Act, Change, Role, State
+from kangma.incidents.life import Act, Change, Happening, Right, Role, State
 from kangma.incidents.reading import NAMES
 from kangma.incidents.vocabulary import (
     ActorType,
@@ -263,6 +263,35 @@ TERMS: Mapping[type[StrEnum], Mapping[StrEnum, Text]] = {
         ("reviewer", "审核者", "Reviewer"),
         ("administrator", "管理员", "Administrator"),
     ),
+    Right: _terms(
+        Right,
+        ("read", "看仅会员可见的内容", "See what is for members"),
+        ("write", "起草和编辑", "Draft and edit"),
+        ("review", "审核", "Review"),
+        ("publish", "发布", "Publish"),
+        ("signal", "报告信号，开启草稿", "Report signals, which open drafts"),
+        ("accounts", "管理账号", "Manage accounts"),
+    ),
+    Happening: _terms(
+        Happening,
+        ("made", "开设账号", "Account made"),
+        ("invited", "邀请登记第一个通行密钥", "Invited to its first passkey"),
+        ("invited-anew", "再次邀请，须第二位管理员同意", "Invited anew, for a second administrator to agree"),
+        (
+            "invited-anew-alone",
+            "再次邀请，由唯一的管理员单独决定",
+            "Invited anew, by the only administrator alone",
+        ),
+        ("agreed", "第二位管理员同意再次邀请", "The second administrator agreed to the invitation"),
+        ("enrolled", "用邀请登记了第一个通行密钥", "First passkey enrolled, by invitation"),
+        ("enrolled-anew", "用再次邀请登记了一个通行密钥", "A passkey enrolled by the further invitation"),
+        ("enrolled-another", "登录后登记了又一个通行密钥", "Another passkey enrolled, signed in"),
+        ("passkey-closed", "关闭了一个通行密钥", "A passkey closed"),
+        ("token-made", "制作了一个令牌", "A token made"),
+        ("token-closed", "关闭了一个令牌", "A token closed"),
+        ("administrator-made", "开设了一个管理员账号", "An administrator’s account made"),
+        ("closed", "关闭账号", "Account closed"),
+    ),
 }
 
 #: Facet → (its name, the vocabulary of its values or None).
@@ -460,6 +489,8 @@ def value(path: str, text: str, lang: str) -> str:
     kind = (
         ActorType
         if keys[-1] == "type" and keys[0] == "actors"
+        else Level
+        if keys[0] == "levels"  # the level of a field, not a term of it
         else _OF_KEY.get(keys[-1]) or _OF_KEY.get(keys[0])
     )
     if kind is not None and text in set(kind):

@@ -1,0 +1,140 @@
+"""Every route of the front door, and the order of the layers around them, with the reasons: docs/gateway.md.
+
+A route is a line of `ROUTES`: method, path, handler, status, and who may call it for what. There is no other way to add
+one, and the application does not start while one lacks its declaration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from kangma.errors import KangmaError
+from kangma.gateway.front import public, residents, schema
+from kangma.gateway.front.city import City
+from kangma.gateway.front.description import describe, described
+from kangma.gateway.front.hot import Hot
+from kangma.gateway.front.rights import Needs, Own, Purpose, Role, require_declared
+from kangma.gateway.register import layers
+from kangma.gateway.register.asked import only_known
+from kangma.gateway.register.problems import Problem, problem_of
+
+ANYBODY_TO_VERIFY = Needs(Role.NOBODY, Purpose.VERIFY)
+ANYBODY_TO_BIND = Needs(Role.NOBODY, Purpose.BIND)
+ANYBODY_TO_READ = Needs(Role.NOBODY, Purpose.ABOUT)
+RESIDENT_TO_SHOW = Needs(Role.RESIDENT, Purpose.SHOW, Own.SELF)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    path: str
+    handler: Callable[..., Any]
+    needs: Needs
+    status: int = 200
+    answer: type[Any] | None = None  # of a handler that makes its response itself
+
+
+ROUTES: tuple[Route, ...] = (
+    # anybody: what verifies codes, and this API
+    Route("GET", "/public/{path:path}", public.file, ANYBODY_TO_VERIFY),
+    Route("GET", "/openapi.json", described, ANYBODY_TO_READ),
+    # residents: a document bound to a device, and its tokens
+    Route("POST", "/v1/bindings", residents.bind, ANYBODY_TO_BIND, 202),
+    Route("POST", "/v1/bindings/{binding}/confirm", residents.confirm, ANYBODY_TO_BIND, 201),
+    Route("POST", "/v1/tokens", residents.renew, ANYBODY_TO_BIND, 201),
+    # residents: the code, and what is shown at doors
+    Route("GET", "/v1/me/code", residents.code, RESIDENT_TO_SHOW, answer=schema.CodeSaid),
+    Route("POST", "/v1/me/credentials", residents.credentials, RESIDENT_TO_SHOW, 201),
+)
+
+
+class Silent:
+    """A log for who wants none."""
+
+    def info(self, event: str, **fields: object) -> None:
+        pass
+
+    def warning(self, event: str, **fields: object) -> None:
+        pass
+
+
+def make_app(
+    city: City, *, hosts: Iterable[str], secure: bool = False, log: layers.Log | None = None
+) -> ASGIApp:
+    """The application over an open city. `hosts`: names under which it is reached; others are refused. `secure`: it
+    stands behind https."""
+    app = FastAPI(
+        title="Kangma",
+        version=version("kangma"),
+        openapi_url=None, docs_url=None, redoc_url=None,  # our own, without a CDN
+        redirect_slashes=False,  # one address, one thing
+        dependencies=[Depends(only_known)],
+    )  # fmt: skip
+    app.state.city = city
+    for route in ROUTES:
+        add(app, route)
+    require_declared(app)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # as FastAPI documents it
+    log = log or Silent()
+    names = frozenset(hosts) | {"localhost", "127.0.0.1", "[::1]"}
+
+    def tell(request: Request, problem: Problem) -> Response:
+        return problem.response()
+
+    async def told(request: Request, error: Exception) -> Response:
+        return problem_of(error).response()
+
+    for kind in (KangmaError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, told)
+
+    def credential(scope: MutableMapping[str, Any]) -> bool:
+        return any(k == b"authorization" for k, _ in scope["headers"])
+
+    # From the route outwards: what is added last is met first.
+    app.add_middleware(layers.Headless)
+    app.add_middleware(
+        layers.Limits, tell=tell, credential=credential
+    )  # before anybody parses what is too long
+    app.add_middleware(layers.Hosts, names=names, tell=tell)  # other names are not ours to answer
+    app.add_middleware(
+        layers.Net, log=log, tell=tell
+    )  # around all that may fail, within what dresses and hears
+    app.add_middleware(layers.Dressed, secure=secure, credential=credential)  # refusals too
+    app.add_middleware(layers.Heard, log=log)  # sees what left, whoever made it
+    return Hot(app, city, ours=_ours(names))
+
+
+def add(app: FastAPI, route: Route) -> None:
+    """A line of the table becomes a route."""
+    more: dict[str, Any] = {} if route.answer is None else {"response_model": route.answer}
+    app.add_api_route(
+        route.path,
+        route.handler,
+        methods=[route.method],
+        status_code=route.status,
+        dependencies=[Depends(route.needs)],
+        **more,
+    )
+
+
+def _ours(names: frozenset[str]) -> Callable[[bytes], bool]:
+    """Whether a Host header names us. What is asked again and again is remembered; a stranger cannot fill the memory."""
+    known: dict[bytes, bool] = {}
+
+    def ours(host: bytes) -> bool:
+        found = known.get(host)
+        if found is None:
+            found = layers.host_name(host.decode("latin-1")) in names
+            if len(known) < 64:
+                known[host] = found
+        return found
+
+    return ours

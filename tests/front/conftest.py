@@ -13,3 +13,10 @@ from hamlet import Hamlet, hamlet
 def door(tmp_path: Path) -> Iterator[Hamlet]:
     with hamlet(tmp_path) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hamlet]:
+    """One for all tests of a module that only ask."""
+    with hamlet(tmp_path_factory.mktemp("hamlet")) as made:
+        yield made

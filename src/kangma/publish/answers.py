@@ -44,7 +44,7 @@ def code_of(state: State, id_type: str, id_number: str, *, now: Moment) -> dict[
 def code_of_person(state: State, number: int, *, now: Moment) -> dict[str, Any]:
     """The same for a person number, of the state's own or of a document that leads to the person."""
     times = policies(state)
-    with _evidence(state, times.in_force(now), [number]) as con:
+    with evidence_of(state, times.in_force(now), [number]) as con:
         facts = facts_of(con)
         canonical = _canonical(con, number)
     return explain(times, facts, now=now, person=state.person_keys(pa.array([canonical]))[0].hex())
@@ -59,7 +59,7 @@ def codes_of_persons(
     wanted = sorted(set(persons))
     if not wanted:
         return
-    with _evidence(state, times.in_force(now), wanted) as con:
+    with evidence_of(state, times.in_force(now), wanted) as con:
         canonical = dict(con.sql("SELECT person, canonical FROM canonical").fetchall())
         facts: dict[int, dict[str, list[dict[str, Any]]]] = {}
         for name, rows in facts_of(con).items():
@@ -134,12 +134,14 @@ def trace_of(state: State, case: str, *, now: Moment) -> Traced | None:
 def simulate_draft(state: State, draft: Policy, *, now: Moment) -> dict[str, Any]:
     """Who would turn if `draft` were in force at `now`, as `kangma policy simulate --json` prints it."""
     times = policies(state)
-    with _evidence(state, times.in_force(now), None) as con:
+    with evidence_of(state, times.in_force(now), None) as con:
         return simulate(con, times, draft, now=now)
 
 
 @contextmanager
-def _evidence(state: State, policy: Policy, persons: list[int] | None) -> Iterator[duckdb.DuckDBPyConnection]:
+def evidence_of(
+    state: State, policy: Policy, persons: list[int] | None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Live evidence and facts, with the exposures of the last release; limited to `persons` where given."""
     last = last_release(state.registry)
     with engine(state.path / "tmp", memory=MEMORY) as con:

@@ -65,6 +65,15 @@ class Other:
 
 
 @dataclass(frozen=True, slots=True)
+class Carer:
+    """Somebody who may show a person's code, as that person knows them: by no name."""
+
+    carer: str  # 16 hex digits
+    how: str
+    made_at: Moment
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     at: Moment
     who: str
@@ -353,6 +362,28 @@ class FrontStore:
                 raise NoResident
             on.execute(sa.delete(db.others).where(db.others.c.slot == slot, db.others.c.other == other))
         return found[0]
+
+    def carers(self, persons: list[int]) -> list[Carer]:
+        """Who may show the code of this person, known by any of these numbers."""
+        c = db.others.c
+        query = sa.select(db.others).where(c.person.in_(persons)).order_by(c.made_at.desc(), c.slot)
+        with self._read() as on:
+            return [Carer(self._carer(x.slot, x.person), x.how, x.made_at) for x in on.execute(query)]
+
+    def end_carer(self, persons: list[int], carer: str) -> None:
+        """One who was agreed to no longer may. Raises NoResident when there is none of this name, or it is a guardian."""
+        c = db.others.c
+        with self._write() as on:
+            rows = on.execute(sa.select(db.others).where(c.person.in_(persons), c.how == "consent")).all()
+            gone = [x for x in rows if self._carer(x.slot, x.person) == carer]
+            if not gone:
+                raise NoResident
+            for x in gone:
+                on.execute(sa.delete(db.others).where(c.slot == x.slot, c.other == x.other))
+
+    def _carer(self, slot: int, person: int) -> str:
+        """What a person calls a carer: it names nobody, and two persons who compare theirs learn nothing."""
+        return hashlib.blake2s(f"carer {slot} {person}".encode(), key=self._decoys, digest_size=8).hexdigest()
 
     # looks ---------------------------------------------------------------------------------------------------------
 

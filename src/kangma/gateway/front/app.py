@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from kangma.errors import KangmaError
-from kangma.gateway.front import public, residents, schema
+from kangma.gateway.front import pages, public, residents, schema
 from kangma.gateway.front.city import City
 from kangma.gateway.front.description import describe, described
 from kangma.gateway.front.hot import Hot
@@ -30,6 +30,8 @@ ANYBODY_TO_VERIFY = Needs(Role.NOBODY, Purpose.VERIFY)
 ANYBODY_TO_BIND = Needs(Role.NOBODY, Purpose.BIND)
 ANYBODY_TO_READ = Needs(Role.NOBODY, Purpose.ABOUT)
 RESIDENT_TO_SHOW = Needs(Role.RESIDENT, Purpose.SHOW, Own.SELF)
+RESIDENT_TO_SEE = Needs(Role.RESIDENT, Purpose.HISTORY, Own.SELF)
+RESIDENT_TO_BIND = Needs(Role.RESIDENT, Purpose.BIND, Own.SELF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,30 @@ ROUTES: tuple[Route, ...] = (
     # residents: the code, and what is shown at doors
     Route("GET", "/v1/me/code", residents.code, RESIDENT_TO_SHOW, answer=schema.CodeSaid),
     Route("POST", "/v1/me/credentials", residents.credentials, RESIDENT_TO_SHOW, 201),
+    Route("POST", "/v1/me/paper", residents.paper, RESIDENT_TO_SHOW, 201, schema.Paper),
+    # residents: what is known of them, and who looked
+    Route("GET", "/v1/me/tests", residents.tests, RESIDENT_TO_SEE),
+    Route("GET", "/v1/me/vaccinations", residents.vaccinations, RESIDENT_TO_SEE),
+    Route("GET", "/v1/me/visits", residents.visits, RESIDENT_TO_SEE),
+    Route("GET", "/v1/me/looks", residents.looks, RESIDENT_TO_SEE),
+    Route("GET", "/v1/me/export", residents.export, RESIDENT_TO_SEE),
+    # residents: devices, others, leaving
+    Route("GET", "/v1/me/devices", residents.devices, RESIDENT_TO_BIND),
+    Route("DELETE", "/v1/me/devices/{device}", residents.end_device, RESIDENT_TO_BIND, 204),
+    Route("GET", "/v1/me/others", residents.others, RESIDENT_TO_BIND),
+    Route("POST", "/v1/me/others", residents.ask_for_another, RESIDENT_TO_BIND, 202),
+    Route("POST", "/v1/me/others/{binding}/confirm", residents.add_another, RESIDENT_TO_BIND, 201),
+    Route("POST", "/v1/me/children", residents.add_child, RESIDENT_TO_BIND, 201),
+    Route("DELETE", "/v1/me/others/{other}", residents.drop_another, RESIDENT_TO_BIND, 204),
+    Route(
+        "GET", "/v1/me/others/{other}/code", residents.code_of_another, RESIDENT_TO_SHOW, 200, schema.CodeSaid
+    ),
+    Route(
+        "POST", "/v1/me/others/{other}/credentials", residents.credentials_of_another, RESIDENT_TO_SHOW, 201
+    ),
+    Route("GET", "/v1/me/carers", residents.carers, RESIDENT_TO_BIND),
+    Route("DELETE", "/v1/me/carers/{carer}", residents.end_carer, RESIDENT_TO_BIND, 204),
+    Route("DELETE", "/v1/me", residents.leave, RESIDENT_TO_BIND, 204),
 )
 
 
@@ -81,6 +107,8 @@ def make_app(
     app.state.city = city
     for route in ROUTES:
         add(app, route)
+    for address, page in pages.pages().items():
+        add(app, Route("GET", address, pages.handler(page), ANYBODY_TO_VERIFY), listed=False)
     require_declared(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # as FastAPI documents it
     log = log or Silent()
@@ -112,8 +140,8 @@ def make_app(
     return Hot(app, city, ours=_ours(names))
 
 
-def add(app: FastAPI, route: Route) -> None:
-    """A line of the table becomes a route."""
+def add(app: FastAPI, route: Route, *, listed: bool = True) -> None:
+    """A line of the table becomes a route; one that is not `listed` is no part of the API's description."""
     more: dict[str, Any] = {} if route.answer is None else {"response_model": route.answer}
     app.add_api_route(
         route.path,
@@ -121,6 +149,7 @@ def add(app: FastAPI, route: Route) -> None:
         methods=[route.method],
         status_code=route.status,
         dependencies=[Depends(route.needs)],
+        include_in_schema=listed,
         **more,
     )
 

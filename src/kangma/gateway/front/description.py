@@ -43,6 +43,8 @@ def _described(app: FastAPI) -> dict[str, Any]:
     models: list[type[BaseModel]] = [ProblemSaid]
     problem = {"description": "A problem", "content": {MEDIA: {"schema": {"$ref": _AT + "ProblemSaid"}}}}
     for path, method, route in operations(app):
+        if not route.include_in_schema:
+            continue
         told = made["paths"][path.replace(":path", "")][method.lower()]
         needs = needs_of(route)
         assert needs is not None

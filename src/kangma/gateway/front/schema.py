@@ -61,10 +61,6 @@ class Holders(Closed):
     ]
 
 
-class OtherAsked(Named):
-    how: Literal["guardian", "consent"]
-
-
 class Agreed(Closed):
     code: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
 
@@ -235,8 +231,26 @@ class Others(Closed):
     others: list[OtherSaid]
 
 
-class Health(Closed):
-    ready: bool
+class CarerSaid(Closed):
+    carer: str
+    how: Literal["guardian", "consent"]
+    since: Time
+
+
+class Carers(Closed):
+    carers: list[CarerSaid]
+
+
+class Export(Closed):
+    """Everything about one resident. `known`: kind of document → what each says of them."""
+
+    made_at: Time
+    code: CodeSaid | None
+    known: dict[str, list[dict[str, str | int | bool | None]]]
+    visits: list[VisitSaid]
+    devices: list[DeviceSaid]
+    others: list[OtherSaid]
+    looks: list[LookSaid]
 
 
 class ProblemSaid(BaseModel):

@@ -21,6 +21,10 @@ from fastapi.testclient import TestClient
 
 from kangma.gateway.front.app import make_app
 from kangma.gateway.front.city import City, Letter
+from kangma.gateway.front.defence import Defence
+from kangma.gateway.front.limits import Rate
+from kangma.gateway.front.rights import Purpose, Role
+from kangma.gateway.front.sensors import Sensors
 from kangma.policy.published import read
 from kangma.publish.city import CityName, has_keys, name_city
 from kangma.publish.cycle import cycle
@@ -170,6 +174,12 @@ def phone_key() -> KeySigner:
     return KeySigner(Algorithm.ES256, new_secret(Algorithm.ES256), Environment.DEVELOPMENT)
 
 
+def unlimited() -> Defence:
+    """For a test that crawls: nobody asks too often, and nobody waits."""
+    rates = {(role, purpose): Rate(10**6, 10**6) for role in Role for purpose in Purpose}
+    return Defence(rates=rates, held_seconds=0.0)
+
+
 @dataclass
 class Hamlet:
     """Everything that a test of the front door asks."""
@@ -182,6 +192,7 @@ class Hamlet:
     clock: Clock
     letters: Letters
     events: Events
+    sensors: Sensors
     app: Any
 
     def client(self, token: str | None = None) -> TestClient:
@@ -235,5 +246,7 @@ def hamlet(folder: Path, **more: Any) -> Iterator[Hamlet]:
         city.fill_seconds = 0.0
         answers = stack.enter_context(Answers(state, FrontStore(prepare(path))))
         answers.turn()
-        app = make_app(city, hosts=["door.example"], log=events, **more)
-        yield Hamlet(path, state, signer, city, answers, clock, letters, events, app)
+        sensors = Sensors()
+        given = {"defence": Defence(held_seconds=0.0)} | more
+        app = make_app(city, hosts=["door.example"], log=events, sensors=sensors, **given)
+        yield Hamlet(path, state, signer, city, answers, clock, letters, events, sensors, app)

@@ -84,7 +84,7 @@ def test_what_is_not_listed_is_not_there_even_if_it_lies_there(shared: Hamlet, p
     (shared.path / "public" / "secret.txt").write_text("mine")
     (shared.path / "public" / ".latest.json.tmp").write_text("half")
     said = shared.client().get(f"/public/{path}")
-    assert said.status_code == 404
+    assert said.status_code == (400 if "%" in path or "//" in f"/{path}" else 404)
     assert said.headers["content-type"] == "application/problem+json"
 
 

@@ -58,6 +58,18 @@ def serve(
             "--name", metavar="HOST", help="A host name under which it is reached; others are refused."
         ),
     ] = None,
+    inner: Annotated[
+        int | None,
+        typer.Option("--inner-port", min=1, max=65_535, help="Health and metrics, for this machine only."),
+    ] = None,
+    proxies: Annotated[
+        list[str] | None,
+        typer.Option("--proxy", metavar="ADDRESS", help="A proxy of ours: it says where requests come from."),
+    ] = None,
+    secure: Annotated[
+        bool,
+        typer.Option("--https", help="The proxy in front speaks https: browsers are told to stay with it."),
+    ] = False,
     only: Annotated[
         Part | None, typer.Option("--only", help="One part, in this process: what the supervisor starts.")
     ] = None,
@@ -84,12 +96,15 @@ def serve(
         case Part.ANSWERS:
             _answers(directory, stopping)
         case Part.GATEWAY:
-            _gateway(directory, host, port or 0, names or [])
+            _gateway(directory, host, port or 0, names or [], inner, proxies or [], secure)
         case None:
             open_state(directory).close()  # refused before anything is started
             more = [] if port is None else ["--host", host, "--port", str(port)]
-            for name in names or []:
-                more += ["--name", name]
+            for option, given in (("--name", names), ("--proxy", proxies)):
+                for value in given or []:
+                    more += [option, value]
+            more += [] if inner is None else ["--inner-port", str(inner)]
+            more += ["--https"] if secure else []
             supervise(directory, every, stopping, INSIDE if port is None else tuple(Part), more)
 
 
@@ -141,7 +156,15 @@ def _answers(directory: Path, stopping: threading.Event) -> None:
             stopping.wait(LOOKS)
 
 
-def _gateway(directory: Path, host: str, port: int, names: list[str]) -> None:
+def _gateway(
+    directory: Path,
+    host: str,
+    port: int,
+    names: list[str],
+    inner: int | None,
+    proxies: list[str],
+    secure: bool,
+) -> None:
     from kangma.gateway.front.serving import serve as serve_front  # noqa: PLC0415  FastAPI takes a second to load
 
     serve_front(
@@ -151,6 +174,9 @@ def _gateway(directory: Path, host: str, port: int, names: list[str]) -> None:
         hosts=[*names, host],
         clock=wall_clock,
         say=lambda what: _say("gateway", what),
+        inner=inner,
+        proxies=proxies,
+        secure=secure,
     )
 
 

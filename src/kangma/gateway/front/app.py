@@ -19,9 +19,20 @@ from starlette.types import ASGIApp
 from kangma.errors import KangmaError
 from kangma.gateway.front import pages, public, residents, schema
 from kangma.gateway.front.city import City
+from kangma.gateway.front.defence import (
+    Admitted,
+    Defence,
+    Heard,
+    Held,
+    Known,
+    Limiters,
+    Table,
+    Whole,
+)
 from kangma.gateway.front.description import describe, described
 from kangma.gateway.front.hot import Hot
 from kangma.gateway.front.rights import Needs, Own, Purpose, Role, require_declared
+from kangma.gateway.front.sensors import Sensors
 from kangma.gateway.register import layers
 from kangma.gateway.register.asked import only_known
 from kangma.gateway.register.problems import Problem, problem_of
@@ -93,7 +104,13 @@ class Silent:
 
 
 def make_app(
-    city: City, *, hosts: Iterable[str], secure: bool = False, log: layers.Log | None = None
+    city: City,
+    *,
+    hosts: Iterable[str],
+    secure: bool = False,
+    log: layers.Log | None = None,
+    defence: Defence | None = None,
+    sensors: Sensors | None = None,
 ) -> ASGIApp:
     """The application over an open city. `hosts`: names under which it is reached; others are refused. `secure`: it
     stands behind https."""
@@ -111,8 +128,11 @@ def make_app(
         add(app, Route("GET", address, pages.handler(page), ANYBODY_TO_VERIFY), listed=False)
     require_declared(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # as FastAPI documents it
-    log = log or Silent()
+    log, defence, sensors = log or Silent(), defence or Defence(), sensors or Sensors()
     names = frozenset(hosts) | {"localhost", "127.0.0.1", "[::1]"}
+    table, limiters, admission = Table(app), Limiters(defence.rates), defence.admission()
+    sensors.watch("at_work", "Requests at work now", lambda: admission.at_work)
+    sensors.watch("room", "Requests that may be at work at once", lambda: admission.room)
 
     def tell(request: Request, problem: Problem) -> Response:
         return problem.response()
@@ -126,8 +146,15 @@ def make_app(
     def credential(scope: MutableMapping[str, Any]) -> bool:
         return any(k == b"authorization" for k, _ in scope["headers"])
 
-    # From the route outwards: what is added last is met first.
-    app.add_middleware(layers.Headless)
+    # From the route outwards: what is added last is met first. docs/gateway.md says more of each.
+    app.add_middleware(layers.Headless)  # the layers outside have read the method
+    app.add_middleware(
+        Admitted, admission=admission, defence=defence, sensors=sensors, tell=tell
+    )  # last of the judges: what is counted here is ready to be done
+    app.add_middleware(Whole, tell=tell)  # so that nobody at work waits for a slow sender
+    app.add_middleware(
+        Known, city=city, defence=defence, limiters=limiters, sensors=sensors, tell=tell
+    )  # before a byte of a body is read
     app.add_middleware(
         layers.Limits, tell=tell, credential=credential
     )  # before anybody parses what is too long
@@ -135,9 +162,20 @@ def make_app(
     app.add_middleware(
         layers.Net, log=log, tell=tell
     )  # around all that may fail, within what dresses and hears
+    app.add_middleware(Held, defence=defence, sensors=sensors)  # whoever refused, within or without a route
     app.add_middleware(layers.Dressed, secure=secure, credential=credential)  # refusals too
-    app.add_middleware(layers.Heard, log=log)  # sees what left, whoever made it
-    return Hot(app, city, ours=_ours(names))
+    app.add_middleware(Heard, log=log, sensors=sensors, table=table)  # sees what left, whoever made it
+
+    show = limiters.of(Role.RESIDENT, Purpose.SHOW)
+    ticks, count = defence.ticks, sensors.hot.inc
+
+    def admit(slot: int) -> bool:
+        if show.after(slot, ticks()):
+            return False  # the ordinary way says so
+        count()
+        return True
+
+    return Hot(app, city, ours=_ours(names), admit=admit)
 
 
 def add(app: FastAPI, route: Route, *, listed: bool = True) -> None:

@@ -87,7 +87,9 @@ class City:
         zone: Zone,
         clock: Callable[[], Moment],
         clients: Clients | None = None,
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`failed` is called for each letter that was not sent."""
         self.state, self.signer, self.clock, self.zone, self.clients = state, signer, clock, zone, clients
         folder = prepare(state.path)
         self._closing = ExitStack()
@@ -96,7 +98,7 @@ class City:
         self._closing.callback(self.turns.close)
         self.tokens = Tokens(token_key(folder), self.turns)
         self.slots = SlotReader(folder)
-        self.outbox = Outbox(delivery)
+        self.outbox = Outbox(delivery, failed)
         self._closing.callback(self.outbox.close)
         self.keyer: Keyer = state.keyer()
         self.fill_seconds = 3.0  # that a new resident waits at most for the first answer

@@ -22,7 +22,7 @@ from kangma.credential.claims import Kind
 from kangma.errors import Code, Refused, Unavailable, Where
 from kangma.gateway.front import schema as s
 from kangma.gateway.front.city import City, Here, Letter
-from kangma.gateway.front.rights import Caller, caller_of
+from kangma.gateway.front.rights import caller_of
 from kangma.gateway.front.sheet import sheet
 from kangma.gateway.register.problems import NotSignedIn, NotThere
 from kangma.gateway.register.sent import Sent
@@ -45,9 +45,8 @@ _NOBODYS = bytes.fromhex("036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a1
 
 def me(request: Request, city: Here) -> Resident:
     """The resident whose token came. NotSignedIn for one who left meanwhile."""
-    caller: Caller = caller_of(request)
     try:
-        return city.store.resident(caller.slot)
+        return city.store.resident(caller_of(request).slot)
     except NoResident:
         raise NotSignedIn("no token that is good now") from None
 

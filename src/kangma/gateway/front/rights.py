@@ -8,15 +8,18 @@ which to ask for another's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fastapi import FastAPI, Request
 
 from kangma.errors import Code, Corrupt, Refused
 from kangma.gateway.register.problems import NotSignedIn
+
+if TYPE_CHECKING:
+    from kangma.gateway.front.city import City
 
 
 class Role(StrEnum):
@@ -63,23 +66,33 @@ class Clients(Protocol):
         ...
 
 
-def caller_of(request: Request) -> Caller:
+#: Where the layers leave who calls for whoever comes after them.
+CALLER = "kangma.caller"
+
+
+def identified(city: City, scope: MutableMapping[str, Any]) -> Caller:
     """Who sent the request, by its bearer token; nobody without one. Raises NotSignedIn for a token that is none:
     unknown, expired and revoked are the same."""
-    told = request.headers.getlist("authorization")
+    told = [v for k, v in scope["headers"] if k == b"authorization"]
     if not told:
         return Caller(Role.NOBODY)
-    scheme, _, token = told[0].partition(" ")
+    scheme, _, token = told[0].decode("latin-1").partition(" ")
     if len(told) == 1 and scheme.lower() == "bearer":
-        city = request.app.state.city
         slot = city.tokens.slot_of(token, now=city.clock())
         if slot is not None:
             return Caller(Role.RESIDENT, slot)
-        clients = cast("Clients | None", city.clients)
-        found = None if clients is None else clients.caller(token)
+        found = None if city.clients is None else city.clients.caller(token)
         if found is not None:
             return found
     raise NotSignedIn("no token that is good now")
+
+
+def caller_of(request: Request) -> Caller:
+    """The same for a handler: found once a request."""
+    found = request.scope.get(CALLER)
+    if found is None:
+        found = request.scope[CALLER] = identified(request.app.state.city, request.scope)
+    return cast(Caller, found)
 
 
 @dataclass(frozen=True)
@@ -100,13 +113,20 @@ class Needs:
         if self.role is Role.NOBODY:
             return Caller(Role.NOBODY)
         caller = caller_of(request)
+        self.judge(caller, request.path_params)
+        return caller
+
+    def judge(self, caller: Caller, parameters: Mapping[str, Any]) -> None:
+        """Nothing, when the caller may. The layers ask before the body is read, and the route asks again: a layer that
+        was left out opens nothing."""
+        if self.role is Role.NOBODY:
+            return
         if caller.role is Role.NOBODY:
             raise NotSignedIn("send a token")
         if caller.role is not self.role:
             raise Refused(Code.NOT_ALLOWED, hint="this is for others")
-        if self.scope and self.scope.format(**request.path_params) not in caller.scopes:
+        if self.scope and self.scope.format(**parameters) not in caller.scopes:
             raise Refused(Code.NOT_ALLOWED, hint="your scopes do not hold this")
-        return caller
 
 
 def operations(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
@@ -139,6 +159,3 @@ def require_declared(app: FastAPI) -> None:
     bare = sorted({f"{method} {path}" for path, method, route in operations(app) if needs_of(route) is None})
     if bare:
         raise Corrupt(f"no right is declared for {', '.join(bare)}")
-
-
-Check = Callable[[Request], Caller]

@@ -83,9 +83,7 @@ def serve(
     What dies is started again; SIGTERM or Ctrl-C stops everything once what was begun is done. The signer is a process
     of its own, and the only one that reads a private key. The front door answers for localhost and every --name.
     """
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = _until_told()
     if under is not None:
         threading.Thread(target=_watch, args=(under, stopping), daemon=True).start()
     match only:
@@ -105,7 +103,20 @@ def serve(
                     more += [option, value]
             more += [] if inner is None else ["--inner-port", str(inner)]
             more += ["--https"] if secure else []
-            supervise(directory, every, stopping, INSIDE if port is None else tuple(Part), more)
+            _supervise(directory, every, stopping, INSIDE if port is None else tuple(Part), more)
+
+
+def run(directory: Path, port: int, *, every: float = 10.0) -> None:
+    """Runs the city with its front door until SIGTERM or Ctrl-C."""
+    _supervise(directory, every, _until_told(), tuple(Part), ["--port", str(port)])
+
+
+def _until_told() -> threading.Event:
+    """Set with SIGTERM or Ctrl-C."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
 
 
 def _watch(supervisor: int, stopping: threading.Event) -> None:
@@ -180,7 +191,7 @@ def _gateway(
     )
 
 
-def supervise(
+def _supervise(
     directory: Path,
     every: float,
     stopping: threading.Event,

@@ -211,13 +211,17 @@ class Hamlet:
         return said.json()["binding"], letter.code
 
     def bound(self, person: Person, key: KeySigner | None = None) -> dict[str, Any]:
-        """What this person's phone holds once it is bound."""
+        """What this person's phone holds once it is bound, and its first answer is there."""
+        got = self.bound_without_answers(person, key)
+        self.answers.turn()
+        return got
+
+    def bound_without_answers(self, person: Person, key: KeySigner | None = None) -> dict[str, Any]:
         binding, code = self.code_for(person)
         key = key or phone_key()
         asked = {"code": code, "device_key": key.public.compressed.hex()}
         said = self.client().post(f"/v1/bindings/{binding}/confirm", json=asked)
         assert said.status_code == 201, said.text
-        self.answers.turn()
         got: dict[str, Any] = said.json()
         return got
 
@@ -226,12 +230,16 @@ class Hamlet:
 
     def cycle(self, tables: Tables | None = None, *, after: int = 60) -> None:
         """Evidence comes in, the wheel turns, answers are prepared."""
+        self.cycle_only(tables, after=after)
+        self.answers.turn()
+
+    def cycle_only(self, tables: Tables | None = None, *, after: int = 60) -> None:
+        """The same while nobody prepares answers."""
         self.clock.now += after
         if tables:
             tell(self.state, tables, self.clock.now)
         has_keys(self.path, now=self.clock.now)
         cycle(self.state, now=self.clock.now, signer=self.signer)
-        self.answers.turn()
 
 
 @contextmanager
@@ -244,9 +252,13 @@ def hamlet(folder: Path, **more: Any) -> Iterator[Hamlet]:
         signer = stack.enter_context(LocalSigner(path))
         city = stack.enter_context(City(state, signer, letters, zone=zone(CITY.zone), clock=clock))
         city.fill_seconds = 0.0
-        answers = stack.enter_context(Answers(state, FrontStore(prepare(path))))
+        answers = Answers(state, stack.enter_context(FrontStore(prepare(path))))
         answers.turn()
         sensors = Sensors()
         given = {"defence": Defence(held_seconds=0.0)} | more
         app = make_app(city, hosts=["door.example"], log=events, sensors=sensors, **given)
-        yield Hamlet(path, state, signer, city, answers, clock, letters, events, sensors, app)
+        made = Hamlet(path, state, signer, city, answers, clock, letters, events, sensors, app)
+        try:
+            yield made
+        finally:
+            made.answers.close()

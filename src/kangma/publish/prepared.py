@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from kangma.credential.mask import Masks
 from kangma.errors import Corrupt, Unavailable
 from kangma.evidence.views import PERSONAL
 from kangma.publish.answers import codes_of_persons
@@ -52,6 +53,7 @@ class Answers:
         self._change = 0
         self._last: Release | None = None
         self._tables: dict[str, pa.Table] = {}
+        self._used: Masks | None = None
 
     def close(self) -> None:
         self._writer.close()
@@ -105,7 +107,7 @@ class Answers:
             self._tables = {name: read_table(self._state, found[0], name) for name in _COMPARED}
         except Corrupt:
             return  # cleared since: everybody's answer is made again
-        self._last = found[0]
+        self._last, self._used = found[0], masks(self._state)
 
     def _stale(self, resident: Resident) -> bool:
         """Whether a slot lacks its answer. One that was filled before the program was started again has it; one that
@@ -114,9 +116,10 @@ class Answers:
 
     def _changed(self, release: Release) -> set[int]:
         """The slots whose answers may be others than at the last release seen."""
-        before, self_tables = self._last, self._tables
+        before, tables, used = self._last, self._tables, self._used
         self._tables = {name: read_table(self._state, release, name) for name in _COMPARED}
-        if before is None:
+        self._used = masks(self._state)
+        if before is None or used != self._used:
             return set(self._bound)
         here = zone(policies(self._state).in_force(release.now).zone)
         if here.day(before.now) != here.day(release.now) or before.policy_digest != release.policy_digest:
@@ -125,7 +128,7 @@ class Answers:
         if touched is None:
             return set(self._bound)
         for name in _COMPARED:
-            touched |= _differ(self._state, self_tables[name], self._tables[name])
+            touched |= _differ(self._state, tables[name], self._tables[name])
         aliases = read_table(self._state, release, "aliases")
         canonical = dict(zip(aliases["person"].to_pylist(), aliases["canonical"].to_pylist(), strict=True))
         touched |= {canonical[p] for p in touched if p in canonical}
@@ -156,14 +159,14 @@ class Answers:
         made = 0
         for some in _chunks(sorted(slots), TOGETHER):
             persons = {slot: self._bound[slot] for slot in some}
-            shown = self._masks(sorted(set(persons.values())))
+            shown = self._shown_names(sorted(set(persons.values())))
             answers = dict(codes_of_persons(self._state, list(persons.values()), now=release.now))
             for slot, person in persons.items():
                 self._writer.put(slot, body(answers[person], shown[person]), release.number)
                 made += 1
         return made
 
-    def _masks(self, persons: list[int]) -> dict[int, str]:
+    def _shown_names(self, persons: list[int]) -> dict[int, str]:
         used = masks(self._state)
         keys = self._state.person_keys(pa.array(persons, pa.uint32()))
         known = [self._state.vault.open(key) for key in keys]

@@ -125,6 +125,8 @@ class HoldSaid(Closed):
 
 
 class Way(Words):
+    """`earliest` at or before `as_of`: at once. Null: nobody can date it."""
+
     earliest: Time | None
 
 

@@ -202,21 +202,7 @@ class FrontStore:
 
     def _bound(self, on: sa.Connection, person: int, public: bytes, now: Moment) -> tuple[Resident, str]:
         r, d = db.residents.c, db.devices.c
-        row = on.execute(sa.select(db.residents).where(r.person == person)).first()
-        if row is None:
-            on.execute(
-                sa.insert(db.residents).values(
-                    person=person, resident=secrets.token_hex(16), token_turn=1, made_at=now, change=_next(on)
-                )
-            )
-        elif row.closed_at is not None:
-            # Somebody who had left: tokens and name of that time stay dead.
-            on.execute(
-                sa.update(db.residents)
-                .where(r.slot == row.slot)
-                .values(closed_at=None, resident=secrets.token_hex(16), change=_next(on))
-            )
-        slot = on.execute(sa.select(r.slot).where(r.person == person)).scalar_one()
+        slot = self._slot(on, person, now)
         live = sa.select(d.device).where(d.slot == slot, d.closed_at.is_(None)).order_by(d.seen_at, d.device)
         there = list(on.execute(live).scalars())
         if len(there) >= MOST_DEVICES:
@@ -228,6 +214,19 @@ class FrontStore:
             )
         )
         return _resident(on.execute(sa.select(db.residents).where(r.slot == slot)).one()), device
+
+    def _slot(self, on: sa.Connection, person: int, now: Moment) -> int:
+        """The person's slot: the one that they have or had, else a new one. Its answer is prepared from now on."""
+        r = db.residents.c
+        row = on.execute(sa.select(db.residents).where(r.person == person)).first()
+        if row is not None and row.closed_at is None:
+            return int(row.slot)
+        fresh = {"resident": secrets.token_hex(16), "change": _next(on), "closed_at": None}
+        if row is not None:  # somebody who had left: the token turn goes on, so tokens of that time stay dead
+            on.execute(sa.update(db.residents).where(r.slot == row.slot).values(**fresh))
+        else:
+            on.execute(sa.insert(db.residents).values(person=person, token_turn=1, made_at=now, **fresh))
+        return int(on.execute(sa.select(r.slot).where(r.person == person)).scalar_one())
 
     def _end(self, on: sa.Connection, slot: int, devices: list[str], now: Moment) -> None:
         """These devices are no longer the resident's, and no token that is out is good."""
@@ -257,6 +256,12 @@ class FrontStore:
         if row is None:
             raise NoResident
         return _resident(row)
+
+    def slot_of(self, person: int) -> int | None:
+        """Where the answer of this person is prepared; None for who is not bound and in nobody's care."""
+        c = db.residents.c
+        with self._read() as on:
+            return on.execute(sa.select(c.slot).where(c.person == person, c.closed_at.is_(None))).scalar()
 
     def residents(self, *, after: int = 0) -> list[Resident]:
         """Whoever came or left since change `after`, in the order of changes."""

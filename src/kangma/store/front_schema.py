@@ -22,8 +22,9 @@ settings = sa.Table(
     sa.Column("value", sa.LargeBinary, nullable=False),
 )
 
-#: Who has bound a document. `slot` is the place in the read model, never used for anybody else; `token_turn` is what
-#: their tokens must name; `again_until` the last local day for which phones need places of their own (after a loss).
+#: Who has bound a document, or is in the care of somebody who has. `slot` is the place in the read model, never used for
+#: anybody else; `token_turn` what their tokens must name; `again_until` the last local day for which phones need places
+#: of their own (after a loss).
 residents = sa.Table(
     "residents",
     metadata,

@@ -262,7 +262,7 @@ class Admitted:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         purpose = scope["kangma.needs"].purpose
-        if not self.admission.enter(purpose):
+        if not await self.admission.come(purpose):
             self.sensors.turned_away.labels("busy", purpose.value).inc()
             problem = too_many(2.0, self.defence.chance())
             return await self.tell(Request(scope), problem)(scope, receive, send)
@@ -270,4 +270,4 @@ class Admitted:
         try:
             await self.app(scope, receive, send)
         finally:
-            self.admission.leave(self.defence.ticks() - began)
+            self.admission.leave(purpose, self.defence.ticks() - began)

@@ -29,7 +29,7 @@ from kangma.store.state import open_state
 from kangma.terms import Moment, zone
 
 #: Ordinary requests at work at once; the hot path takes no thread.
-AT_ONCE = 12
+AT_ONCE = 24
 HEADER_SECONDS = 3
 BACKLOG = 4_096
 INNER_HOST = "127.0.0.1"  # health and metrics are for this machine

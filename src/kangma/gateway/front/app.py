@@ -43,6 +43,7 @@ ANYBODY_TO_READ = Needs(Role.NOBODY, Purpose.ABOUT)
 RESIDENT_TO_SHOW = Needs(Role.RESIDENT, Purpose.SHOW, Own.SELF)
 RESIDENT_TO_SEE = Needs(Role.RESIDENT, Purpose.HISTORY, Own.SELF)
 RESIDENT_TO_BIND = Needs(Role.RESIDENT, Purpose.BIND, Own.SELF)
+PAPER = ("image/png", "application/pdf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,15 @@ class Route:
     needs: Needs
     status: int = 200
     answer: type[Any] | None = None  # of a handler that makes its response itself
+    media: tuple[str, ...] = ()  # what else it may answer with than JSON
+    also: tuple[int, ...] = ()  # statuses beside `status` that are no failure
 
 
 ROUTES: tuple[Route, ...] = (
     # anybody: what verifies codes, and this API
-    Route("GET", "/public/{path:path}", public.file, ANYBODY_TO_VERIFY),
+    Route(
+        "GET", "/public/{path:path}", public.file, ANYBODY_TO_VERIFY, media=public.MEDIA, also=(206, 304, 416)
+    ),
     Route("GET", "/openapi.json", described, ANYBODY_TO_READ),
     # residents: a document bound to a device, and its tokens
     Route("POST", "/v1/bindings", residents.bind, ANYBODY_TO_BIND, 202),
@@ -66,7 +71,7 @@ ROUTES: tuple[Route, ...] = (
     # residents: the code, and what is shown at doors
     Route("GET", "/v1/me/code", residents.code, RESIDENT_TO_SHOW, answer=schema.CodeSaid),
     Route("POST", "/v1/me/credentials", residents.credentials, RESIDENT_TO_SHOW, 201),
-    Route("POST", "/v1/me/paper", residents.paper, RESIDENT_TO_SHOW, 201, schema.Paper),
+    Route("POST", "/v1/me/paper", residents.paper, RESIDENT_TO_SHOW, 201, schema.Paper, PAPER),
     # residents: what is known of them, and who looked
     Route("GET", "/v1/me/tests", residents.tests, RESIDENT_TO_SEE),
     Route("GET", "/v1/me/vaccinations", residents.vaccinations, RESIDENT_TO_SEE),
@@ -181,6 +186,11 @@ def make_app(
 def add(app: FastAPI, route: Route, *, listed: bool = True) -> None:
     """A line of the table becomes a route; one that is not `listed` is no part of the API's description."""
     more: dict[str, Any] = {} if route.answer is None else {"response_model": route.answer}
+    if route.media:
+        content: dict[str, Any] = {media: {} for media in route.media}
+        more["responses"] = {status: {"content": content} for status in (route.status, *route.also)}
+        if route.answer is None:
+            more["response_class"] = Response
     app.add_api_route(
         route.path,
         route.handler,

@@ -36,7 +36,7 @@ class Defence:
     rates: Mapping[tuple[Role, Purpose], Rate] = field(default_factory=lambda: RATES)
     held_seconds: float = 1.0
     most_held: int = 1_000
-    most_held_of_a_network: int = 100
+    most_held_of_a_network: int = 500
     proxies: Iterable[str] = ()
     ticks: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random  # of a jitter: nobody guesses anything by it

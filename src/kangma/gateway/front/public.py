@@ -33,6 +33,7 @@ KINDS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (r"sunset/[0-9a-f]{16}\.json", "application/json", EVER),
     )
 )
+MEDIA = tuple(dict.fromkeys(media.partition(";")[0] for _, media, _ in KINDS))
 
 
 def file(path: str, request: Request, city: Here) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from bisect import bisect_right
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +16,14 @@ import typer
 from kangma.city import City, make_city
 from kangma.cli.code import show
 from kangma.cli.report import DayCount, Report, render
-from kangma.cli.terminal import SIGNS, Json, fail, out, plain, print_json, progress, sign, table
+from kangma.cli.serve import run
+from kangma.cli.terminal import SIGNS, Json, fail, out, plain, print_json, progress, sign, table, wall_clock
 from kangma.credential.issue import shown as shown_text
 from kangma.credential.qr import png
 from kangma.policy.rules import Policy
 from kangma.publish.answers import code_of_person
 from kangma.publish.city import CityName, name_city, the_signer
-from kangma.publish.credentials import on_paper
+from kangma.publish.credentials import key_of, on_paper
 from kangma.publish.cycle import Cycled, cycle
 from kangma.publish.policies import texts_of
 from kangma.publish.release import read_table
@@ -42,6 +44,7 @@ CITY = CityName(
     Environment.DEVELOPMENT,
     "Asia/Shanghai",
 )
+START = date(2022, 4, 15)
 MARK = "KANGMA-DEMO"
 SHOWN = (Colour.GREEN, Colour.REMIND, Colour.POPUP, Colour.YELLOW, Colour.RED, Colour.UNKNOWN)
 COLOURS = {word: colour for colour, (_, word, _) in SIGNS.items()}
@@ -58,15 +61,25 @@ def demo(
     directory: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Where the city, its state and the report go.")
     ] = Path("out/demo"),
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            min=1,
+            max=65_535,
+            help="Then open its front door on this port, until Ctrl-C: its days end today.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a city, live its days, count codes by colour and rule, explain three people, write a report.
 
     Everything is invented: residents, places and epidemic. Each evening the day's documents are taken in and one cycle
-    turns the wheel, by the Beijing policy of 22 April 2022 and its amendment of 4 May.
+    turns the wheel, by the Beijing policy of 22 April 2022 and its amendment of 4 May. With --port the days are the last
+    ones, and the city is served as by `kangma serve`: addresses and people to log in as are printed.
     """
     _fresh(directory)
-    city = make_city(residents, days, seed)
+    city = make_city(residents, days, seed, start=START if port is None else _days_ago(days))
     counts: list[DayCount] = []
     home = directory / "state"
     with create(home, policy=[t.encode() for t in texts_of(POLICY)], now=city.zero) as state:
@@ -81,10 +94,12 @@ def demo(
             assert signer is not None
             telling = _telling(state, done.policy)
             cards = _cards(state, signer, directory / "cards", telling, now=done.release.now)
+            logins = _logins(state, telling) if port is not None else []
         people = [code_of_person(state, person, now=done.release.now) for person in telling.values()]
     infected = sorted(moment(str(at)) for at in city.truth()["infected_at"].to_pylist())
     counts = [_with_truth(c, bisect_right(infected, city.zero + (i + 1) * DAY)) for i, c in enumerate(counts)]
     made_with = f"kangma demo --residents {residents} --days {days} --seed {seed}"
+    made_with += "" if port is None else f" --port {port}"
     report = directory / "report.html"
     report.write_text(render(_report(city, counts, done.policy, people, made_with)), encoding="utf-8")
     if as_json:
@@ -96,8 +111,11 @@ def demo(
                 "cards": {name: str(file) for name, file in cards.items()},
                 "public": str(home / "public"),
                 "as_of": zone(CITY.zone).iso(done.release.now),
+                **({} if port is None else {"address": _address(port), "logins": logins}),
             }
         )
+        if port is not None:
+            run(home, port)
         return
     _tell(counts, done.policy, people)
     out.print(
@@ -110,6 +128,40 @@ def demo(
         out.print(f"  {sign(COLOURS[name])} {plain(file)}")
     text = next(iter(cards.values())).with_suffix(".txt")
     out.print(f'  kangma verify "$(cat {plain(text)})" --public {plain(home / "public")} --now {at}')
+    if port is not None:
+        _tell_logins(port, logins)
+        run(home, port)
+
+
+def _days_ago(days: int) -> date:
+    """The first of so many days that are over."""
+    return calendar(zone(CITY.zone).day(wall_clock()) - days)
+
+
+def _address(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _logins(state: State, people: Mapping[Colour, int]) -> list[dict[str, str]]:
+    """A document and a name of somebody of each colour: all of them invented."""
+    found = []
+    for colour, person in sorted({**people, Colour.GREEN: _green(state)}.items()):
+        known = state.vault.open(key_of(state, person))
+        assert known is not None
+        said = {"id_type": known.id_type, "id_number": known.id_number, "name": known.name}
+        found.append({"code": SIGNS[colour][1]} | {k: v or "" for k, v in said.items()})
+    return found
+
+
+def _tell_logins(port: int, logins: list[dict[str, str]]) -> None:
+    out.print(
+        f"\nThe front door: [bold]{_address(port)}[/]  doors: {_address(port)}/scan  API: /openapi.json"
+    )
+    rows = table("code", "type", "number", "name", title="People to log in as; the code is printed below")
+    for who in logins:
+        rows.add_row(sign(COLOURS[who["code"]]), *(plain(who[k]) for k in ("id_type", "id_number", "name")))
+    out.print(rows)
+    out.print("Ctrl-C ends it; `kangma serve` on the state opens it again.\n")
 
 
 def _fresh(directory: Path) -> None:

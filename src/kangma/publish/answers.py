@@ -3,7 +3,7 @@ written. Evidence that was accepted and not yet absorbed is not seen; `cycle` ab
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -44,10 +44,33 @@ def code_of(state: State, id_type: str, id_number: str, *, now: Moment) -> dict[
 def code_of_person(state: State, number: int, *, now: Moment) -> dict[str, Any]:
     """The same for a person number, of the state's own or of a document that leads to the person."""
     times = policies(state)
-    with _evidence(state, times.in_force(now), [number]) as con:
+    with evidence_of(state, times.in_force(now), [number]) as con:
         facts = facts_of(con)
         canonical = _canonical(con, number)
     return explain(times, facts, now=now, person=state.person_keys(pa.array([canonical]))[0].hex())
+
+
+def codes_of_persons(
+    state: State, persons: Sequence[int], *, now: Moment
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(number, its code as `code_of_person` gives it) of each of these, each once, at the cost of one look at the
+    evidence; without `person`."""
+    times = policies(state)
+    wanted = sorted(set(persons))
+    if not wanted:
+        return
+    with evidence_of(state, times.in_force(now), wanted) as con:
+        canonical = dict(con.sql("SELECT person, canonical FROM canonical").fetchall())
+        facts: dict[int, dict[str, list[dict[str, Any]]]] = {}
+        for name, rows in facts_of(con).items():
+            for row in rows:
+                facts.setdefault(row["person"], {}).setdefault(name, []).append(row)
+    nothing: dict[str, list[dict[str, Any]]] = {name: [] for name in FACTS}
+    for number in wanted:
+        mine = nothing | facts.get(canonical.get(number, number), {})
+        answer = explain(times, mine, now=now)
+        del answer["person"]
+        yield number, answer
 
 
 def facts_of(con: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, Any]]]:
@@ -111,12 +134,14 @@ def trace_of(state: State, case: str, *, now: Moment) -> Traced | None:
 def simulate_draft(state: State, draft: Policy, *, now: Moment) -> dict[str, Any]:
     """Who would turn if `draft` were in force at `now`, as `kangma policy simulate --json` prints it."""
     times = policies(state)
-    with _evidence(state, times.in_force(now), None) as con:
+    with evidence_of(state, times.in_force(now), None) as con:
         return simulate(con, times, draft, now=now)
 
 
 @contextmanager
-def _evidence(state: State, policy: Policy, persons: list[int] | None) -> Iterator[duckdb.DuckDBPyConnection]:
+def evidence_of(
+    state: State, policy: Policy, persons: list[int] | None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Live evidence and facts, with the exposures of the last release; limited to `persons` where given."""
     last = last_release(state.registry)
     with engine(state.path / "tmp", memory=MEMORY) as con:

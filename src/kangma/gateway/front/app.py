@@ -1,0 +1,217 @@
+"""Every route of the front door, and the order of the layers around them, with the reasons: docs/gateway.md.
+
+A route is a line of `ROUTES`: method, path, handler, status, and who may call it for what. There is no other way to add
+one, and the application does not start while one lacks its declaration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from kangma.errors import KangmaError
+from kangma.gateway.front import pages, public, residents, schema
+from kangma.gateway.front.city import City
+from kangma.gateway.front.defence import (
+    Admitted,
+    Defence,
+    Heard,
+    Held,
+    Known,
+    Limiters,
+    Table,
+    Whole,
+)
+from kangma.gateway.front.description import describe, described
+from kangma.gateway.front.hot import Hot
+from kangma.gateway.front.rights import Needs, Own, Purpose, Role, require_declared
+from kangma.gateway.front.sensors import Sensors
+from kangma.gateway.register import layers
+from kangma.gateway.register.asked import only_known
+from kangma.gateway.register.problems import Problem, problem_of
+
+ANYBODY_TO_VERIFY = Needs(Role.NOBODY, Purpose.VERIFY)
+ANYBODY_TO_BIND = Needs(Role.NOBODY, Purpose.BIND)
+ANYBODY_TO_READ = Needs(Role.NOBODY, Purpose.ABOUT)
+RESIDENT_TO_SHOW = Needs(Role.RESIDENT, Purpose.SHOW, Own.SELF)
+RESIDENT_TO_SEE = Needs(Role.RESIDENT, Purpose.HISTORY, Own.SELF)
+RESIDENT_TO_BIND = Needs(Role.RESIDENT, Purpose.BIND, Own.SELF)
+PAPER = ("image/png", "application/pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    path: str
+    handler: Callable[..., Any]
+    needs: Needs
+    status: int = 200
+    answer: type[Any] | None = None  # of a handler that makes its response itself
+    media: tuple[str, ...] = ()  # what else it may answer with than JSON
+    also: tuple[int, ...] = ()  # statuses beside `status` that are no failure
+
+
+ROUTES: tuple[Route, ...] = (
+    # anybody: what verifies codes, and this API
+    Route(
+        "GET", "/public/{path:path}", public.file, ANYBODY_TO_VERIFY, media=public.MEDIA, also=(206, 304, 416)
+    ),
+    Route("GET", "/openapi.json", described, ANYBODY_TO_READ),
+    # residents: a document bound to a device, and its tokens
+    Route("POST", "/v1/bindings", residents.bind, ANYBODY_TO_BIND, 202),
+    Route("POST", "/v1/bindings/{binding}/confirm", residents.confirm, ANYBODY_TO_BIND, 201),
+    Route("POST", "/v1/tokens", residents.renew, ANYBODY_TO_BIND, 201),
+    # residents: the code, and what is shown at doors
+    Route("GET", "/v1/me/code", residents.code, RESIDENT_TO_SHOW, answer=schema.CodeSaid),
+    Route("POST", "/v1/me/credentials", residents.credentials, RESIDENT_TO_SHOW, 201),
+    Route("POST", "/v1/me/paper", residents.paper, RESIDENT_TO_SHOW, 201, schema.Paper, PAPER),
+    # residents: what is known of them, and who looked
+    Route("GET", "/v1/me/tests", residents.tests, RESIDENT_TO_SEE),
+    Route("GET", "/v1/me/vaccinations", residents.vaccinations, RESIDENT_TO_SEE),
+    Route("GET", "/v1/me/visits", residents.visits, RESIDENT_TO_SEE),
+    Route("GET", "/v1/me/looks", residents.looks, RESIDENT_TO_SEE),
+    Route("GET", "/v1/me/export", residents.export, RESIDENT_TO_SEE),
+    # residents: devices, others, leaving
+    Route("GET", "/v1/me/devices", residents.devices, RESIDENT_TO_BIND),
+    Route("DELETE", "/v1/me/devices/{device}", residents.end_device, RESIDENT_TO_BIND, 204),
+    Route("GET", "/v1/me/others", residents.others, RESIDENT_TO_BIND),
+    Route("POST", "/v1/me/others", residents.ask_for_another, RESIDENT_TO_BIND, 202),
+    Route("POST", "/v1/me/others/{binding}/confirm", residents.add_another, RESIDENT_TO_BIND, 201),
+    Route("POST", "/v1/me/children", residents.add_child, RESIDENT_TO_BIND, 201),
+    Route("DELETE", "/v1/me/others/{other}", residents.drop_another, RESIDENT_TO_BIND, 204),
+    Route(
+        "GET", "/v1/me/others/{other}/code", residents.code_of_another, RESIDENT_TO_SHOW, 200, schema.CodeSaid
+    ),
+    Route(
+        "POST", "/v1/me/others/{other}/credentials", residents.credentials_of_another, RESIDENT_TO_SHOW, 201
+    ),
+    Route("GET", "/v1/me/carers", residents.carers, RESIDENT_TO_BIND),
+    Route("DELETE", "/v1/me/carers/{carer}", residents.end_carer, RESIDENT_TO_BIND, 204),
+    Route("DELETE", "/v1/me", residents.leave, RESIDENT_TO_BIND, 204),
+)
+
+
+class Silent:
+    """A log for who wants none."""
+
+    def info(self, event: str, **fields: object) -> None:
+        pass
+
+    def warning(self, event: str, **fields: object) -> None:
+        pass
+
+
+def make_app(
+    city: City,
+    *,
+    hosts: Iterable[str],
+    secure: bool = False,
+    log: layers.Log | None = None,
+    defence: Defence | None = None,
+    sensors: Sensors | None = None,
+) -> ASGIApp:
+    """The application over an open city. `hosts`: names under which it is reached; others are refused. `secure`: it
+    stands behind https."""
+    app = FastAPI(
+        title="Kangma",
+        version=version("kangma"),
+        openapi_url=None, docs_url=None, redoc_url=None,  # our own, without a CDN
+        redirect_slashes=False,  # one address, one thing
+        dependencies=[Depends(only_known)],
+    )  # fmt: skip
+    app.state.city = city
+    for route in ROUTES:
+        add(app, route)
+    for address, page in pages.pages().items():
+        add(app, Route("GET", address, pages.handler(page), ANYBODY_TO_VERIFY), listed=False)
+    require_declared(app)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # as FastAPI documents it
+    log, defence, sensors = log or Silent(), defence or Defence(), sensors or Sensors()
+    names = frozenset(hosts) | {"localhost", "127.0.0.1", "[::1]"}
+    table, limiters, admission = Table(app), Limiters(defence.rates), defence.admission()
+    sensors.watch("at_work", "Requests at work now", lambda: admission.at_work)
+    sensors.watch("room", "Requests that may be at work at once", lambda: admission.room)
+
+    def tell(request: Request, problem: Problem) -> Response:
+        return problem.response()
+
+    async def told(request: Request, error: Exception) -> Response:
+        return problem_of(error).response()
+
+    for kind in (KangmaError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, told)
+
+    def credential(scope: MutableMapping[str, Any]) -> bool:
+        return any(k == b"authorization" for k, _ in scope["headers"])
+
+    # From the route outwards: what is added last is met first. docs/gateway.md says more of each.
+    app.add_middleware(layers.Headless)  # the layers outside have read the method
+    app.add_middleware(
+        Admitted, admission=admission, defence=defence, sensors=sensors, tell=tell
+    )  # last of the judges: what is counted here is ready to be done
+    app.add_middleware(Whole, tell=tell)  # so that nobody at work waits for a slow sender
+    app.add_middleware(
+        Known, city=city, defence=defence, limiters=limiters, sensors=sensors, tell=tell
+    )  # before a byte of a body is read
+    app.add_middleware(
+        layers.Limits, tell=tell, credential=credential
+    )  # before anybody parses what is too long
+    app.add_middleware(layers.Hosts, names=names, tell=tell)  # other names are not ours to answer
+    app.add_middleware(
+        layers.Net, log=log, tell=tell
+    )  # around all that may fail, within what dresses and hears
+    app.add_middleware(Held, defence=defence, sensors=sensors)  # whoever refused, within or without a route
+    app.add_middleware(layers.Dressed, secure=secure, credential=credential)  # refusals too
+    app.add_middleware(Heard, log=log, sensors=sensors, table=table)  # sees what left, whoever made it
+
+    show = limiters.of(Role.RESIDENT, Purpose.SHOW)
+    ticks, count = defence.ticks, sensors.hot.inc
+
+    def admit(slot: int) -> bool:
+        if show.after(slot, ticks()):
+            return False  # the ordinary way says so
+        count()
+        return True
+
+    return Hot(app, city, ours=_ours(names), admit=admit)
+
+
+def add(app: FastAPI, route: Route, *, listed: bool = True) -> None:
+    """A line of the table becomes a route; one that is not `listed` is no part of the API's description."""
+    more: dict[str, Any] = {} if route.answer is None else {"response_model": route.answer}
+    if route.media:
+        content: dict[str, Any] = {media: {} for media in route.media}
+        more["responses"] = {status: {"content": content} for status in (route.status, *route.also)}
+        if route.answer is None:
+            more["response_class"] = Response
+    app.add_api_route(
+        route.path,
+        route.handler,
+        methods=[route.method],
+        status_code=route.status,
+        dependencies=[Depends(route.needs)],
+        include_in_schema=listed,
+        **more,
+    )
+
+
+def _ours(names: frozenset[str]) -> Callable[[bytes], bool]:
+    """Whether a Host header names us. What is asked again and again is remembered; a stranger cannot fill the memory."""
+    known: dict[bytes, bool] = {}
+
+    def ours(host: bytes) -> bool:
+        found = known.get(host)
+        if found is None:
+            found = layers.host_name(host.decode("latin-1")) in names
+            if len(known) < 64:
+                known[host] = found
+        return found
+
+    return ours

@@ -1,0 +1,128 @@
+"""The city behind the door: what every handler works with, opened once and closed once."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Protocol, cast
+
+from fastapi import Depends, Request
+
+from kangma.gateway.front.rights import Clients
+from kangma.gateway.front.tokens import Tokens
+from kangma.intake.identity import Keyer
+from kangma.publish.signer import ReleaseSigner
+from kangma.store.front import FrontStore, prepare, token_key
+from kangma.store.slots import SlotReader, TokenTurns
+from kangma.store.state import State
+from kangma.terms import Moment, Zone
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A code on its way to a person. Cannot be printed: its `repr` says nothing."""
+
+    to: str  # a phone number
+    code: str
+    why: str  # bind, consent
+
+    def __repr__(self) -> str:
+        return "Letter(sealed)"
+
+
+class Delivery(Protocol):
+    """How a code reaches a person: a text message, a letter, the console of a demo. May take its time and may fail; who
+    asked is not told either."""
+
+    def send(self, letter: Letter) -> None: ...
+
+
+class Outbox:
+    """Letters wait here, so that no answer waits for them: whether there was one to send cannot be heard."""
+
+    def __init__(self, delivery: Delivery, failed: Callable[[], None] = lambda: None) -> None:
+        self._delivery, self._failed = delivery, failed
+        self._waiting: queue.Queue[Letter | None] = queue.Queue(maxsize=10_000)
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def put(self, letter: Letter) -> None:
+        """At once; a full outbox loses it, as a network would: the person asks again."""
+        try:
+            self._waiting.put_nowait(letter)
+        except queue.Full:
+            self._failed()
+
+    def _work(self) -> None:
+        while (letter := self._waiting.get()) is not None:
+            try:
+                self._delivery.send(letter)
+            except Exception:  # whatever a provider does, the next letter goes out
+                self._failed()
+            self._waiting.task_done()
+        self._waiting.task_done()
+
+    def empty(self) -> None:
+        """Waits until everything was sent."""
+        self._waiting.join()
+
+    def close(self) -> None:
+        self._waiting.put(None)
+        self._thread.join(5)
+
+
+class City:
+    """An open state directory as the gateway sees it. Threads share it."""
+
+    def __init__(
+        self,
+        state: State,
+        signer: ReleaseSigner,
+        delivery: Delivery,
+        *,
+        zone: Zone,
+        clock: Callable[[], Moment],
+        clients: Clients | None = None,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`failed` is called for each letter that was not sent."""
+        self.state, self.signer, self.clock, self.zone, self.clients = state, signer, clock, zone, clients
+        folder = prepare(state.path)
+        self._closing = ExitStack()
+        self.store = self._closing.enter_context(FrontStore(folder))
+        self.turns = TokenTurns(folder, self.store.turns())
+        self._closing.callback(self.turns.close)
+        self.tokens = Tokens(token_key(folder), self.turns)
+        self.slots = SlotReader(folder)
+        self.outbox = Outbox(delivery, failed)
+        self._closing.callback(self.outbox.close)
+        self.keyer: Keyer = state.keyer()
+        self.fill_seconds = 3.0  # that a new resident waits at most for the first answer
+
+    @property
+    def public(self) -> Path:
+        return self.state.path / "public"
+
+    @property
+    def now(self) -> Moment:
+        return self.clock()
+
+    def close(self) -> None:
+        self._closing.close()
+
+    def __enter__(self) -> City:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def city_of(request: Request) -> City:
+    return cast(City, cast(Any, request.app.state).city)
+
+
+Here = Annotated[City, Depends(city_of)]

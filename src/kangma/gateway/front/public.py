@@ -1,0 +1,45 @@
+"""The public folder over HTTP: what docs/formats/publication.md lists, and nothing else that may lie there.
+
+Any web server can do this as well, and a faster one should (docs/gateway.md). How long each kind may be kept follows from
+what it is: what never changes for ever; status lists as long as they say themselves; what points to the rest not at all
+without asking.
+"""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import Request, Response
+
+from kangma.gateway.front.city import Here
+from kangma.gateway.front.files import handed_out
+from kangma.gateway.register.problems import NotThere
+
+EVER, WHILE, ASK = "public, max-age=31536000, immutable", "public, max-age=300", "public, no-cache"
+_FAMILY = r"x?\d{1,6}(?:\.\d{1,4})?"
+#: Path → media type, how long it may be kept.
+KINDS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
+    (re.compile(pattern, re.ASCII), media, cache)
+    for pattern, media, cache in (
+        (r"latest\.json", "application/json", ASK),
+        (r"checkpoint", "text/plain; charset=utf-8", ASK),
+        (r"root", "application/cbor", ASK),
+        (r"trust", "application/cose", WHILE),
+        (r"trust\.d/\d{1,9}", "application/cose", EVER),
+        (rf"status/{_FAMILY}/\d{{1,4}}", "application/statuslist+cwt", WHILE),
+        (rf"status/{_FAMILY}/\d{{1,4}}\.delta", "application/kangma-statusdelta+cwt", WHILE),
+        (r"tile/(?:entries|\d{1,2})/(?:x\d{3}/)*\d{3}(?:\.p/\d{1,3})?", "application/octet-stream", EVER),
+        (r"policy/[0-9a-f]{64}\.toml", "application/toml", EVER),
+        (r"sunset/[0-9a-f]{16}\.json", "application/json", EVER),
+    )
+)
+MEDIA = tuple(dict.fromkeys(media.partition(";")[0] for _, media, _ in KINDS))
+
+
+def file(path: str, request: Request, city: Here) -> Response:
+    """One file of the public folder."""
+    for pattern, media, cache in KINDS:
+        if pattern.fullmatch(path):
+            more = {"access-control-allow-origin": "*"}  # it is everybody's, whatever page they are on
+            return handed_out(request, city.public / path, media=media, cache=cache, **more)
+    raise NotThere

@@ -1,0 +1,265 @@
+"""What is sent and answered, closed: a field that is not here is refused, and none that is not here is ever answered.
+
+Moments in answers are ISO 8601 with the city's offset. Sentences for people are in Chinese and English.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kangma.store.front import MOST_OTHERS
+
+Hex33 = Annotated[
+    str, Field(pattern=r"^0[23][0-9a-f]{64}$", description="A P-256 key: compressed point, hex.")
+]
+Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{128}$", description="An ES256 signature, r and s, hex.")]
+Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Time = Annotated[str, Field(description="ISO 8601 with offset.")]
+
+
+class Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Words(Closed):
+    zh: str
+    en: str
+
+
+# asked ---------------------------------------------------------------------------------------------------------------
+
+
+class Named(Closed):
+    """A document and the name on it."""
+
+    id_type: Annotated[
+        str, Field(max_length=4, description="10, 14, 15, 16, 20, 34 or 99: docs/reference/kinds.md.")
+    ]
+    id_number: Annotated[str, Field(min_length=1, max_length=64)]
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+
+
+class Confirming(Closed):
+    code: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
+    device_key: Hex33
+
+
+class Renewing(Closed):
+    """`signature` by the device's key over the UTF-8 text `KM1 token`, a space, `resident`, a space, `at` in decimal."""
+
+    resident: Hex16
+    at: Annotated[int, Field(ge=0, le=2**40, description="Seconds since 1970, now.")]
+    signature: Hex64
+
+
+class Holders(Closed):
+    holders: Annotated[
+        list[Hex33],
+        Field(min_length=1, max_length=3, description="A fresh key for today and each day ahead."),
+    ]
+
+
+class Agreed(Closed):
+    code: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
+
+
+class Nothing(Closed):
+    """An empty object, or no body at all."""
+
+
+# answered ------------------------------------------------------------------------------------------------------------
+
+
+class Binding(Closed):
+    """The same for everybody. A code was sent if the document is known and the name is the one on it."""
+
+    binding: str
+    expires_at: Time
+
+
+class Bound(Closed):
+    token: str
+    expires_at: Time
+    resident: str
+    name_mask: str
+
+
+class Token(Closed):
+    token: str
+    expires_at: Time
+
+
+class DeviceSaid(Closed):
+    device: str
+    bound_at: Time
+    seen_at: Time
+
+
+class Devices(Closed):
+    devices: list[DeviceSaid]
+
+
+class Notice(Closed):
+    code: str
+    kind: Literal["popup", "remind"]
+    rule: str
+
+
+class HoldSaid(Closed):
+    rule: str
+    outcome: str
+    since: Time
+    until: Time | None
+    cap: Time | None
+    capped: bool
+    evidence: str
+    authority: str
+    authority_name: Words
+    reason: Words
+    way_out: Words
+    clears: list[Words]
+    test_days: list[int]
+    then: str | None
+
+
+class Way(Words):
+    """`earliest` at or before `as_of`: at once. Null: nobody can date it."""
+
+    earliest: Time | None
+
+
+class Nat(Closed):
+    result: str
+    sampled_at: Time | None
+    reported_at: Time
+    days: int | None
+
+
+class PolicySaid(Closed):
+    id: str
+    version: str
+    digest: str
+
+
+class CodeSaid(Closed):
+    """A code: what, why, the way out and the end. It holds as at `as_of`, the moment of `release`."""
+
+    colour: Literal["green", "yellow", "red", "unknown"]
+    notices: list[Notice]
+    holds: list[HoldSaid]
+    more_holds: int = 0
+    way_to_green: Way | None
+    next_change_at: Time | None
+    nat: Nat | None
+    vaccination: Literal["none", "partial", "basic", "booster"]
+    policy: PolicySaid
+    name_mask: str
+    as_of: Time
+    release: int
+
+
+class TestSaid(Closed):
+    specimen_id: str | None
+    sampled_at: Time | None
+    reported_at: Time
+    method: str
+    pooled: bool
+    result: str
+    lab: str
+
+
+class Tests(Closed):
+    tests: list[TestSaid]
+
+
+class Dose(Closed):
+    product: str
+    dose: int
+    given_on: str
+
+
+class Vaccinations(Closed):
+    vaccinations: list[Dose]
+
+
+class VisitSaid(Closed):
+    place: str | None
+    kind: str | None
+    district: str | None
+    entered_at: Time
+    left_at: Time
+    source: str
+
+
+class Visits(Closed):
+    visits: list[VisitSaid]
+
+
+class LookSaid(Closed):
+    at: Time
+    who: str
+    purpose: str
+
+
+class Looks(Closed):
+    looks: list[LookSaid]
+
+
+class Credential(Closed):
+    day: str
+    text: Annotated[str, Field(description="The COSE_Sign1, base64url without padding.")]
+
+
+class Credentials(Closed):
+    credentials: list[Credential]
+
+
+class Paper(Closed):
+    text: str
+    png: Annotated[str, Field(description="base64")]
+    valid_until: Time
+
+
+class OtherSaid(Closed):
+    other: Annotated[int, Field(ge=1, le=MOST_OTHERS)]
+    how: Literal["guardian", "consent"]
+    name_mask: str
+    since: Time
+
+
+class Others(Closed):
+    others: list[OtherSaid]
+
+
+class CarerSaid(Closed):
+    carer: str
+    how: Literal["guardian", "consent"]
+    since: Time
+
+
+class Carers(Closed):
+    carers: list[CarerSaid]
+
+
+class Export(Closed):
+    """Everything about one resident. `known`: kind of document → what each says of them."""
+
+    made_at: Time
+    code: CodeSaid | None
+    known: dict[str, list[dict[str, str | int | bool | None]]]
+    visits: list[VisitSaid]
+    devices: list[DeviceSaid]
+    others: list[OtherSaid]
+    looks: list[LookSaid]
+
+
+class ProblemSaid(BaseModel):
+    """RFC 9457."""
+
+    title: str
+    status: int
+    code: str
+    detail: str | None = None
+    where: str | None = None

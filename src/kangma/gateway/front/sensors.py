@@ -1,0 +1,41 @@
+"""What the front door counts about itself: by route as it is declared, status and purpose. Nothing about anybody.
+
+Every metric is named in docs/gateway.md. They are read on a port of their own (`inner.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+class Sensors:
+    """A registry of its own, so that two doors in one program do not count together."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.answers = Counter(
+            "kangma_front_answers", "Answers by declared route", ["method", "route", "status"], registry=r
+        )
+        self.seconds = Histogram(
+            "kangma_front_seconds", "Seconds to an answer", ["purpose"], buckets=BUCKETS, registry=r
+        )
+        self.turned_away = Counter(
+            "kangma_front_turned_away", "429s: rate, busy", ["why", "purpose"], registry=r
+        )
+        self.hot = Counter("kangma_front_codes", "Codes answered by the hot path", registry=r)
+        self.held = Gauge("kangma_front_held", "Refusals that are answered late, waiting now", registry=r)
+        self.failed = Counter("kangma_front_failed", "Answers that failed within", registry=r)
+        self.letters_failed = Counter("kangma_front_letters_failed", "Codes that were not sent", registry=r)
+
+    def watch(self, name: str, about: str, value: Callable[[], float]) -> None:
+        """A figure that is looked up when it is read."""
+        Gauge(f"kangma_front_{name}", about, registry=self.registry).set_function(value)
+
+    def text(self) -> bytes:
+        """All of it, in the text form of Prometheus."""
+        return generate_latest(self.registry)

@@ -1,0 +1,105 @@
+"""What is known of one person, as it is told to that person. Nothing here names anybody else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from kangma.evidence.facts import FACTS, FactType
+from kangma.evidence.views import documents
+from kangma.publish import MEMORY
+from kangma.publish.answers import canonical_number, evidence_of, facts_of
+from kangma.publish.policies import policies
+from kangma.store.engine import engine
+from kangma.store.state import State
+from kangma.terms import DAY, Moment, Zone, calendar, zone
+
+VISIT_DAYS = 14
+#: Facts that are a person's own, and what of each is told. What is left out names others: whose case it was, whose tube.
+OWN: dict[str, tuple[str, ...]] = {
+    "people": ("birth_date", "nationality", "district"),
+    "tests": ("specimen_id", "sampled_at", "reported_at", "method", "pooled", "result", "lab"),
+    "vaccinations": ("product", "dose", "given_on"),
+    "entries": ("country", "port", "port_city", "entered_on"),
+    "city_entries": ("at", "from_county", "means"),
+    "purchases": ("at", "medicine_class", "pharmacy"),
+    "clinic_visits": ("at", "symptom_class", "clinic"),
+    "occupations": ("occupation", "every_days", "from_at", "to_at", "last_sampled_at", "due_at"),
+    "isolations": ("kind", "from_at", "to_at", "site"),
+}
+_NEWEST = {"tests": "reported_at", "vaccinations": "given_on"}
+
+
+def known_of(state: State, number: int, *, now: Moment) -> dict[str, list[dict[str, Any]]]:
+    """Fact name → the person's own, the newest first; times in ISO 8601. What was reported after `now` is left out."""
+    policy = policies(state).in_force(now)
+    here = zone(policy.zone)
+    with evidence_of(state, policy, [number]) as con:
+        facts = facts_of(con)
+    told = {}
+    for name, columns in OWN.items():
+        types = FACTS[name].columns
+        rows = [
+            {c: _told(row[c], types[c][0], here) for c in columns}
+            for row in facts[name]
+            if name != "tests" or row["reported_at"] <= now
+        ]
+        told[name] = _newest_first(rows, _NEWEST.get(name, "at"))
+    return told
+
+
+def _newest_first(rows: list[dict[str, Any]], when: str) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: str(row.get(when, "")), reverse=True)
+
+
+def _told(value: Any, kind: FactType, here: Zone) -> Any:
+    if value is None:
+        return None
+    if kind is FactType.TIME:
+        return here.iso(value)
+    return calendar(value).isoformat() if kind is FactType.DATE else value
+
+
+def visits_of(state: State, number: int, *, now: Moment) -> list[dict[str, Any]]:
+    """Where the person was in the last 14 days, the newest first: place, kind, district, entered_at, left_at, source."""
+    here = zone(policies(state).in_force(now).zone)
+    person = canonical_number(state, number)
+    with engine(state.path / "tmp", memory=MEMORY) as con:
+        state.raw(con)
+        documents(con, ("visits", "places"))
+        rows = con.execute(
+            "SELECT p.name AS place, p.kind, p.district, v.entered_at, v.left_at, v.source "
+            "FROM live_visits v LEFT JOIN live_places p USING (place) "
+            "WHERE v.person = $person AND v.entered_at BETWEEN $since AND $now ORDER BY v.entered_at DESC, v.left_at",
+            {"person": person, "since": now - VISIT_DAYS * DAY, "now": now},
+        ).fetchall()
+    return [
+        {
+            "place": place,
+            "kind": kind,
+            "district": district,
+            "entered_at": here.iso(entered),
+            "left_at": here.iso(left),
+            "source": source,
+        }
+        for place, kind, district, entered, left, source in rows
+    ]
+
+
+def is_guardian(state: State, guardian: int, child: int) -> bool:
+    """Whether the evidence says that `guardian` cares for `child`: both canonical numbers; one that is nobody's is in
+    nobody's care. The work is the same whatever the answer."""
+    with engine(state.path / "tmp", memory=MEMORY) as con:
+        state.raw(con)
+        documents(con, ("people",))
+        found: pa.Table = _guardians(con, child)
+    return guardian in found["guardian"].to_pylist()
+
+
+def _guardians(con: duckdb.DuckDBPyConnection, child: int) -> pa.Table:
+    return con.sql(
+        "SELECT coalesce(c.canonical, p.guardian) AS guardian FROM live_people p "
+        f"LEFT JOIN canonical c ON c.person = p.guardian WHERE p.person = {child:d}"
+    ).to_arrow_table()

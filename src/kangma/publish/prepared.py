@@ -1,0 +1,206 @@
+"""Answers made ahead: what each resident who is bound is shown, as bytes in the read model (`kangma.store.slots`).
+
+An answer is made when the resident is bound, and again when a release changes it: a hold, the state that is out, or a
+document that speaks of them. At midnight, and when the policy in force is another, everybody's is. In between an answer
+stands, and the tail that all share says as at which release it does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from kangma.credential.mask import Masks
+from kangma.errors import Corrupt, Unavailable
+from kangma.evidence.views import PERSONAL
+from kangma.publish.answers import codes_of_persons
+from kangma.publish.credentials import masks
+from kangma.publish.policies import policies
+from kangma.publish.release import read_table
+from kangma.store import registry as r
+from kangma.store.durable import WriterLock
+from kangma.store.engine import engine, parquet
+from kangma.store.front import FrontStore, Resident
+from kangma.store.releases import Release, last_release, releases
+from kangma.store.slots import MOST, SlotWriter
+from kangma.store.state import State
+from kangma.terms import zone
+
+#: Residents whose evidence is looked at together.
+TOGETHER = 2_000
+_COMPARED = ("out", "holds")
+
+
+class Answers:
+    """The one writer of the read model of a state directory."""
+
+    def __init__(self, state: State, store: FrontStore) -> None:
+        """Unavailable while another program prepares answers for this directory."""
+        self._state, self._store = state, store
+        self._lock = WriterLock(store.folder / "answers.lock").hold(wait=0)
+        self._lock.__enter__()
+        try:
+            self._writer = SlotWriter(store.folder)
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
+        self._bound: dict[int, int] = {}  # slot → person number
+        self._change = 0
+        self._last: Release | None = None
+        self._tables: dict[str, pa.Table] = {}
+        self._used: Masks | None = None
+
+    def close(self) -> None:
+        self._writer.close()
+        self._lock.__exit__(None, None, None)
+
+    def __enter__(self) -> Answers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def turn(self) -> int:
+        """Whatever a new release or a new resident asks for is in the read model; how many answers were made.
+
+        May be killed anywhere: the tail comes last, and the next turn begins from what the tail says.
+        """
+        release = last_release(self._state.registry)
+        if release is None:
+            return 0
+        come = self._store.residents(after=self._change)
+        if self._last is None:
+            self._begin(release)
+        whom = {x.slot for x in come if x.bound and self._stale(x)}
+        self._bound |= {x.slot: x.person for x in come if x.bound}
+        if self._last != release:
+            whom |= self._changed(release)
+        for gone in (x.slot for x in come if not x.bound):
+            self._bound.pop(gone, None)
+            if self._writer.release_of(gone) is not None:
+                self._writer.put(gone, b"", release.number)
+            whom.discard(gone)
+        made = self._fill(whom, release)
+        if self._last != release or self._writer.tail() is None:
+            iso = zone(policies(self._state).in_force(release.now).zone).iso(release.now)
+            self._writer.put_tail(f',"as_of":"{iso}","release":{release.number}}}'.encode(), release.number)
+            self._last = release
+        self._change = max((x.change for x in come), default=self._change)
+        return made
+
+    def _begin(self, release: Release) -> None:
+        """What the read model of an earlier program is as at, if the tables of that release are still there."""
+        tail = self._writer.tail()
+        found = (
+            []
+            if tail is None
+            else [x for x in releases(self._state.registry, since=tail[1]) if x.number == tail[1]]
+        )
+        if not found:
+            return
+        try:
+            self._tables = {name: read_table(self._state, found[0], name) for name in _COMPARED}
+        except Corrupt:
+            return  # cleared since: everybody's answer is made again
+        self._last, self._used = found[0], masks(self._state)
+
+    def _stale(self, resident: Resident) -> bool:
+        """Whether a slot lacks its answer. One that was filled before the program was started again has it; one that
+        somebody left and came back to was emptied when they left, or is filled anew here."""
+        return bool(self._change) or self._last is None or self._writer.release_of(resident.slot) is None
+
+    def _changed(self, release: Release) -> set[int]:
+        """The slots whose answers may be others than at the last release seen."""
+        before, tables, used = self._last, self._tables, self._used
+        self._tables = {name: read_table(self._state, release, name) for name in _COMPARED}
+        self._used = masks(self._state)
+        if before is None or used != self._used:
+            return set(self._bound)
+        here = zone(policies(self._state).in_force(release.now).zone)
+        if here.day(before.now) != here.day(release.now) or before.policy_digest != release.policy_digest:
+            return set(self._bound)
+        touched = self._documents_since(before.generation)
+        if touched is None:
+            return set(self._bound)
+        for name in _COMPARED:
+            touched |= _differ(self._state, tables[name], self._tables[name])
+        aliases = read_table(self._state, release, "aliases")
+        canonical = dict(zip(aliases["person"].to_pylist(), aliases["canonical"].to_pylist(), strict=True))
+        touched |= {canonical[p] for p in touched if p in canonical}
+        return {
+            slot
+            for slot, person in self._bound.items()
+            if person in touched or canonical.get(person) in touched
+        }
+
+    def _documents_since(self, generation: int) -> set[int] | None:
+        """Persons of whom documents speak that became visible since; None when that may be anybody."""
+        c = r.segments.c
+        query = sa.select(c.kind, c.file).where(c.since > generation, c.dropped.is_(None))
+        with self._state.registry.read() as on:
+            rows = on.execute(query).all()
+        if any(row.kind in ("retractions", "identities") for row in rows):
+            return None
+        files = [self._state.path / "segments" / row.file for row in rows if row.kind in PERSONAL]
+        found: set[int] = set()
+        with engine(self._state.path / "tmp") as con:
+            for file in files:
+                found.update(
+                    p for (p,) in con.execute(f"SELECT DISTINCT person FROM {parquet([file])}").fetchall()
+                )
+        return found
+
+    def _fill(self, slots: Iterable[int], release: Release) -> int:
+        made = 0
+        for some in _chunks(sorted(slots), TOGETHER):
+            persons = {slot: self._bound[slot] for slot in some}
+            shown = self._shown_names(sorted(set(persons.values())))
+            answers = dict(codes_of_persons(self._state, list(persons.values()), now=release.now))
+            for slot, person in persons.items():
+                self._writer.put(slot, body(answers[person], shown[person]), release.number)
+                made += 1
+        return made
+
+    def _shown_names(self, persons: list[int]) -> dict[int, str]:
+        used = masks(self._state)
+        keys = self._state.person_keys(pa.array(persons, pa.uint32()))
+        known = [self._state.vault.open(key) for key in keys]
+        return {p: used.of((x.name if x else None) or "") for p, x in zip(persons, known, strict=True)}
+
+
+def body(answer: dict[str, Any], mask: str) -> bytes:
+    """The answer as bytes, without the closing brace: the tail follows. Holds that do not fit are left out, the lightest
+    first, and `more_holds` says how many."""
+    said = {k: v for k, v in answer.items() if k != "as_of"} | {"name_mask": mask}
+    holds = said["holds"]
+    for kept in range(len(holds), -1, -1):
+        more = {"more_holds": len(holds) - kept} if kept < len(holds) else {}
+        made = json.dumps(
+            said | {"holds": holds[:kept]} | more, ensure_ascii=False, separators=(",", ":")
+        ).encode()
+        if len(made) <= MOST:
+            return made[:-1]
+    raise Unavailable("an answer without holds that does not fit its slot")
+
+
+def _differ(state: State, one: pa.Table, other: pa.Table) -> set[int]:
+    """Persons whose rows are not the same in both."""
+    if one.equals(other):
+        return set()
+    with engine(state.path / "tmp") as con:
+        con.register("one", one)
+        con.register("other", other)
+        found = con.sql(
+            "SELECT DISTINCT person FROM ((FROM one EXCEPT ALL FROM other) UNION ALL (FROM other EXCEPT ALL FROM one))"
+        ).to_arrow_table()
+    return set(pc.unique(found["person"]).to_pylist())
+
+
+def _chunks(all_: list[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(all_), size):
+        yield all_[start : start + size]

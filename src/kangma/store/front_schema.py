@@ -1,0 +1,118 @@
+"""The front door's own SQLite file: who is bound to which device, who acts for whom, who looked at whom.
+
+Apart from the registry, so that a flood at the door never holds up evidence. Persons are person numbers; no name, no
+document number and no code that was sent is kept here. `looks` are append-only.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import sqlalchemy as sa
+
+FORMAT = "1"
+
+metadata = sa.MetaData()
+
+#: format; decoys (the secret by which a binding of nobody looks like one of somebody).
+settings = sa.Table(
+    "settings",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+)
+
+#: Who has bound a document, or is in the care of somebody who has. `slot` is the place in the read model, never used for
+#: anybody else; `token_turn` what their tokens must name; `again_until` the last local day for which phones need places
+#: of their own (after a loss).
+residents = sa.Table(
+    "residents",
+    metadata,
+    sa.Column("slot", sa.Integer, primary_key=True),  # SQLite's rowid: grows from 1
+    sa.Column("person", sa.BigInteger, nullable=False, unique=True),
+    sa.Column("resident", sa.String(32), nullable=False, unique=True),  # what their own devices call them
+    sa.Column("token_turn", sa.Integer, nullable=False),
+    sa.Column("again_until", sa.BigInteger),
+    sa.Column("change", sa.BigInteger, nullable=False, unique=True),  # grows with whoever comes or leaves
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("closed_at", sa.BigInteger),
+)
+
+#: A device signs for its new tokens with this key. `signed_at` is the newest moment it signed: none is taken twice.
+devices = sa.Table(
+    "devices",
+    metadata,
+    sa.Column("device", sa.String(16), primary_key=True),
+    sa.Column("slot", sa.Integer, sa.ForeignKey("residents.slot"), nullable=False),
+    sa.Column("public", sa.LargeBinary(33), nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("seen_at", sa.BigInteger, nullable=False),
+    sa.Column("signed_at", sa.BigInteger, nullable=False),
+    sa.Column("closed_at", sa.BigInteger),
+)
+sa.Index("devices_slot", devices.c.slot)
+
+#: Codes that are out. `person` null: nobody, and nothing was sent. `slot`: on whose behalf another is asked (consent);
+#: null for one's own. Only a keyed digest of the code is kept.
+bindings = sa.Table(
+    "bindings",
+    metadata,
+    sa.Column("binding", sa.String(22), primary_key=True),
+    sa.Column("person", sa.BigInteger),
+    sa.Column("slot", sa.Integer),
+    sa.Column("digest", sa.LargeBinary(16), nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Column("used_at", sa.BigInteger),
+)
+sa.Index("bindings_expire", bindings.c.expires_at)
+sa.Index("bindings_person", bindings.c.person, bindings.c.made_at)
+
+#: For whom a resident shows codes: a child (`guardian`, by the evidence) or somebody who agreed (`consent`).
+others = sa.Table(
+    "others",
+    metadata,
+    sa.Column("slot", sa.Integer, sa.ForeignKey("residents.slot"), primary_key=True),
+    sa.Column("other", sa.Integer, primary_key=True, autoincrement=False),  # 1 to 4
+    sa.Column("person", sa.BigInteger, nullable=False),
+    sa.Column("how", sa.String(16), nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.CheckConstraint("how IN ('guardian', 'consent')", name="others_how"),
+    sa.UniqueConstraint("slot", "person", name="others_once"),
+)
+sa.Index("others_person", others.c.person)
+
+#: Who looked at a person, when, and for what. The person sees every row.
+looks = sa.Table(
+    "looks",
+    metadata,
+    sa.Column("look", sa.Integer, primary_key=True),
+    sa.Column("person", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column(
+        "who", sa.String(64), nullable=False
+    ),  # a role, or an organisation's public name; never a resident's
+    sa.Column("purpose", sa.String(32), nullable=False),
+)
+sa.Index("looks_person", looks.c.person, looks.c.at)
+
+APPEND_ONLY = ("looks",)
+
+
+def make(on: sa.Connection) -> None:
+    """All tables, indexes and triggers, in the caller's transaction."""
+    metadata.create_all(on)
+    for table in APPEND_ONLY:
+        on.exec_driver_sql(
+            f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        )
+    values = {"format": FORMAT.encode(), "decoys": secrets.token_bytes(32)}
+    on.execute(sa.insert(settings), [{"name": k, "value": v} for k, v in values.items()])
+
+
+def migrate(on: sa.Connection, old: str) -> bool:
+    """Brings a file of an older format to this one, in the caller's transaction: all or nothing. False when there is no
+    way from `old`."""
+    return old == FORMAT

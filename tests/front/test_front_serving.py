@@ -1,0 +1,146 @@
+"""The real thing: `kangma serve --port`, four processes and all, from an empty machine to a code that a door believes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from hamlet import CITY, NURSE, people, phone_key, tell
+from test_front_walk import door_of
+
+from kangma.credential import holder, issue
+from kangma.credential.outcome import Verified
+from kangma.policy.published import read
+from kangma.publish.city import name_city
+from kangma.store.state import create
+
+PATIENCE = 120.0
+
+
+def free_port() -> int:
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return int(tried.getsockname()[1])
+
+
+class Served:
+    """`kangma serve` on the hamlet's evidence, with the machine's clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.port = folder / "state", free_port()
+        with create(self.path, policy=[t.encode() for t in read("beijing-2022-04-22")]) as state:
+            name_city(self.path, replace(CITY, base=f"http://127.0.0.1:{self.port}"))
+            tell(state, people(), int(time.time()))
+        self.said = (folder / "said").open("w+")
+        command = [
+            sys.executable,
+            "-m",
+            "kangma",
+            "serve",
+            str(self.path),
+            "--every",
+            "0.5",
+            "--port",
+            str(self.port),
+        ]
+        self.supervisor = subprocess.Popen(command, stderr=self.said)
+        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+
+    def until(self, holds: Callable[[], Any], what: str) -> Any:
+        end = time.monotonic() + PATIENCE
+        while not (found := self._tried(holds)):
+            assert self.supervisor.poll() is None, "it ended by itself"
+            self.said.seek(0)
+            assert time.monotonic() < end, f"{what} never came:\n{self.said.read()}"
+            time.sleep(0.05)
+        return found
+
+    def _tried(self, holds: Callable[[], Any]) -> Any:
+        try:
+            return holds()
+        except (httpx2.HTTPError, OSError):
+            return None
+
+    def letter(self) -> str:
+        lines = (self.path / "front" / "sent.ndjson").read_text("utf-8").splitlines()
+        code: str = json.loads(lines[-1])["code"]
+        return code
+
+    def bind(self) -> dict[str, Any]:
+        binding = self.client.post("/v1/bindings", json=NURSE.asked).json()["binding"]
+        self.until((self.path / "front" / "sent.ndjson").exists, "a letter")
+        asked = {"code": self.letter(), "device_key": phone_key().public.compressed.hex()}
+        said = self.client.post(f"/v1/bindings/{binding}/confirm", json=asked)
+        assert said.status_code == 201, said.text
+        held: dict[str, Any] = said.json()
+        return held
+
+    def part(self, name: str) -> int | None:
+        for entry in Path("/proc").iterdir():
+            try:
+                line = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+            except OSError:
+                continue
+            if entry.name.isdigit() and str(self.path) in line and line[-2:] == ["--only", name]:
+                return int(entry.name)
+        return None
+
+    def kill(self, name: str) -> None:
+        """A part is killed, and another has taken its place."""
+        pid = self.until(lambda: self.part(name), name)
+        os.kill(pid, signal.SIGKILL)
+        self.until(lambda: self.part(name) not in (None, pid), f"another {name}")
+
+    def stop(self) -> None:
+        self.client.close()
+        self.supervisor.send_signal(signal.SIGTERM)
+        try:
+            assert self.supervisor.wait(60) == 0
+        finally:
+            self.supervisor.kill()
+            self.said.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    made = Served(tmp_path)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def test_a_city_is_served_from_binding_to_the_door(served: Served) -> None:
+    served.until(lambda: served.client.get("/public/latest.json").status_code == 200, "the first release")
+    held = served.bind()
+    headers = {"authorization": f"Bearer {held['token']}"}
+    said = served.client.get("/v1/me/code", headers=headers)
+    assert said.status_code == 200, said.text  # the first answer was waited for
+    assert said.json()["colour"] in ("green", "unknown")
+    for part in ("answers", "gateway"):
+        served.kill(part)
+    code = served.until(lambda: served.client.get("/v1/me/code", headers=headers), "the gateway")
+    assert code.json()["name_mask"] == held["name_mask"]
+
+    key = phone_key()
+    made = served.client.post(
+        "/v1/me/credentials", headers=headers, json={"holders": [key.public.compressed.hex()]}
+    )
+    assert made.status_code == 201, made.text
+    signed = base64.urlsafe_b64decode(made.json()["credentials"][0]["text"] + "==")
+    now = int(time.time())
+    text = issue.shown(signed, holder.prove(signed, holder.step_of(now), key))
+    found = door_of(served.client, f"http://127.0.0.1:{served.port}").verify(text, now=now)
+    assert isinstance(found, Verified), found

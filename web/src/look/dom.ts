@@ -15,6 +15,11 @@ export function h<K extends keyof HTMLElementTagNameMap>(tag: K, given: Given = 
   return made;
 }
 
+/** What an element holds from now on. */
+export function put(place: Element, ...children: readonly Child[]): void {
+  place.replaceChildren(...children.filter((child): child is Node | string => child !== undefined && child !== false));
+}
+
 /** The element of that id, which the page's frame has. */
 export function part<T extends HTMLElement = HTMLElement>(id: string): T {
   const found = document.getElementById(id);

@@ -44,3 +44,7 @@ export function ago(seconds: number, language: Language): string {
           : [Math.floor(seconds / 86_400), "天", "day"];
   return language === "zh" ? `${n} ${zh}前` : `${n} ${en}${n === 1 ? "" : "s"} ago`;
 }
+
+/** 2 June 2021, of a date as YYYY-MM-DD. */
+export const fullDay = (date: string, language: Language): string =>
+  written(new Date(`${date}T12:00:00Z`), language, "UTC", { year: "numeric", month: "long", day: "numeric" });

@@ -109,7 +109,7 @@ export class Lists {
       this.fetched = now;
       await this.kept.set("fetched", now);
     }
-    return reached ? "fresh" : "unreachable";
+    return this.refused > 0 ? "refused" : reached ? "fresh" : "unreachable";
   }
 
   /** Forgets the pinned root and all that it stood behind: the next root that is seen is the pinned one. */

@@ -23,6 +23,7 @@ export interface Latest {
   readonly release: number;
   readonly at: number;
   readonly lists: Readonly<Record<string, number>>;
+  readonly log: { readonly size: number; readonly root: string };
 }
 
 /** What came of looking for newer lists. */
@@ -33,6 +34,7 @@ export class Lists {
   root: Root | undefined;
   otherRoot: Root | undefined; // what the server offers instead of the pinned one; nothing of it was used
   fetched: number | undefined; // when the folder was last reached
+  latest: Latest | undefined; // what the folder pointed to when it was last reached
   refused = 0; // lists that were offered last time and not believed
   private readonly kept: Kept;
   private readonly store: KeyStore;
@@ -80,8 +82,8 @@ export class Lists {
   async refresh(now: number): Promise<Fetched> {
     let [root, trust, latest]: [Bytes, Bytes, Latest | undefined] = [NOTHING, NOTHING, undefined];
     try {
-      [root, trust] = await Promise.all([get("root"), get("trust")]);
-      latest = latestOf(await get("latest.json", MOST_LATEST));
+      [root, trust] = await Promise.all([fetchPublic("root"), fetchPublic("trust")]);
+      latest = latestOf(await fetchPublic("latest.json", MOST_LATEST));
     } catch (problem) {
       if (problem instanceof TypeError || problem instanceof Unreachable) return "unreachable";
       throw problem;
@@ -104,6 +106,7 @@ export class Lists {
       throw problem;
     }
     if (latest === undefined) return "refused";
+    this.latest = latest;
     const reached = await this.take(latest);
     if (reached) {
       this.fetched = now;
@@ -153,7 +156,7 @@ export class Lists {
     const chain = this.chains.get(uri);
     if (chain !== undefined && chain.length <= MOST_DELTAS && verifier.held().has(uri)) {
       try {
-        const delta = await get(`${path}.delta`);
+        const delta = await fetchPublic(`${path}.delta`);
         await verifier.takeDelta(uri, delta);
         return await this.keep(uri, [...chain, delta]);
       } catch (problem) {
@@ -161,7 +164,7 @@ export class Lists {
         if (!(problem instanceof Refused || problem instanceof Unreachable)) throw problem;
       }
     }
-    const list = await get(path);
+    const list = await fetchPublic(path);
     await verifier.takeList(uri, list);
     await this.keep(uri, [list]);
   }
@@ -219,7 +222,7 @@ const NOTHING = new Uint8Array(0);
 const PATIENCE = 10_000; // milliseconds for one file
 
 /** A file of the folder. Throws TypeError or Unreachable where there is none, or one larger than any of its kind. */
-async function get(path: string, most = MOST_CWT): Promise<Bytes> {
+export async function fetchPublic(path: string, most = MOST_CWT): Promise<Bytes> {
   const gone = new AbortController();
   const timer = setTimeout(() => gone.abort(), PATIENCE);
   try {
@@ -239,10 +242,11 @@ async function get(path: string, most = MOST_CWT): Promise<Bytes> {
 function latestOf(content: Bytes): Latest | undefined {
   try {
     const said = JSON.parse(new TextDecoder().decode(content)) as Partial<Latest>;
-    const { release, at, lists } = said;
+    const { release, at, lists, log } = said;
     if (typeof release !== "number" || typeof at !== "number" || typeof lists !== "object" || lists === null) return undefined;
+    if (typeof log?.size !== "number" || typeof log.root !== "string") return undefined;
     if (!Object.values(lists).every((signed) => Number.isSafeInteger(signed))) return undefined;
-    return { release, at, lists };
+    return { release, at, lists, log };
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
-"""A small front door for the pages' tests: the built pages, a real city's public folder, and real codes and credentials made
-by kangma itself, under the routes of the API. One request at a time, one city, its clock set by the test.
+"""A small front door for the pages' tests: the built pages, a real city's public folder, and codes and credentials that
+kangma itself makes, under the routes of the API. One request at a time, one city, its clock set by the test.
 
 It takes the place of `kangma serve --port` where a test wants to stop it, break it or look into it.
 """
@@ -82,6 +82,7 @@ def town() -> Town:
     """`kangma demo` for 300 residents, and somebody of each state. Made once a process."""
     folder = Path(mkdtemp(prefix="kangma-pages-"))
     import os
+
     if os.environ.get("DEVTOWN"):
         return opened(Path(os.environ["DEVTOWN"]), moment("2022-04-23T00:00:00+08:00"))
     command = [sys.executable, "-m", "kangma", "demo", "--residents", "300", "--days", "8", "--json"]
@@ -123,12 +124,12 @@ class Front:
     now: int
     asked: list[tuple[str, str]] = field(default_factory=list)
     bindings: dict[str, Person | None] = field(default_factory=dict)
-    residents: dict[str, tuple[Person, str]] = field(default_factory=dict)  # name of a resident → (who, device key)
+    residents: dict[str, tuple[Person, str]] = field(default_factory=dict)  # name → (who, device key)
     tokens: dict[str, str] = field(default_factory=dict)  # token → name of a resident
     others: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)  # under /public/, in place of the real ones
     release: int = 0
-    lost: Callable[[str], bool] = lambda path: False  # noqa: E731  paths that are answered with 503
+    lost: Callable[[str], bool] = lambda path: False  # which paths are answered with 503
 
     @property
     def public(self) -> Path:
@@ -146,7 +147,11 @@ class Front:
             del said["person"]
             release = last_release(state.registry)
             assert release is not None
-            return said | {"name_mask": mask_of(state, person.number), "release": release.number, "more_holds": 0}
+            return said | {
+                "name_mask": mask_of(state, person.number),
+                "release": release.number,
+                "more_holds": 0,
+            }
 
     def credentials(self, person: Person, holders: list[str], kind: Kind) -> list[dict[str, str]]:
         today = HERE.day(self.now)
@@ -169,8 +174,9 @@ class Front:
 
     def bind(self, asked: dict[str, str]) -> str:
         name = secrets.token_urlsafe(16)
-        known = [p for p in self.town.people.values() if (p.id_type, p.id_number) == (asked["id_type"], asked["id_number"])]
-        self.bindings[name] = known[0] if known and known[0].name == asked["name"] else None
+        said = (asked["id_type"], asked["id_number"], asked["name"])
+        known = (p for p in self.town.people.values() if (p.id_type, p.id_number, p.name) == said)
+        self.bindings[name] = next(known, None)
         return name
 
     def token(self, resident: str) -> dict[str, str]:
@@ -213,14 +219,20 @@ class Front:
             case ("POST", "/paper"):
                 return 201, self.paper(person)
             case ("GET", "/tests"):
-                one = {"specimen_id": "S-1", "sampled_at": yesterday, "reported_at": HERE.iso(self.now - 60_000)}
+                one = {
+                    "specimen_id": "S-1",
+                    "sampled_at": yesterday,
+                    "reported_at": HERE.iso(self.now - 60_000),
+                }
                 more = {"method": "nat", "pooled": True, "result": "negative", "lab": "lab-07"}
                 return 200, {"tests": [one | more, one | more | {"result": "positive", "pooled": False}]}
             case ("GET", "/vaccinations"):
                 return 200, {"vaccinations": [{"product": "coronavac", "dose": 2, "given_on": "2021-06-02"}]}
             case ("GET", "/visits"):
                 visit = {"place": "松榆东里社区超市", "kind": "shop", "district": "朝阳区", "source": "scan"}
-                return 200, {"visits": [visit | {"entered_at": yesterday, "left_at": HERE.iso(self.now - 78_000)}]}
+                return 200, {
+                    "visits": [visit | {"entered_at": yesterday, "left_at": HERE.iso(self.now - 78_000)}]
+                }
             case ("GET", "/looks"):
                 looks = [
                     {"at": yesterday, "who": "示例出行", "purpose": "ride"},
@@ -228,7 +240,9 @@ class Front:
                 ]
                 return 200, {"looks": looks}
             case ("GET", "/devices"):
-                return 200, {"devices": [{"device": "0" * 16, "bound_at": yesterday, "seen_at": HERE.iso(self.now)}]}
+                return 200, {
+                    "devices": [{"device": "0" * 16, "bound_at": yesterday, "seen_at": HERE.iso(self.now)}]
+                }
             case ("GET", "/export"):
                 return 200, {"made_at": HERE.iso(self.now), "code": self.code(person)}
             case ("GET", "/others"):
@@ -246,7 +260,13 @@ class Front:
                 return 403, {"title": "Not allowed", "status": 403, "code": "not_the_code"}
             mask = self.code(other)["name_mask"]
             others.append(
-                {"other": len(others) + 1, "how": "consent", "name_mask": mask, "since": yesterday, "person": other}
+                {
+                    "other": len(others) + 1,
+                    "how": "consent",
+                    "name_mask": mask,
+                    "since": yesterday,
+                    "person": other,
+                }
             )
             return 201, {k: v for k, v in others[-1].items() if k != "person"}
         if found := re.fullmatch(r"/others/([1-4])(/code|/credentials|)", path):
@@ -257,7 +277,9 @@ class Front:
                 case "GET", "/code":
                     return 200, self.code(theirs["person"])
                 case "POST", "/credentials":
-                    return 201, {"credentials": self.credentials(theirs["person"], sent["holders"], Kind.PROXY)}
+                    return 201, {
+                        "credentials": self.credentials(theirs["person"], sent["holders"], Kind.PROXY)
+                    }
                 case "DELETE", "":
                     others.remove(theirs)
                     return 204, None
@@ -301,7 +323,9 @@ class _Door(http.server.BaseHTTPRequestHandler):
                     found = file.read_bytes()
                 media = "application/json" if name == "latest.json" else "application/octet-stream"
                 return self._send(404 if found is None else 200, found or b"", media)
-            name = {"/": "index.html", "/scan": "scan.html", "/open": "open.html"}.get(self.path, self.path[1:])
+            name = {"/": "index.html", "/scan": "scan.html", "/open": "open.html"}.get(
+                self.path, self.path[1:]
+            )
             page = DIST / "pages" / name
             if not page.is_file():
                 return self._send(404, b"", "text/plain")

@@ -1,6 +1,6 @@
 """The pages `/`, `/scan` and `/open` in a real browser: binding, showing, scanning, and all of it with the server gone.
 
-The server is front_stub.py: a real city's public folder, real codes and credentials. What was seen is kept in build/pages.
+The server is front_stub.py: a real city's public folder, real codes and credentials. What was seen is in build/pages.
 """
 
 from __future__ import annotations
@@ -323,7 +323,11 @@ def test_what_is_known_who_looked_paper_and_export(shared: Serving, opened: Open
     page.click("#tabs a[href='#looks']")
     expect(page.locator("main dl")).to_contain_text("示例出行 · before a ride")
     page.click("#tabs a[href='#more']")
-    for head, said in (("Tests", "Negative · pooled"), ("Vaccinations", "2 June 2021"), ("Visits", "松榆东里社区超市")):
+    for head, said in (
+        ("Tests", "Negative · pooled"),
+        ("Vaccinations", "2 June 2021"),
+        ("Visits", "松榆东里社区超市"),
+    ):
         page.click(f"summary:has-text('{head}')")
         expect(page.locator(f"details:has(summary:has-text('{head}'))")).to_contain_text(said)
     page.click("summary:has-text('On paper')")
@@ -372,11 +376,14 @@ def updated(page: Page) -> None:
     expect(page.locator("#ready")).to_have_text(re.compile("已更新|Up to date"))
 
 
-def test_the_verdict_is_said_in_words_shape_and_colour_and_fills_a_third(alone: Serving, opened: Open) -> None:
+def test_the_verdict_is_said_in_words_shape_and_colour_and_fills_a_third(
+    alone: Serving, opened: Open
+) -> None:
     texts = {colour: alone.front.paper(person)["text"] for colour, person in alone.front.town.people.items()}
     alone.front.cycle()
     page = opened(alone, "/scan")
     updated(page)
+    page.evaluate("() => { window.felt = []; navigator.vibrate = how => window.felt.push(how) }")
     heads = {"green": "请通行", "notice": "请通行", "yellow": "请稍候", "red": "请稍候"}
     for colour, text in texts.items():
         assert checked(page, text) == heads[colour]
@@ -392,6 +399,15 @@ def test_the_verdict_is_said_in_words_shape_and_colour_and_fills_a_third(alone: 
     assert "refused" in (page.get_attribute("#verdict", "class") or "").split()
     assert checked(page, "https://example.com") == "未能核验"
     keep(page, "scan-refused-zh")
+    felt = [json.dumps(how) for how in page.evaluate("() => window.felt")]
+    passed, waits, unknown = felt[heads_at(texts, "green")], felt[heads_at(texts, "red")], felt[-1]
+    assert len({passed, waits, unknown}) == 3
+    # Nobody who stands by can tell yellow from red.
+    assert felt[heads_at(texts, "yellow")] == waits
+
+
+def heads_at(texts: dict[str, str], colour: str) -> int:
+    return list(texts).index(colour)
 
 
 def in_front_of_the_camera(picture: bytes, file: Path) -> list[str]:
@@ -499,7 +515,9 @@ def test_lists_are_brought_up_to_date_by_deltas_and_survive_a_restart(alone: Ser
     assert checked(page, text) == "请通行"
 
 
-def test_lists_that_are_old_are_called_old_and_the_last_state_is_no_verdict(alone: Serving, opened: Open) -> None:
+def test_lists_that_are_old_are_called_old_and_the_last_state_is_no_verdict(
+    alone: Serving, opened: Open
+) -> None:
     text = paper(alone, alone.front.town.people["green"])
     page = opened(alone, "/scan", lang="en-GB")
     updated(page)
@@ -677,7 +695,8 @@ def states(at: Serving, opened: Open, **given: Any) -> Iterator[tuple[str, Page]
     yield "scan", page
     for one in page.locator("details > summary").all():
         one.click()
-    for name, text in (("pass", at.front.files["text green"]), ("wait", at.front.files["text yellow"]), ("none", b"KM1:A")):
+    texts = {"pass": at.front.files["text green"], "wait": at.front.files["text yellow"], "none": b"KM1:A"}
+    for name, text in texts.items():
         checked_text(page, text.decode())
         yield f"scan-{name}", page
 
@@ -735,7 +754,7 @@ def test_nothing_is_cut_off_at_320_pixels_even_with_letters_twice_as_large(
 
 def test_what_can_be_pressed_is_48_pixels_high(shown: Serving, opened: Open) -> None:
     for name, page in states(shown, opened):
-        for one in page.locator("button:visible, .button:visible, summary:visible, a:visible, input:visible, select:visible").all():
+        for one in page.locator(":is(button, .button, summary, a, input, select):visible").all():
             box = one.bounding_box()
             if box is None or box["height"] <= 24 or one.get_attribute("id") in ("sure", "picture"):
                 continue  # a box inside a label that is as high
@@ -809,4 +828,6 @@ def test_the_shipped_pages_are_what_is_built() -> None:
     built("pages/index.html")
     ours = {file.name: file.read_bytes() for file in (DIST / "pages").iterdir()}
     shipped = {file.name: file.read_bytes() for file in SHIPPED.iterdir()}
-    assert shipped == ours, "rm -r src/kangma/gateway/front/pages; cp -r web/dist/pages src/kangma/gateway/front/"
+    assert shipped == ours, (
+        "rm -r src/kangma/gateway/front/pages; cp -r web/dist/pages src/kangma/gateway/front/"
+    )

@@ -259,7 +259,7 @@ function trustCard(): Child {
   const moment = now();
   const uses = ["credential", "status", "log", "witness"].map((use) => {
     const n = authority.keys.filter((key) => key.use === use && key.revokedAt === undefined && key.notBefore <= moment && moment < key.notAfter).length;
-    return n === 0 ? "" : `${words().uses[use] ?? use}: ${n}`;
+    return n === 0 ? "" : `${words().uses[use] ?? use} ${n}`;
   });
   return h(
     "section",

@@ -516,7 +516,7 @@ function tick(): void {
   part("day").textContent = longDay(seconds, language(), zone());
   const age = ageLine(told, seconds);
   const alone = page.phone?.stockedUntil(page.whose) ?? 0;
-  const said = alone > seconds ? `${age} · ${words().alone(dayOf(alone - 1, language(), zone()))}` : age;
+  const said = alone > seconds ? `${age}${/[。.]$/.test(age) ? " " : " · "}${words().alone(dayOf(alone - 1, language(), zone()))}` : age;
   if (part("age").textContent !== said) part("age").textContent = said;
   // The bar is the half minute; its width is set by a class, for the policy allows no style in the page.
   part("ring").className = `n${Math.floor(((seconds % STEP) / STEP) * 10)}`;

@@ -138,8 +138,7 @@ function track(hold: Hold, zone: string | undefined): Child {
   const said = words().hold;
   const since = at(hold.since);
   if (hold.until === null) {
-    const latest = hold.cap === null ? "" : ` ${said.latest}: ${when(at(hold.cap), language(), zone)}`;
-    return h("p", {}, `${said.open}${latest === "" ? "" : language() === "zh" ? "；" : ";"}${latest}`);
+    return h("p", {}, said.open + (hold.cap === null ? "" : said.latest(when(at(hold.cap), language(), zone))));
   }
   const until = at(hold.until);
   const done = Math.min(1, Math.max(0.02, (now() - since) / (until - since)));

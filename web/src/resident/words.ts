@@ -20,7 +20,7 @@ export interface ResidentWords {
   readonly facts: Record<"nat" | "vaccination" | "none", string>;
   readonly nat: (result: string, days: number | null) => string;
   readonly vaccination: Record<"none" | "partial" | "basic" | "booster", string>;
-  readonly hold: Record<"way" | "clears" | "tests" | "ends" | "latest" | "open" | "capped" | "object", string> & { readonly since: (day: string) => string };
+  readonly hold: Record<"way" | "clears" | "tests" | "ends" | "open" | "capped" | "object", string> & Record<"since" | "latest", (when: string) => string>;
   readonly objectTo: (authority: string, rule: string) => string;
   readonly testDays: (days: readonly number[]) => string;
   readonly more: (n: number) => string;
@@ -79,7 +79,7 @@ const zh: ResidentWords = {
     tests: "核酸",
     since: (day) => `${day}起`,
     ends: "预计解除",
-    latest: "最迟",
+    latest: (when) => `，最迟${when}`,
     open: "没有到期日，办完即解除",
     capped: "已到最长期限，到时自动解除。",
     object: "认为不对",
@@ -188,7 +188,7 @@ const en: ResidentWords = {
     tests: "Tests",
     since: (day) => `Since ${day}`,
     ends: "Expected to end",
-    latest: "at the latest",
+    latest: (when) => `, at the latest on ${when}`,
     open: "No fixed end: it ends once this is done",
     capped: "It has reached the longest time allowed, and ends by itself.",
     object: "This is wrong?",

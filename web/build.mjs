@@ -1,5 +1,5 @@
-// Builds everything into dist/: the page as one file that carries its script, its style and a policy that forbids it the
-// network, and the tests for Node and for a browser.
+// Builds everything into dist/: the verifying page as one file that carries its script, its style and a policy that forbids it
+// the network, the pages that the gateway serves, and the tests for Node and for a browser.
 
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -20,14 +20,43 @@ async function inline(options) {
 }
 const digest = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 
-const script = await inline({ entryPoints: ["src/page/main.ts"] });
-const style = (await inline({ entryPoints: ["src/page/page.css"] }));
-const policy = `default-src 'none'; script-src ${digest(script)}; style-src ${digest(style)}; base-uri 'none'; form-action 'none'`;
-const page = (await readFile(at("verify.html"), "utf8"))
+const verifying = await inline({ entryPoints: ["src/page/main.ts"] });
+const style = await inline({ entryPoints: ["src/page/page.css"] });
+const policy = `default-src 'none'; script-src ${digest(verifying)}; style-src ${digest(style)}; base-uri 'none'; form-action 'none'`;
+const one = (await readFile(at("verify.html"), "utf8"))
   .replace("<!-- policy -->", () => `<meta http-equiv="Content-Security-Policy" content="${policy}">`)
   .replace("<!-- style -->", () => `<style>${style}</style>`)
-  .replace("<!-- script -->", () => `<script>${script}</script>`);
-await writeFile(at("dist/verify.html"), page);
+  .replace("<!-- script -->", () => `<script>${verifying}</script>`);
+await writeFile(at("dist/verify.html"), one);
+
+// The pages that the gateway serves, and the worker that keeps them on the device: index.html is /, scan.html is /scan, every
+// other file has its own name at the root. They are part of the Python package as the register's script is. Script and style
+// are named by their content, so that a browser may keep them for ever and a policy need not know them.
+await mkdir(at("dist/pages"), { recursive: true });
+const kept = [];
+for (const [path, name] of Object.entries({ "/": "resident", "/scan": "scan", "/open": "open" })) {
+  const named = async (kind, entry) => {
+    const text = `${await inline({ entryPoints: [entry] })}\n`;
+    const file = `${name}-${createHash("sha256").update(text).digest("hex").slice(0, 12)}.${kind}`;
+    await writeFile(at(`dist/pages/${file}`), text);
+    kept.push(`/${file}`);
+    return `/${file}`;
+  };
+  const [script, sheet] = [await named("js", `src/${name}/main.ts`), await named("css", `src/${name}/${name}.css`)];
+  const frame = (await readFile(at(`${name}.html`), "utf8"))
+    .replace("<!-- style -->", `<link rel="stylesheet" href="${sheet}">`)
+    .replace("<!-- script -->", `<script src="${script}" defer></script>`);
+  await writeFile(at(`dist/pages/${path === "/" ? "index" : name}.html`), frame);
+  kept.push(path);
+}
+for (const file of await readdir(at("public"))) {
+  await writeFile(at(`dist/pages/${file}`), await readFile(at(`public/${file}`)));
+  kept.push(`/${file}`);
+}
+const all = createHash("sha256");
+for (const file of (await readdir(at("dist/pages"))).sort()) all.update(file).update(await readFile(at(`dist/pages/${file}`)));
+const define = { VERSION: JSON.stringify(all.digest("hex").slice(0, 16)), PAGES: JSON.stringify(kept.sort()) };
+await writeFile(at("dist/pages/sw.js"), `${await inline({ entryPoints: ["src/look/sw.ts"], define })}\n`);
 
 // The register's own script is part of the Python package, so that who installs that needs no Node: it is committed, and a
 // test holds it against what is built here.
@@ -42,7 +71,7 @@ await build({
   platform: "node",
   format: "esm",
   target: "node20",
-  entryPoints: [...tests, "replay_all.ts"].map((name) => `test/${name}`),
+  entryPoints: [...tests, "replay_all.ts", "qr_all.ts"].map((name) => `test/${name}`),
   outdir: "dist/test",
   outExtension: { ".js": ".mjs" },
 });

@@ -6,7 +6,7 @@ import type { NotVerified, Verified } from "../verify/outcome.ts";
 import type { Root } from "../verify/trust.ts";
 import type { Verifier } from "../verify/verify.ts";
 import { filesOf, rootAmong, take } from "./folder.ts";
-import { type Shape, shape } from "./shapes.ts";
+import { type Shape, shape } from "../look/shapes.ts";
 import { type Language, WORDS } from "./words.ts";
 
 const PIN = "kangma root";

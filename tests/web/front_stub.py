@@ -1,0 +1,369 @@
+"""A small front door for the pages' tests: the built pages, a real city's public folder, and codes and credentials that
+kangma itself makes, under the routes of the API. One request at a time, one city, its clock set by the test.
+
+It takes the place of `kangma serve --port` where a test wants to stop it, break it or look into it.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import json
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pyarrow.parquet as pq
+from web_built import DIST
+
+from kangma.credential import qr
+from kangma.credential.claims import Kind
+from kangma.credential.issue import shown
+from kangma.publish.answers import code_of_person
+from kangma.publish.credentials import for_phone, mask_of, on_paper, resident
+from kangma.publish.cycle import cycle
+from kangma.publish.release import read_table
+from kangma.publish.signer import LocalSigner
+from kangma.signing.keys import PublicKey
+from kangma.store.releases import last_release
+from kangma.store.state import open_state
+from kangma.terms import calendar, moment, zone
+
+HERE = zone("Asia/Shanghai")
+#: As the gateway sends it.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "worker-src 'self'; manifest-src 'self'; media-src 'self' blob:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+MEDIA = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
+CODE = "246810"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody of the city, with what they would type."""
+
+    number: int
+    id_type: str
+    id_number: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Town:
+    state: Path
+    at: int
+    people: dict[str, Person]  # by what is shown: green, notice, yellow, red
+
+    def copied(self, to: Path) -> Path:
+        shutil.copytree(self.state, to)
+        return to
+
+
+@cache
+def town() -> Town:
+    """`kangma demo` for 300 residents, and somebody of each state. Made once a process."""
+    folder = Path(mkdtemp(prefix="kangma-pages-"))
+    import os
+
+    if os.environ.get("DEVTOWN"):
+        return opened(Path(os.environ["DEVTOWN"]), moment("2022-04-23T00:00:00+08:00"))
+    command = [sys.executable, "-m", "kangma", "demo", "--residents", "300", "--days", "8", "--json"]
+    made = subprocess.run(
+        [*command, "--out", str(folder / "demo")], check=True, capture_output=True, text=True
+    )
+    at = moment(json.loads(made.stdout)["as_of"])
+    return opened(folder / "demo", at)
+
+
+def opened(demo: Path, at: int) -> Town:
+    """The town of a demo's folder."""
+    first = min((demo / "tables").iterdir())
+    rows = pq.read_table(first / "people.parquet").to_pylist()
+    people: dict[str, Person] = {}
+    with open_state(demo / "state") as state:
+        out = read_table(state, last_release(state.registry), "out")
+        states = dict(zip(out["person"].to_pylist(), out["state"].to_pylist(), strict=True))
+        for row in rows:
+            if row["id_type"] != "10":
+                continue
+            number = resident(state, row["id_type"], row["id_number"])
+            name = {0: "green", 2: "notice", 3: "yellow", 4: "red"}.get(states.get(number, 0))
+            if name is not None and name not in people:
+                people[name] = Person(number, row["id_type"], row["id_number"], row["name"])
+    return Town(demo / "state", at, people)
+
+
+def signed(key: str, signature: str, said: bytes) -> bool:
+    return PublicKey.from_point(bytes.fromhex(key)).verifies(bytes.fromhex(signature), said)
+
+
+@dataclass
+class Front:
+    """What the server knows. `asked`: every request, method and path."""
+
+    state: Path
+    town: Town
+    now: int
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    bindings: dict[str, Person | None] = field(default_factory=dict)
+    residents: dict[str, tuple[Person, str]] = field(default_factory=dict)  # name → (who, device key)
+    tokens: dict[str, str] = field(default_factory=dict)  # token → name of a resident
+    others: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)  # under /public/, in place of the real ones
+    release: int = 0
+    lost: Callable[[str], bool] = lambda path: False  # which paths are answered with 503
+
+    @property
+    def public(self) -> Path:
+        return self.state / "public"
+
+    def cycle(self, seconds: int = 30) -> None:
+        """The wheel turns once, `seconds` later."""
+        self.now += seconds
+        with open_state(self.state) as state, LocalSigner(self.state) as signer:
+            cycle(state, now=self.now, signer=signer)
+
+    def code(self, person: Person) -> dict[str, Any]:
+        with open_state(self.state) as state:
+            said = code_of_person(state, person.number, now=self.now)
+            del said["person"]
+            release = last_release(state.registry)
+            assert release is not None
+            return said | {
+                "name_mask": mask_of(state, person.number),
+                "release": release.number,
+                "more_holds": 0,
+            }
+
+    def credentials(self, person: Person, holders: list[str], kind: Kind) -> list[dict[str, str]]:
+        today = HERE.day(self.now)
+        keys = [PublicKey.from_point(bytes.fromhex(holder)) for holder in holders]
+        with open_state(self.state) as state, LocalSigner(self.state) as signer:
+            made = for_phone(state, signer, person.number, keys, today=today, now=self.now, kind=kind)
+        return [
+            {"day": calendar(today + n).isoformat(), "text": base64.urlsafe_b64encode(c).decode().rstrip("=")}
+            for n, c in enumerate(made)
+        ]
+
+    def paper(self, person: Person) -> dict[str, str]:
+        with open_state(self.state) as state, LocalSigner(self.state) as signer:
+            text = shown(on_paper(state, signer, person.number, today=HERE.day(self.now), now=self.now))
+        return {
+            "text": text,
+            "png": base64.b64encode(qr.png(text)).decode(),
+            "valid_until": HERE.iso(HERE.midnight(HERE.day(self.now) + 28)),
+        }
+
+    def bind(self, asked: dict[str, str]) -> str:
+        name = secrets.token_urlsafe(16)
+        said = (asked["id_type"], asked["id_number"], asked["name"])
+        known = (p for p in self.town.people.values() if (p.id_type, p.id_number, p.name) == said)
+        self.bindings[name] = next(known, None)
+        return name
+
+    def token(self, resident: str) -> dict[str, str]:
+        token = secrets.token_urlsafe(24)
+        self.tokens[token] = resident
+        return {"token": token, "expires_at": HERE.iso(self.now + 30 * 86_400)}
+
+    def told(self, method: str, path: str, sent: Any, token: str) -> tuple[int, Any]:
+        """Status and answer of a call under /v1."""
+        if (method, path) == ("POST", "/v1/bindings"):
+            return 202, {"binding": self.bind(sent), "expires_at": HERE.iso(self.now + 600)}
+        if found := re.fullmatch(r"/v1/bindings/([\w-]+)/confirm", path):
+            person = self.bindings.get(found[1])
+            if person is None or sent["code"] != CODE:
+                return 403, {"title": "Not allowed", "status": 403, "code": "not_the_code"}
+            name = secrets.token_hex(16)
+            self.residents[name] = person, sent["device_key"]
+            mask = self.code(person)["name_mask"]
+            return 201, self.token(name) | {"resident": name, "name_mask": mask}
+        if (method, path) == ("POST", "/v1/tokens"):
+            said = f"KM1 token {sent['resident']} {sent['at']}".encode()
+            _, key = self.residents.get(sent["resident"], (None, None))
+            if key is None or not signed(key, sent["signature"], said):
+                return 401, {"title": "Sign in first", "status": 401, "code": "not_signed_in"}
+            return 201, self.token(sent["resident"])
+        name = self.tokens.get(token, "")
+        if name not in self.residents:
+            return 401, {"title": "Sign in first", "status": 401, "code": "not_signed_in"}
+        return self._mine(method, path.removeprefix("/v1/me"), sent, name)
+
+    def _mine(self, method: str, path: str, sent: Any, name: str) -> tuple[int, Any]:
+        person, _ = self.residents[name]
+        others = self.others.setdefault(name, [])
+        yesterday = HERE.iso(self.now - 80_000)
+        match (method, path):
+            case ("GET", "/code"):
+                return 200, self.code(person)
+            case ("POST", "/credentials"):
+                return 201, {"credentials": self.credentials(person, sent["holders"], Kind.PHONE)}
+            case ("POST", "/paper"):
+                return 201, self.paper(person)
+            case ("GET", "/tests"):
+                one = {
+                    "specimen_id": "S-1",
+                    "sampled_at": yesterday,
+                    "reported_at": HERE.iso(self.now - 60_000),
+                }
+                more = {"method": "nat", "pooled": True, "result": "negative", "lab": "lab-07"}
+                return 200, {"tests": [one | more, one | more | {"result": "positive", "pooled": False}]}
+            case ("GET", "/vaccinations"):
+                return 200, {"vaccinations": [{"product": "coronavac", "dose": 2, "given_on": "2021-06-02"}]}
+            case ("GET", "/visits"):
+                visit = {"place": "松榆东里社区超市", "kind": "shop", "district": "朝阳区", "source": "scan"}
+                return 200, {
+                    "visits": [visit | {"entered_at": yesterday, "left_at": HERE.iso(self.now - 78_000)}]
+                }
+            case ("GET", "/looks"):
+                looks = [
+                    {"at": yesterday, "who": "示例出行", "purpose": "ride"},
+                    {"at": HERE.iso(self.now - 90_000), "who": "guardian", "purpose": "show"},
+                ]
+                return 200, {"looks": looks}
+            case ("GET", "/devices"):
+                return 200, {
+                    "devices": [{"device": "0" * 16, "bound_at": yesterday, "seen_at": HERE.iso(self.now)}]
+                }
+            case ("GET", "/export"):
+                return 200, {"made_at": HERE.iso(self.now), "code": self.code(person)}
+            case ("GET", "/others"):
+                return 200, {"others": [{k: v for k, v in o.items() if k != "person"} for o in others]}
+            case ("POST", "/others"):
+                return 202, {"binding": self.bind(sent), "expires_at": HERE.iso(self.now + 600)}
+            case ("POST", "/children"):
+                return 422, {"title": "Not taken", "status": 422, "code": "no_person"}
+            case ("DELETE", "" | "/devices/0000000000000000"):
+                del self.residents[name]
+                return 204, None
+        if (found := re.fullmatch(r"/others/([\w-]{5,})/confirm", path)) and method == "POST":
+            other = self.bindings.get(found[1])
+            if other is None or sent["code"] != CODE:
+                return 403, {"title": "Not allowed", "status": 403, "code": "not_the_code"}
+            mask = self.code(other)["name_mask"]
+            others.append(
+                {
+                    "other": len(others) + 1,
+                    "how": "consent",
+                    "name_mask": mask,
+                    "since": yesterday,
+                    "person": other,
+                }
+            )
+            return 201, {k: v for k, v in others[-1].items() if k != "person"}
+        if found := re.fullmatch(r"/others/([1-4])(/code|/credentials|)", path):
+            theirs = next((o for o in others if o["other"] == int(found[1])), None)
+            if theirs is None:
+                return 404, {"title": "There is nothing here", "status": 404, "code": "not_there"}
+            match method, found[2]:
+                case "GET", "/code":
+                    return 200, self.code(theirs["person"])
+                case "POST", "/credentials":
+                    return 201, {
+                        "credentials": self.credentials(theirs["person"], sent["holders"], Kind.PROXY)
+                    }
+                case "DELETE", "":
+                    others.remove(theirs)
+                    return 204, None
+        return 404, {"title": "There is nothing here", "status": 404, "code": "not_there"}
+
+
+class _Door(http.server.BaseHTTPRequestHandler):
+    front: Front
+    lock: threading.Lock
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._answer("GET")
+
+    def do_POST(self) -> None:
+        self._answer("POST")
+
+    def do_DELETE(self) -> None:
+        self._answer("DELETE")
+
+    def _answer(self, method: str) -> None:
+        sent = self.rfile.read(int(self.headers.get("content-length") or 0))
+        with self.lock:
+            self.front.asked.append((method, self.path))
+            if self.front.lost(self.path):
+                return self._send(503, b"{}", "application/problem+json")
+            if self.path.startswith("/v1/"):
+                said = json.loads(sent) if sent else None
+                token = self.headers.get("authorization", "").removeprefix("Bearer ")
+                status, answer = self.front.told(method, self.path, said, token)
+                media = "application/json" if status < 400 else "application/problem+json"
+                return self._send(status, b"" if answer is None else json.dumps(answer).encode(), media)
+            if self.path.startswith("/public/"):
+                name = self.path.removeprefix("/public/")
+                found = self.front.files.get(name)
+                file = self.front.public / name
+                if found is None and file.is_file():
+                    found = file.read_bytes()
+                media = "application/json" if name == "latest.json" else "application/octet-stream"
+                return self._send(404 if found is None else 200, found or b"", media)
+            name = {"/": "index.html", "/scan": "scan.html", "/open": "open.html"}.get(
+                self.path, self.path[1:]
+            )
+            page = DIST / "pages" / name
+            if not page.is_file():
+                return self._send(404, b"", "text/plain")
+            return self._send(200, page.read_bytes(), MEDIA[page.suffix])
+
+    def _send(self, status: int, content: bytes, media: str) -> None:
+        self.send_response(status)
+        self.send_header("content-type", media)
+        self.send_header("content-length", str(len(content)))
+        self.send_header("cache-control", "no-cache")
+        self.send_header("content-security-policy", POLICY)
+        self.send_header("connection", "close")
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@dataclass
+class Serving:
+    front: Front
+    base: str
+    stop: Callable[[], None]
+
+
+@contextmanager
+def serving(state: Path, of: Town, *, port: int = 0) -> Iterator[Serving]:
+    """The front door of a copy of the town, until it is stopped."""
+    front = Front(state, of, of.at + 9 * 3_600)
+    kind = type("Door", (_Door,), {"front": front, "lock": threading.Lock()})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), kind)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    try:
+        yield Serving(front, f"http://127.0.0.1:{server.server_port}", stop)
+    finally:
+        stop()

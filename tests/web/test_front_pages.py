@@ -1,0 +1,833 @@
+"""The pages `/`, `/scan` and `/open` in a real browser: binding, showing, scanning, and all of it with the server gone.
+
+The server is front_stub.py: a real city's public folder, real codes and credentials. What was seen is in build/pages.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zxingcpp
+from chromium import ALONE, browser
+from front_stub import CODE, HERE, Person, Serving, Town, serving, town
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from web_built import DIST, ROOT, built
+
+from kangma.credential.claims import Kind
+from kangma.credential.marks import MarksInMemory
+from kangma.credential.outcome import Colour, Verified
+from kangma.credential.verify import Verifier
+from kangma.publish.release import read_table
+from kangma.publish.signer import LocalSigner
+from kangma.signing.keys import Algorithm, Environment, KeySigner
+from kangma.signing.trust import Root, decode_root, encode_root, open_trust
+from kangma.store.releases import last_release
+from kangma.store.state import open_state
+from kangma.terms import DAY
+
+SEEN = ROOT / "build" / "pages"
+SHIPPED = ROOT / "src" / "kangma" / "gateway" / "front" / "pages"
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+expect.set_options(timeout=20_000)
+WORD = {"green": "绿码", "notice": "绿码 · 有提示", "yellow": "黄码", "red": "红码"}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def city() -> Town:
+    built("pages/index.html")
+    return town()
+
+
+@pytest.fixture(scope="module")
+def shared(city: Town, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A front door for tests that leave it as it was."""
+    with serving(city.copied(tmp_path_factory.mktemp("shared") / "state"), city) as at:
+        yield at
+
+
+@pytest.fixture
+def alone(city: Town, tmp_path: Path) -> Iterator[Serving]:
+    """One for a test that stops it, or turns its wheel."""
+    with serving(city.copied(tmp_path / "state"), city) as at:
+        yield at
+
+
+class Eyes:
+    """What pages did that they should not: requests elsewhere, errors, what their policy stopped."""
+
+    def __init__(self, base: str) -> None:
+        self.base, self.wrong = base, list[str]()
+
+    def on(self, page: Page) -> Page:
+        page.on("request", lambda r: self.wrong.append(r.url) if not self.ours(r.url) else None)
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("console", lambda m: self.wrong.append(m.text) if "Content Security" in m.text else None)
+        return page
+
+    def ours(self, url: str) -> bool:
+        return url.startswith((self.base, "blob:", "data:"))
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def opened(chromium: Browser) -> Iterator[Open]:
+    """Opens an address at a moment, in a browser of its own; nothing it did may be wrong."""
+    contexts: list[tuple[BrowserContext, Eyes]] = []
+
+    def open_(at: Serving, path: str, *, now: int | None = None, lang: str = "zh-CN", **given: Any) -> Page:
+        context = chromium.new_context(locale=lang, **{"viewport": PHONE, **given})
+        context.set_default_timeout(30_000)  # others may be using the machine
+        eyes = Eyes(at.base)
+        contexts.append((context, eyes))
+        page = eyes.on(context.new_page())
+        page.clock.set_fixed_time(at.front.now if now is None else now)
+        page.goto(at.base + path)
+        return page
+
+    yield open_
+    for context, eyes in contexts:
+        context.close()
+        assert eyes.wrong == []
+
+
+def bind(page: Page, person: Person) -> None:
+    page.fill("#number", person.id_number)
+    page.fill("#name", person.name)
+    page.click("form .button")
+    page.fill("#code", CODE)
+    page.click("form .button")
+    page.locator("#state").wait_for()
+
+
+def keep(page: Page, name: str, *, whole: bool = False) -> None:
+    SEEN.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SEEN / f"{name}.png", full_page=whole)
+
+
+def in_the_qr(page: Page) -> str:
+    """What a stranger's reader reads from the screen."""
+    page.locator("#qr svg").wait_for()
+    (found,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(page.locator("#qr").screenshot())))
+    return found.text
+
+
+def at_a_door(text: str, public: Path, now: int) -> Any:
+    verifier = Verifier(decode_root((public / "root").read_bytes()), MarksInMemory())
+    trust = (public / "trust").read_bytes()
+    verifier.take_trust(trust)
+    base = open_trust(trust).unverified().publisher.base
+    for file in (public / "status").rglob("*"):
+        if file.is_file() and file.suffix != ".delta":
+            verifier.take_list(f"{base}/{file.relative_to(public)}", file.read_bytes())
+    return verifier.verify(text, now=now)
+
+
+def paper(at: Serving, person: Person) -> str:
+    """Somebody's code on paper that the lists know."""
+    text = at.front.paper(person)["text"]
+    at.front.cycle()
+    return text
+
+
+def ready(page: Page) -> None:
+    """The worker holds the page."""
+    page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
+
+
+# the resident ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("colour", WORD)
+def test_a_resident_binds_in_two_steps_and_sees_the_colour_in_word_and_shape(
+    colour: str, shared: Serving, opened: Open
+) -> None:
+    page = opened(shared, "/")
+    bind(page, shared.front.town.people[colour])
+    assert page.inner_text("#state h1") == WORD[colour]
+    assert colour in (page.get_attribute("#state", "class") or "").split()
+    assert page.locator("#state svg").count() == 1
+    said = shared.front.code(shared.front.town.people[colour])
+    for hold in said["holds"]:
+        for words in (hold["reason"], hold["way_out"], hold["authority_name"]):
+            assert words["zh"] in page.inner_text("main")
+    assert page.locator("article.hold").count() == len(said["holds"])
+    # Who is green shows the code at once; who is not is told first what to do.
+    assert page.locator("#code-card").is_visible() == (colour in ("green", "notice"))
+    keep(page, f"code-{colour}-zh", whole=True)
+
+
+def test_a_wrong_code_and_a_wrong_name_say_no_more_than_that(shared: Serving, opened: Open) -> None:
+    page = opened(shared, "/", lang="en-GB")
+    person = shared.front.town.people["green"]
+    page.fill("#number", person.id_number)
+    page.fill("#name", "Nobody of that name")
+    page.click("form .button")
+    expect(page.locator(".intro")).to_contain_text("If document and name agree")
+    page.fill("#code", CODE)
+    page.click("form .button")
+    expect(page.locator(".said")).to_contain_text("not the code")
+
+
+def test_what_the_phone_shows_is_what_a_door_believes(alone: Serving, opened: Open) -> None:
+    page = opened(alone, "/")
+    bind(page, alone.front.town.people["yellow"])
+    page.click("text=出示我的码")
+    alone.front.cycle()
+    page.clock.set_fixed_time(alone.front.now)
+    page.wait_for_timeout(1_500)
+    text = in_the_qr(page)
+    found = at_a_door(text, alone.front.public, alone.front.now)
+    assert isinstance(found, Verified)
+    assert (found.colour, found.kind) == (Colour.YELLOW, Kind.PHONE)
+    # A picture of it dies within a minute; the phone has a new one every half minute.
+    later = alone.front.now + 60
+    assert not isinstance(at_a_door(text, alone.front.public, later), Verified)
+    page.clock.set_fixed_time(later)
+    page.wait_for_timeout(1_500)
+    assert in_the_qr(page) != text
+    assert isinstance(at_a_door(in_the_qr(page), alone.front.public, later), Verified)
+
+
+def test_with_the_server_gone_the_page_opens_says_how_old_it_is_and_goes_on_for_two_days(
+    alone: Serving, opened: Open
+) -> None:
+    page = opened(alone, "/")
+    bind(page, alone.front.town.people["green"])
+    in_the_qr(page)
+    alone.front.cycle()
+    ready(page)
+    alone.stop()
+    for hours, said in ((2, "2 小时前"), (24, "24 小时前"), (38, "38 小时前")):
+        now = alone.front.now + hours * 3_600
+        page.clock.set_fixed_time(now)
+        page.reload()
+        assert page.inner_text("#state h1") == "上次：绿码"
+        assert "stale" in (page.get_attribute("#state", "class") or "")
+        expect(page.locator("#age")).to_contain_text(said)
+        found = at_a_door(in_the_qr(page), alone.front.public, now)
+        assert isinstance(found, Verified), (hours, found)
+    keep(page, "code-offline-zh")
+    page.clock.set_fixed_time(alone.front.now + 3 * DAY)
+    page.reload()
+    expect(page.locator("#qr")).to_contain_text("没有今天的码")
+    page.click("#tabs a[href='#looks']")
+    expect(page.locator("main")).to_contain_text("需要联网")
+
+
+def test_the_keys_cannot_be_taken_out(shared: Serving, opened: Open) -> None:
+    page = opened(shared, "/")
+    bind(page, shared.front.town.people["green"])
+    in_the_qr(page)
+    found = page.evaluate(
+        """async () => {
+            const open = indexedDB.open("kangma resident");
+            await new Promise(done => { open.onsuccess = done; });
+            const kept = open.result.transaction("kept").objectStore("kept");
+            const get = key => new Promise(done => { const r = kept.get(key); r.onsuccess = () => done(r.result); });
+            const [device, mine] = [await get("key"), await get("credentials ")];
+            return [device.privateKey, ...mine.map(one => one.holder)].map(key => [key.type, key.extractable]);
+        }"""
+    )
+    assert found == [["private", False]] * 4
+    assert page.evaluate("() => JSON.stringify({...localStorage})") == "{}"
+
+
+def test_a_token_that_ended_is_renewed_by_the_devices_key(shared: Serving, opened: Open) -> None:
+    page = opened(shared, "/")
+    bind(page, shared.front.town.people["green"])
+    in_the_qr(page)
+    shared.front.tokens.clear()
+    shared.front.asked.clear()
+    page.reload()
+    expect(page.locator("#age")).to_contain_text("刚刚更新")
+    page.wait_for_timeout(500)
+    assert shared.front.asked.count(("POST", "/v1/tokens")) == 1
+    assert page.locator("text=已解除绑定").count() == 0
+
+
+def test_a_device_that_was_ended_says_so_and_keeps_the_last_state(alone: Serving, opened: Open) -> None:
+    page = opened(alone, "/")
+    bind(page, alone.front.town.people["green"])
+    in_the_qr(page)
+    alone.front.residents.clear()
+    page.reload()
+    page.locator("text=这台设备已解除绑定").wait_for()
+    assert page.inner_text("#state h1") == "绿码"
+    page.click("main .card .button")
+    page.locator("#number").wait_for()
+
+
+def test_a_server_that_says_not_now_is_not_asked_again_at_once(alone: Serving, opened: Open) -> None:
+    page = opened(alone, "/")
+    bind(page, alone.front.town.people["green"])
+    in_the_qr(page)
+    alone.front.lost = lambda path: path.startswith("/v1/")
+    alone.front.asked.clear()
+    page.reload()
+    page.locator("#state").wait_for()
+    page.wait_for_timeout(3_000)
+    assert alone.front.asked.count(("GET", "/v1/me/code")) == 1
+    assert page.inner_text("#state h1") == "绿码"
+
+
+def test_an_elder_is_shown_with_their_consent_and_can_be_let_go(alone: Serving, opened: Open) -> None:
+    page = opened(alone, "/")
+    people = alone.front.town.people
+    bind(page, people["green"])
+    page.click("#tabs a[href='#others']")
+    page.click("text=老人和其他家人")
+    page.fill("#number", people["red"].id_number)
+    page.fill("#name", people["red"].name)
+    page.click("form .button")
+    page.fill("#code", CODE)
+    page.click("form .button")
+    keep(page, "others-zh", whole=True)
+    page.click("main .card .button")
+    expect(page.locator("#state h1")).to_have_text("红码")
+    page.click("text=出示我的码")
+    alone.front.cycle()
+    page.clock.set_fixed_time(alone.front.now)
+    page.wait_for_timeout(1_500)
+    found = at_a_door(in_the_qr(page), alone.front.public, alone.front.now)
+    assert isinstance(found, Verified)
+    assert (found.colour, found.kind) == (Colour.RED, Kind.PROXY)
+    page.click("text=返回")
+    page.click("text=不再代办")
+    page.click("text=再按一次")
+    expect(page.locator("main")).to_contain_text("还没有添加")
+
+
+def test_what_is_known_who_looked_paper_and_export(shared: Serving, opened: Open) -> None:
+    page = opened(shared, "/", lang="en-GB")
+    bind(page, shared.front.town.people["green"])
+    page.click("#tabs a[href='#looks']")
+    expect(page.locator("main dl")).to_contain_text("示例出行 · before a ride")
+    page.click("#tabs a[href='#more']")
+    for head, said in (
+        ("Tests", "Negative · pooled"),
+        ("Vaccinations", "2 June 2021"),
+        ("Visits", "松榆东里社区超市"),
+    ):
+        page.click(f"summary:has-text('{head}')")
+        expect(page.locator(f"details:has(summary:has-text('{head}'))")).to_contain_text(said)
+    page.click("summary:has-text('On paper')")
+    page.click("text=Make a paper code")
+    page.locator("#printed svg").wait_for()
+    (read,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(page.locator("#printed").screenshot())))
+    assert read.text.startswith("KM1:")
+    keep(page, "more-en", whole=True)
+    page.click("summary:has-text('Export')")
+    with page.expect_download() as taken:
+        page.click("text=Download")
+    assert json.loads(Path(taken.value.path()).read_text("utf-8"))["code"]["colour"] == "green"
+    page.emulate_media(media="print")
+    assert page.locator("#printed svg").is_visible()
+    assert not page.locator("#tabs").is_visible()
+
+
+def test_leaving_forgets_everything(alone: Serving, opened: Open) -> None:
+    page = opened(alone, "/")
+    bind(page, alone.front.town.people["green"])
+    in_the_qr(page)
+    page.click("#tabs a[href='#more']")
+    page.click("summary:has-text('解除绑定')")
+    page.click("button:has-text('解除绑定')")
+    page.click("text=再按一次")
+    page.locator("#number").wait_for()
+    assert ("DELETE", "/v1/me") in alone.front.asked
+    page.reload()
+    page.locator("#number").wait_for()
+
+
+# the door -------------------------------------------------------------------------------------------------------------
+
+
+def checked(page: Page, text: str) -> str:
+    """What the door says of a text that somebody typed."""
+    if page.locator("#hand[open]").count() == 0:
+        page.click("#hand summary")
+    page.fill("#text", text)
+    page.click("#form .button")
+    page.locator("#next").wait_for()
+    return page.inner_text("#head")
+
+
+def updated(page: Page) -> None:
+    expect(page.locator("#ready")).to_have_text(re.compile("已更新|Up to date"))
+
+
+def test_the_verdict_is_said_in_words_shape_and_colour_and_fills_a_third(
+    alone: Serving, opened: Open
+) -> None:
+    texts = {colour: alone.front.paper(person)["text"] for colour, person in alone.front.town.people.items()}
+    alone.front.cycle()
+    page = opened(alone, "/scan")
+    updated(page)
+    page.evaluate("() => { window.felt = []; navigator.vibrate = how => window.felt.push(how) }")
+    heads = {"green": "请通行", "notice": "请通行", "yellow": "请稍候", "red": "请稍候"}
+    for colour, text in texts.items():
+        assert checked(page, text) == heads[colour]
+        assert colour in (page.get_attribute("#verdict", "class") or "").split()
+        assert page.inner_text("#line") == WORD[colour]
+        assert "请核对身份证" in page.inner_text("#why")
+        assert "急救、回家、做核酸、取药" in page.inner_text("#never")
+        box = page.locator("#verdict").bounding_box()
+        assert box is not None
+        assert box["height"] >= PHONE["height"] / 3
+        keep(page, f"scan-{colour}-zh")
+    assert checked(page, texts["green"][:-3] + "AAA") == "未能核验"
+    assert "refused" in (page.get_attribute("#verdict", "class") or "").split()
+    assert checked(page, "https://example.com") == "未能核验"
+    keep(page, "scan-refused-zh")
+    felt = [json.dumps(how) for how in page.evaluate("() => window.felt")]
+    passed, waits, unknown = felt[heads_at(texts, "green")], felt[heads_at(texts, "red")], felt[-1]
+    assert len({passed, waits, unknown}) == 3
+    # Nobody who stands by can tell yellow from red.
+    assert felt[heads_at(texts, "yellow")] == waits
+
+
+def heads_at(texts: dict[str, str], colour: str) -> int:
+    return list(texts).index(colour)
+
+
+def in_front_of_the_camera(picture: bytes, file: Path) -> list[str]:
+    """Switches for a Chromium whose camera sees that picture, a little turned and off the middle."""
+    frame = Image.new("L", (640, 480), 140)
+    seen = Image.open(io.BytesIO(picture)).convert("L").resize((420, 420), Image.Resampling.BICUBIC)
+    frame.paste(seen, (120, 25))
+    frame = frame.rotate(4, Image.Resampling.BICUBIC, fillcolor=140)
+    grey = bytes([128]) * (320 * 240 * 2)
+    frames = (b"FRAME\n" + frame.tobytes() + grey) * 4
+    file.write_bytes(b"YUV4MPEG2 W640 H480 F10:1 Ip A1:1 C420jpeg\n" + frames)
+    return [
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={file}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("colour", "head"), [("green", "请通行"), pytest.param("red", "请稍候", marks=pytest.mark.prove)]
+)
+def test_a_camera_sees_a_phone_and_the_door_decides_with_the_server_stopped(
+    colour: str, head: str, alone: Serving, chromium: Browser, opened: Open, tmp_path: Path
+) -> None:
+    phone = opened(alone, "/")
+    bind(phone, alone.front.town.people[colour])
+    if colour == "red":
+        phone.click("text=出示我的码")
+    in_the_qr(phone)
+    alone.front.cycle()
+    phone.clock.set_fixed_time(alone.front.now)
+    phone.wait_for_timeout(1_500)
+    in_the_qr(phone)
+    switches = in_front_of_the_camera(phone.locator("#qr").screenshot(), tmp_path / "camera.y4m")
+    door = chromium.browser_type.launch(executable_path=shutil.which("chromium"), args=[*ALONE, *switches])
+    with closing(door):
+        context = door.new_context(locale="zh-CN", viewport=PHONE)
+        eyes = Eyes(alone.base)
+        page = eyes.on(context.new_page())
+        page.clock.set_fixed_time(alone.front.now)
+        page.goto(f"{alone.base}/scan")
+        updated(page)
+        ready(page)
+        alone.stop()
+        page.reload()
+        expect(page.locator("#ready")).to_have_text("断网可用")
+        page.click("#start")
+        expect(page.locator("#head")).to_have_text(head, timeout=20_000)
+        assert page.evaluate("() => typeof BarcodeDetector") == "undefined"  # our own reader saw it
+        assert "手机码" not in page.inner_text("#why")
+        keep(page, f"scan-camera-{colour}-zh")
+        # An hour later the same picture is a copy.
+        page.clock.set_fixed_time(alone.front.now + 3_600)
+        expect(page.locator("#head")).to_have_text("未能核验", timeout=20_000)
+        expect(page.locator("#why")).to_contain_text("可能是截屏")
+        assert eyes.wrong == []
+
+
+def test_a_picture_is_read_as_well(alone: Serving, opened: Open, tmp_path: Path) -> None:
+    made = alone.front.paper(alone.front.town.people["green"])
+    alone.front.cycle()
+    page = opened(alone, "/scan")
+    updated(page)
+    (tmp_path / "paper.png").write_bytes(base64.b64decode(made["png"]))
+    page.click("#hand summary")
+    page.set_input_files("#picture", tmp_path / "paper.png")
+    expect(page.locator("#head")).to_have_text("请通行")
+    Image.new("RGB", (200, 200), "white").save(tmp_path / "nothing.png")
+    page.set_input_files("#picture", tmp_path / "nothing.png")
+    expect(page.locator("#unread")).to_contain_text("没有认出码")
+
+
+def test_no_scan_ever_causes_a_request(alone: Serving, opened: Open) -> None:
+    text = paper(alone, alone.front.town.people["green"])
+    page = opened(alone, "/scan")
+    updated(page)
+    alone.front.asked.clear()
+    for one in (text, text.replace("KM1:", "KM2:"), "KM1:AAAA", "http://127.0.0.1:1/x"):
+        checked(page, one)
+    assert alone.front.asked == []
+
+
+def test_lists_are_brought_up_to_date_by_deltas_and_survive_a_restart(alone: Serving, opened: Open) -> None:
+    page = opened(alone, "/scan")
+    updated(page)
+    text = paper(alone, alone.front.town.people["green"])
+    alone.front.asked.clear()
+    for colour in ("notice", "yellow", "red"):
+        with LocalSigner(alone.front.state) as signer:  # somebody lost a phone
+            signer.withdraw(alone.front.town.people[colour].number, now=alone.front.now)
+        alone.front.cycle(60)
+        page.clock.set_fixed_time(alone.front.now)
+        page.wait_for_timeout(2_500)  # by its own schedule
+        updated(page)
+    today = f"/public/status/{HERE.day(alone.front.now)}/0"
+    asked = [path for _, path in alone.front.asked]
+    assert asked.count("/public/latest.json") == 3
+    assert asked.count(f"{today}.delta") == 3, asked
+    assert asked.count(today) <= 1, asked  # where it had missed the release between
+    assert checked(page, text) == "请通行"
+    ready(page)
+    alone.stop()
+    page.reload()
+    expect(page.locator("#ready")).to_have_text("断网可用")
+    assert checked(page, text) == "请通行"
+
+
+def test_lists_that_are_old_are_called_old_and_the_last_state_is_no_verdict(
+    alone: Serving, opened: Open
+) -> None:
+    text = paper(alone, alone.front.town.people["green"])
+    page = opened(alone, "/scan", lang="en-GB")
+    updated(page)
+    ready(page)
+    alone.stop()
+    page.clock.set_fixed_time(alone.front.now + 30 * 3_600)
+    page.reload()
+    assert checked(page, text) == "Not verified"
+    assert page.inner_text("#line") == "Last known: Green"
+    assert "stale" in (page.get_attribute("#verdict", "class") or "")
+    assert page.inner_text("#age") == "30 hours ago"
+    keep(page, "scan-stale-en")
+    page.clock.set_fixed_time(alone.front.now + 8 * DAY)
+    assert checked(page, text) == "Not verified"
+    expect(page.locator("#why")).to_contain_text("has ended")
+
+
+def another_root(at: Serving) -> bytes:
+    keys = [KeySigner(Algorithm.ES256, bytes([n]) * 32, Environment.DEVELOPMENT).public for n in (1, 2, 3)]
+    return encode_root(Root(Environment.DEVELOPMENT, 2, tuple(keys)))
+
+
+def test_another_root_is_refused_loudly_and_the_pinned_one_stays(alone: Serving, opened: Open) -> None:
+    text = paper(alone, alone.front.town.people["green"])
+    page = opened(alone, "/scan")
+    updated(page)
+    page.click("#lists summary")
+    pinned = decode_root((alone.front.public / "root").read_bytes()).fingerprint
+    shown = page.inner_text("#fingerprint").replace("\n", "").replace(" ", "")
+    assert shown == (pinned if isinstance(pinned, str) else pinned.hex())
+    alone.front.files["root"] = another_root(alone)
+    page.reload()
+    expect(page.locator("#alarm h2")).to_have_text("服务器的根变了，没有采用")
+    assert checked(page, text) == "请通行"  # by the root and the lists that are here
+    keep(page, "scan-other-root-zh", whole=True)
+    assert page.locator("#use").is_disabled()
+    page.check("#sure")
+    page.click("#use")
+    expect(page.locator("#alarm")).to_be_hidden()
+    assert checked_text(page, text) == "先取一次名单"  # that root stands behind nothing here
+
+
+def checked_text(page: Page, text: str) -> str:
+    page.fill("#text", text)
+    page.click("#form .button")
+    page.wait_for_timeout(300)
+    return page.inner_text("#head")
+
+
+def test_a_list_that_somebody_changed_is_not_believed(alone: Serving, opened: Open) -> None:
+    text = paper(alone, alone.front.town.people["red"])
+    latest = json.loads((alone.front.public / "latest.json").read_text())
+    for path in latest["lists"]:
+        content = bytearray((alone.front.public / path).read_bytes())
+        content[-1] ^= 1
+        alone.front.files[path] = bytes(content)
+    page = opened(alone, "/scan")
+    expect(page.locator("#held")).to_contain_text("没有采用")
+    assert page.inner_text("#head") == "先取一次名单"
+    page.click("#hand summary")
+    assert checked_text(page, text) == "未能核验"
+
+
+# in the open ----------------------------------------------------------------------------------------------------------
+
+
+def audited(page: Page) -> list[str]:
+    """What the page says that it checked, each with its mark."""
+    page.locator("#checks li").first.wait_for()
+    return [one.inner_text()[0] for one in page.locator("#checks b").all()]
+
+
+def test_a_stranger_counts_and_checks_everything_on_their_own_device(alone: Serving, opened: Open) -> None:
+    page = opened(alone, "/open", lang="en-GB")
+    expect(page.locator("#checks")).to_contain_text("The pointer to the last release")
+    assert audited(page) == ["✓"] * 5
+    last = json.loads((alone.front.public / "latest.json").read_text())
+    main = page.inner_text("main")
+    assert f"Release\n{last['release']}" in main
+    assert last["log"]["root"] == "".join(page.inner_text("main .fingerprint >> nth=0").split())
+    with open_state(alone.front.state) as state:
+        out = read_table(state, last_release(state.registry), "out")["state"].to_pylist()
+        persons = state.person_count()
+    worse = {"Green, with a notice": out.count(2), "Yellow": out.count(3), "Red": out.count(4)}
+    counts = {"Green": persons - sum(worse.values())} | worse
+    table = [row.inner_text().split("\t") for row in page.locator("table").first.locator("tbody tr").all()]
+    assert {row[0].strip(): int(row[2].strip()) for row in table} == counts
+    with page.expect_download() as taken:
+        page.locator("text=Download CSV").first.click()
+    assert f",green,{counts['Green']}" in Path(taken.value.path()).read_text("utf-8")
+    files = page.locator(".policy a").all()
+    assert len(files) == 2
+    for file in files:
+        assert (alone.front.public / (file.get_attribute("href") or "").removeprefix("/public/")).is_file()
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("checkpoint", 2), ("entry", 3), ("latest.json", 4)])
+def test_what_somebody_changed_is_called_wrong(name: str, wrong: int, alone: Serving, opened: Open) -> None:
+    public = alone.front.public
+    if name == "checkpoint":  # another root, under the signature of the true one
+        lines = (public / name).read_text().split("\n")
+        lines[2] = base64.b64encode(bytes(32)).decode()
+        alone.front.files[name] = "\n".join(lines).encode()
+    elif name == "latest.json":
+        said = json.loads((public / name).read_text())
+        alone.front.files[name] = json.dumps(said | {"log": {"size": 1, "root": "00"}}).encode()
+    else:
+        size = json.loads((public / "latest.json").read_text())["log"]["size"]
+        path = f"tile/entries/000.p/{size}"
+        content = bytearray((public / path).read_bytes())
+        at = content.index(b"\x00\x21\x01")  # somebody's turn
+        content[at + 10] ^= 1
+        alone.front.files[path] = bytes(content)
+    page = opened(alone, "/open")
+    expect(page.locator("#checks")).to_contain_text("✕")
+    assert audited(page)[wrong] == "✕"
+
+
+def test_another_root_says_nothing_in_the_open_either(alone: Serving, opened: Open) -> None:
+    page = opened(alone, "/open")
+    page.locator("#checks li").first.wait_for()
+    ready(page)
+    alone.front.files["root"] = another_root(alone)
+    page.reload()
+    expect(page.locator(".warn")).to_contain_text("没有采用")
+    alone.stop()
+    page.reload()
+    expect(page.locator("main")).to_contain_text("联系不上服务器")
+
+
+# all of them ----------------------------------------------------------------------------------------------------------
+
+PAGES = ("/", "/scan", "/open")
+
+_RUN = """async () => (await axe.run(document, {
+    runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+    rules: {'target-size': {enabled: true}},
+})).violations.map(v => v.id + ': ' + v.nodes.map(
+    n => n.target.join(' ') + ' ' + (n.any[0]?.message ?? '')).join(' | '))"""
+
+
+def found_by_axe(page: Page) -> list[str]:
+    if not AXE.exists():
+        pytest.fail(f"{AXE} is missing: make web")
+    page.evaluate(AXE.read_text("utf-8"))
+    return list(page.evaluate(_RUN))
+
+
+def states(at: Serving, opened: Open, **given: Any) -> Iterator[tuple[str, Page]]:
+    """Every view worth looking at, one after the other."""
+    page = opened(at, "/", **given)
+    page.locator("#number").wait_for()
+    yield "bind", page
+    for colour, person in at.front.town.people.items():
+        page = opened(at, "/", **given)
+        bind(page, person)
+        page.wait_for_timeout(700)
+        if colour == "yellow":
+            page.locator("button[aria-controls='code-card']").click()
+            for one in page.locator("article details summary").all():
+                one.click()
+        yield f"code-{colour}", page
+    for tab in ("others", "looks", "more"):
+        page.click(f"#tabs a[href='#{tab}']")
+        page.wait_for_timeout(200)
+        for one in page.locator("details > summary").all():
+            one.click()
+        page.wait_for_timeout(700)
+        yield tab, page
+    page = opened(at, "/open", **given)
+    page.locator("table").nth(1).wait_for()
+    yield "open", page
+    page = opened(at, "/scan", **given)
+    updated(page)
+    yield "scan", page
+    for one in page.locator("details > summary").all():
+        one.click()
+    texts = {"pass": at.front.files["text green"], "wait": at.front.files["text yellow"], "none": b"KM1:A"}
+    for name, text in texts.items():
+        checked_text(page, text.decode())
+        yield f"scan-{name}", page
+
+
+@pytest.fixture(scope="module")
+def shown(shared: Serving) -> Serving:
+    """The shared front door, with two codes on paper to scan."""
+    for colour in ("green", "yellow"):
+        text = shared.front.paper(shared.front.town.people[colour])["text"]
+        shared.front.files[f"text {colour}"] = text.encode()
+    shared.front.cycle()
+    return shared
+
+
+@pytest.mark.parametrize(
+    ("lang", "scheme", "size"),
+    [
+        ("zh-CN", "dark", (360, 740)),
+        ("en-GB", "light", (1280, 900)),
+        pytest.param("en-GB", "dark", (360, 740), marks=pytest.mark.prove),
+        pytest.param("zh-CN", "light", (1280, 900), marks=pytest.mark.prove),
+    ],
+)
+def test_axe_finds_nothing(
+    shown: Serving, opened: Open, lang: str, scheme: Any, size: tuple[int, int]
+) -> None:
+    found: dict[str, list[str]] = {}
+    viewport: Any = {"width": size[0], "height": size[1]}
+    for name, page in states(shown, opened, lang=lang, color_scheme=scheme, viewport=viewport):
+        if faults := found_by_axe(page):
+            found[name] = faults
+        keep(page, f"{name}-{lang[:2]}-{scheme}-{size[0]}", whole=True)
+    assert not found, "\n".join(f"{a}: {f[:600]}" for a, faults in found.items() for f in faults)
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_nothing_is_cut_off_at_320_pixels_even_with_letters_twice_as_large(
+    size: int, shown: Serving, opened: Open
+) -> None:
+    lang = {16: "zh-CN", 32: "en-GB"}[size]
+    for name, page in states(shown, opened, lang=lang, viewport={"width": 320, "height": 640}):
+        page.evaluate("size => { document.documentElement.style.fontSize = size + 'px' }", size)
+        # A table of numbers may be moved within its frame when letters are that large.
+        over = page.evaluate(
+            """size => [...document.querySelectorAll("body *")].filter(e => {
+                if (size > 16 && e.matches(".scroll *")) return false;
+                const box = e.getBoundingClientRect();
+                return box.width > 1 && (box.right > document.documentElement.clientWidth + 1 || box.left < -1);
+            }).map(e => e.tagName + "#" + e.id + "." + e.className)""",
+            size,
+        )
+        assert over == [], name
+        keep(page, f"{name}-320-{size}", whole=True)
+
+
+def test_what_can_be_pressed_is_48_pixels_high(shown: Serving, opened: Open) -> None:
+    for name, page in states(shown, opened):
+        for one in page.locator(":is(button, .button, summary, a, input, select):visible").all():
+            box = one.bounding_box()
+            if box is None or box["height"] <= 24 or one.get_attribute("id") in ("sure", "picture"):
+                continue  # a box inside a label that is as high
+            assert box["height"] >= 47.5, (name, one.inner_text() or one.get_attribute("id"))
+
+
+def tab_to(page: Page, locator: str, most: int = 60) -> None:
+    """Tab until that element has the focus; the focus can be seen on the way."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate("s => document.activeElement?.matches(s) ?? false", locator):
+            width = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
+            assert width != "0px", f"the focus on {locator} cannot be seen"
+            return
+    pytest.fail(f"the keyboard does not reach {locator}")
+
+
+def test_binding_showing_and_checking_by_keyboard_alone(shown: Serving, opened: Open) -> None:
+    person = shown.front.town.people["yellow"]
+    page = opened(shown, "/", lang="en-GB")
+    tab_to(page, "#number")
+    page.keyboard.type(person.id_number)
+    tab_to(page, "#name")
+    page.keyboard.type(person.name)
+    page.keyboard.press("Enter")
+    expect(page.locator("#code")).to_be_focused()
+    page.keyboard.type(CODE)
+    page.keyboard.press("Enter")
+    expect(page.locator("#state h1")).to_have_text("Yellow")
+    tab_to(page, "button[aria-controls='code-card']")
+    page.keyboard.press("Enter")
+    in_the_qr(page)
+    tab_to(page, "#tabs a[href='#looks']")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Who looked")
+    page.goto(f"{shown.base}/scan")
+    updated(page)
+    tab_to(page, "#hand summary")
+    page.keyboard.press("Enter")
+    tab_to(page, "#text")
+    page.keyboard.type(shown.front.files["text green"].decode())
+    tab_to(page, "#form .button")
+    page.keyboard.press("Enter")
+    expect(page.locator("#head")).to_have_text("Please pass")
+    page.goto(f"{shown.base}/open")
+    page.locator("#checks li").first.wait_for()
+    tab_to(page, ".policy a")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_without_scripts_the_page_says_what_to_do(path: str, shared: Serving, chromium: Browser) -> None:
+    context = chromium.new_context(java_script_enabled=False, viewport=PHONE)
+    page = context.new_page()
+    page.goto(shared.base + path)
+    for said in ("JavaScript", "本页需要", "This page needs"):
+        assert said in page.inner_text("main")
+    context.close()
+
+
+@pytest.mark.parametrize("name", ["index", "scan", "open"])
+def test_a_first_load_is_60_kilobytes_at_most(name: str) -> None:
+    frame = built(f"pages/{name}.html").read_text("utf-8")
+    needed = re.findall(r'(?:src|href)="/([\w.-]+\.(?:js|css|svg|webmanifest))"', frame)
+    assert len(needed) >= 3
+    files = [frame.encode(), *(built(f"pages/{file}").read_bytes() for file in needed)]
+    assert sum(len(gzip.compress(content, 9)) for content in files) <= 60_000
+    assert not re.search(r"https?://(?!www\.w3\.org)", frame)
+
+
+def test_the_shipped_pages_are_what_is_built() -> None:
+    built("pages/index.html")
+    ours = {file.name: file.read_bytes() for file in (DIST / "pages").iterdir()}
+    shipped = {file.name: file.read_bytes() for file in SHIPPED.iterdir()}
+    assert shipped == ours, (
+        "rm -r src/kangma/gateway/front/pages; cp -r web/dist/pages src/kangma/gateway/front/"
+    )

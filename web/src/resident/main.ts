@@ -1,0 +1,572 @@
+// The resident's page: binding in two steps; then the code, always at once, from what the phone holds. The network brings
+// what is new when it can. The clock is read here and in what is shown, and nowhere deeper.
+
+import { type Child, h, part, put, row } from "../look/dom.ts";
+import { Kept } from "../look/kept.ts";
+import { language, sayLanguage, turnLanguage } from "../look/language.ts";
+import { clock, dayOf, fullDay, longDay, now, when } from "../look/when.ts";
+import { worker } from "../look/worker.ts";
+import { STEP } from "../verify/holder.ts";
+import { Failed, type Named } from "./api.ts";
+import { Phone, type Whose } from "./phone.ts";
+import { ageLine, facts, holds, named, qr, stateCard, zoneOf } from "./view.ts";
+import { RESIDENT } from "./words.ts";
+
+const EVERY = 60; // seconds between two looks for a new state, and up to half as many more
+const TABS = ["code", "others", "looks", "more"] as const;
+type Tab = (typeof TABS)[number];
+
+interface Other {
+  readonly other: number;
+  readonly how: "guardian" | "consent";
+  readonly name_mask: string;
+  readonly since: string;
+}
+interface Page {
+  phone: Phone | undefined;
+  lasting: boolean;
+  binding: string | undefined; // between the two steps
+  said: string; // what went wrong or well, below a form
+  due: number; // when to look for a new state
+  open: boolean; // the QR of who is not green
+  ended: boolean;
+  whose: Whose;
+  others: readonly Other[] | undefined;
+  asked: string | undefined; // a consent that is awaited
+  step: number; // the half minute that the QR shows
+}
+const page: Page = {
+  phone: undefined,
+  lasting: true,
+  binding: undefined,
+  said: "",
+  due: 0,
+  open: false,
+  ended: false,
+  whose: "",
+  others: undefined,
+  asked: undefined,
+  step: 0,
+};
+const words = () => RESIDENT[language()];
+const tab = (): Tab => TABS.find((one) => `#${one}` === location.hash) ?? "code";
+const zone = (): string | undefined => zoneOf(page.phone?.last("")?.code);
+const main = part("main");
+
+function said(problem: unknown): string {
+  if (!(problem instanceof Failed)) throw problem;
+  if (problem.how === "unbound") page.ended = true;
+  return words().failed[problem.how];
+}
+
+// The network
+
+/** Brings what is new, where the network lets it; whatever happens, what is here stays. */
+async function refresh(whose: Whose = ""): Promise<void> {
+  const { phone } = page;
+  if (phone === undefined || !phone.bound) return;
+  const before = JSON.stringify(phone.last(whose)?.code);
+  let wait = EVERY * (1 + Math.random() / 2);
+  let news = false;
+  try {
+    await phone.refresh(whose, now());
+    page.ended = false;
+    const had = phone.stockedUntil(whose);
+    await phone.stock(whose, now());
+    news = JSON.stringify(phone.last(whose)?.code) !== before || phone.stockedUntil(whose) !== had;
+  } catch (problem) {
+    if (!(problem instanceof Failed)) throw problem;
+    wait = Math.max(wait, problem.after * (1 + Math.random() / 4));
+    news = problem.how === "unbound" && !page.ended;
+    page.ended ||= problem.how === "unbound";
+  }
+  const change = phone.last("")?.code.next_change_at;
+  const next = change === null || change === undefined ? Infinity : Math.floor(Date.parse(change) / 1_000) + 1 - now();
+  page.due = now() + Math.max(5, Math.min(wait, next > 0 ? next + phone.own(30) : wait));
+  if (news && (tab() === "code" || whose !== "")) show();
+  tick();
+}
+
+// Views
+
+function show(): void {
+  const bound = page.phone?.bound === true;
+  sayLanguage(part("language"));
+  document.title = `${bound ? words().tabs[tab()] : words().bind.head} · 康码 Kangma`;
+  const tabs = part("tabs");
+  tabs.hidden = !bound;
+  tabs.setAttribute("aria-label", words().title);
+  tabs.replaceChildren(...TABS.map((one) => h("a", { href: `#${one}`, "aria-current": tab() === one ? "page" : undefined }, words().tabs[one])));
+  if (typeof crypto.subtle === "undefined") main.replaceChildren(h("div", { class: "card" }, h("h1", {}, words().bind.head), h("p", {}, words().noCrypto)));
+  else if (page.phone === undefined) main.replaceChildren();
+  else if (!bound) put(main, ...bindView());
+  else put(main, ...{ code: codeView, others: othersView, looks: looksView, more: moreView }[tab()]());
+  page.step = 0;
+  tick();
+}
+
+function field(name: string, label: string, given: Record<string, string | number | boolean>): HTMLElement {
+  return h("div", { class: "field" }, h("label", { for: name }, label), h("input", { id: name, name, autocomplete: "off", required: true, ...given }));
+}
+
+function documentFields(): HTMLElement[] {
+  const { bind, types } = words();
+  const options = (["10", "20", "14", "15", "16", "34", "99"] as const).map((type) => h("option", { value: type }, types[type]));
+  return [
+    h("div", { class: "field" }, h("label", { for: "type" }, bind.type), h("select", { id: "type", name: "type" }, ...options)),
+    field("number", bind.number, { maxlength: 64, autocapitalize: "characters", spellcheck: "false" }),
+    field("name", bind.name, { maxlength: 120, autocomplete: "name" }),
+  ];
+}
+
+function namedIn(form: HTMLFormElement): Named {
+  const given = new FormData(form);
+  const text = (name: string): string => String(given.get(name) ?? "").trim();
+  return { id_type: text("type"), id_number: text("number").toUpperCase(), name: text("name") };
+}
+
+const codeField = (): HTMLElement =>
+  field("code", words().bind.code, { inputmode: "numeric", autocomplete: "one-time-code", pattern: "[0-9]{6}", maxlength: 6, class: "digits" });
+
+/** A form whose button rests while its work is on its way; what the work says stands below. */
+function form(work: (form: HTMLFormElement) => Promise<string>, button: string, ...children: Child[]): HTMLFormElement {
+  const press = h("button", { type: "submit", class: "button wide" }, button);
+  const status = h("p", { class: "said", role: "status" }, page.said);
+  const made = h("form", { class: "card" }, ...children, press, status);
+  made.addEventListener("submit", (event) => {
+    event.preventDefault();
+    press.disabled = true;
+    status.textContent = "…";
+    work(made)
+      .catch(said)
+      .then((text) => {
+        page.said = text;
+        status.textContent = text;
+        press.disabled = false;
+      });
+  });
+  return made;
+}
+
+function bindView(): Child[] {
+  const { bind, elsewhere } = words();
+  const about = h("p", { class: "means" }, bind.keep);
+  const links = h("nav", { class: "links", "aria-label": elsewhere.head }, h("a", { href: "/scan" }, elsewhere.scan), h("a", { href: "/open" }, elsewhere.open));
+  const warning = !page.lasting && h("p", { class: "means" }, words().notKept);
+  if (page.binding === undefined) {
+    const first = async (of: HTMLFormElement): Promise<string> => {
+      const { binding } = await (page.phone as Phone).ask(namedIn(of));
+      [page.binding, page.said] = [binding, ""];
+      show();
+      part("code").focus();
+      return "";
+    };
+    return [
+      h("div", { class: "intro" }, h("h1", {}, bind.head), h("p", {}, page.ended ? bind.ended : bind.line)),
+      form(first, bind.send, h("p", { class: "by" }, bind.step1), ...documentFields()),
+      about,
+      warning,
+      links,
+    ];
+  }
+  const { binding } = page;
+  const second = async (of: HTMLFormElement): Promise<string> => {
+    try {
+      await (page.phone as Phone).confirm(binding, String(new FormData(of).get("code")));
+    } catch (problem) {
+      if (problem instanceof Failed && problem.how === "refused") return bind.wrong;
+      throw problem;
+    }
+    [page.binding, page.ended, page.said] = [undefined, false, ""];
+    location.hash = "#code";
+    show();
+    main.focus();
+    await refresh();
+    return "";
+  };
+  const back = (): void => {
+    [page.binding, page.said] = [undefined, ""];
+    show();
+  };
+  return [
+    h("div", { class: "intro" }, h("h1", {}, bind.head), h("p", {}, bind.sent)),
+    form(second, bind.confirm, h("p", { class: "by" }, bind.step2), codeField(), h("button", { type: "button", class: "quiet wide", click: back }, bind.back)),
+    about,
+    warning,
+  ];
+}
+
+/** A state with its QR: one's own or another's. */
+function shown(whose: Whose): Child[] {
+  const told = page.phone?.last(whose);
+  if (told === undefined) return [h("p", { class: "means", role: "status" }, page.ended ? words().bind.ended : words().lists.loading)];
+  const { code } = told;
+  const plain = ["green", "notice"].includes(named(code));
+  const where = zoneOf(code);
+  const codeCard = h(
+    "section",
+    { class: "qr", id: "code-card", hidden: !plain && !page.open },
+    h("div", { id: "qr" }),
+    h("div", { class: "ring", "aria-hidden": "true" }, h("i", { id: "ring" })),
+    h("p", { class: "who" }, h("b", {}, code.name_mask), h("span", { id: "until" })),
+  );
+  const turn = (): void => {
+    page.open = !page.open;
+    codeCard.hidden = !page.open;
+    press.textContent = page.open ? words().qr.hide : words().qr.show;
+    press.setAttribute("aria-expanded", String(page.open));
+    if (page.open) codeCard.scrollIntoView({ block: "center" });
+  };
+  const press = h("button", { type: "button", class: "quiet wide", click: turn, "aria-expanded": String(page.open), "aria-controls": "code-card" }, page.open ? words().qr.hide : words().qr.show);
+  const glance = h(
+    "div",
+    { class: "glance" },
+    stateCard(told, now()),
+    h("p", { class: "clock" }, h("b", { id: "clock" }), h("span", { id: "day" })),
+    plain && codeCard,
+    facts(code),
+    h("p", { class: "age", id: "age" }),
+  );
+  const rest = h("div", { class: "rest" }, ...holds(code, where));
+  return [glance, rest, !plain && h("div", { class: "later" }, press, codeCard)];
+}
+
+function codeView(): Child[] {
+  page.whose = "";
+  return [page.ended && h("div", { class: "card" }, h("p", {}, words().bind.ended), h("button", { type: "button", class: "button", click: () => void leave(false) }, words().bind.head)), ...shown("")];
+}
+
+/** A button that asks a second time before it does what cannot be undone. */
+function twice(text: string, sure: string, work: () => Promise<void>): HTMLButtonElement {
+  let asked = false;
+  const made = h("button", { type: "button", class: "quiet" }, text);
+  made.addEventListener("click", () => {
+    if (!asked) {
+      asked = true;
+      made.textContent = sure;
+      return;
+    }
+    made.disabled = true;
+    work().catch((problem: unknown) => {
+      made.disabled = false;
+      made.textContent = said(problem);
+      asked = false;
+    });
+  });
+  return made;
+}
+
+function othersView(): Child[] {
+  const { others: say } = words();
+  const { phone } = page;
+  if (phone === undefined) return [];
+  if (page.whose !== "") {
+    const back = (): void => {
+      page.whose = "";
+      show();
+    };
+    const other = page.others?.find((one) => String(one.other) === page.whose);
+    return [
+      h("div", { class: "intro" }, h("h1", { class: "visually" }, say.head), h("button", { type: "button", class: "quiet", click: back }, say.back), h("p", {}, `${other?.name_mask ?? ""} ${other === undefined ? "" : say[other.how]}`)),
+      ...shown(page.whose),
+    ];
+  }
+  const list = h("div", { class: "list", role: "status" });
+  const lay = (): void => {
+    const found = page.others;
+    list.replaceChildren(
+      ...(found === undefined ? [h("p", { class: "means" }, words().lists.loading)] : found.length === 0 ? [h("p", { class: "means" }, say.none)] : found.map(otherCard)),
+    );
+  };
+  lay();
+  void phone.mine<{ others: Other[] }>("GET", "/others").then(
+    ({ others }) => {
+      page.others = others;
+      lay();
+    },
+    (problem: unknown) => list.replaceChildren(h("p", { class: "means" }, page.others === undefined ? said(problem) : "")),
+  );
+  const added = async (): Promise<string> => {
+    page.asked = undefined;
+    page.others = (await phone.mine<{ others: Other[] }>("GET", "/others")).others;
+    page.said = "";
+    show();
+    return "";
+  };
+  const child = async (of: HTMLFormElement): Promise<string> => {
+    try {
+      await phone.mine("POST", "/children", namedIn(of));
+    } catch (problem) {
+      if (problem instanceof Failed && problem.how === "refused") return say.notYours;
+      throw problem;
+    }
+    return added();
+  };
+  const elder = async (of: HTMLFormElement): Promise<string> => {
+    page.asked = (await phone.mine<{ binding: string }>("POST", "/others", namedIn(of))).binding;
+    page.said = "";
+    show();
+    part("code").focus();
+    return "";
+  };
+  const agreed = async (of: HTMLFormElement): Promise<string> => {
+    try {
+      await phone.mine("POST", `/others/${page.asked}/confirm`, { code: String(new FormData(of).get("code")) });
+    } catch (problem) {
+      if (problem instanceof Failed && problem.how === "refused") return words().bind.wrong;
+      throw problem;
+    }
+    return added();
+  };
+  const kinds = { child: [say.child, say.childLine, say.addChild, child], elder: [say.elder, say.elderLine, say.ask, elder] } as const;
+  const add = (["child", "elder"] as const).map((kind) => {
+    const [head, line, button, work] = kinds[kind];
+    const details = h("details", { class: "card", name: "add" }, h("summary", {}, h("h2", {}, head)));
+    // Both forms have the same fields: only the open one is on the page.
+    details.addEventListener("toggle", () => {
+      details.querySelector("form")?.remove();
+      page.said = "";
+      if (!details.open) return;
+      for (const other of document.querySelectorAll<HTMLDetailsElement>('details[name="add"]')) if (other !== details) other.open = false;
+      const made = form(work, button, h("p", {}, line), ...documentFields());
+      made.className = "inner";
+      details.append(made);
+    });
+    return details;
+  });
+  return [
+    h("div", { class: "intro" }, h("h1", {}, say.head), h("p", {}, say.line)),
+    list,
+    page.asked === undefined ? false : form(agreed, words().bind.confirm, h("p", {}, say.asked), codeField()),
+    (page.others?.length ?? 0) < 4 ? h("div", { class: "list" }, ...add) : h("p", { class: "means" }, say.full),
+  ];
+}
+
+function otherCard(other: Other): HTMLElement {
+  const say = words().others;
+  const open = (): void => {
+    [page.whose, page.open] = [String(other.other) as Whose, false];
+    show();
+    void refresh(page.whose);
+  };
+  const end = async (): Promise<void> => {
+    await page.phone?.mine("DELETE", `/others/${other.other}`);
+    await page.phone?.drop(String(other.other) as Whose);
+    page.others = page.others?.filter((one) => one !== other);
+    show();
+  };
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", {}, other.name_mask),
+    h("p", {}, `${say[other.how]} · ${dayOf(Date.parse(other.since) / 1_000, language(), zone())}`),
+    h("div", { class: "two" }, h("button", { type: "button", class: "button", click: open }, say.show), twice(say.remove, say.sure, end)),
+  );
+}
+
+/** A list that needs the network: what it says while it is on its way, and when it does not come. */
+function fetched<T>(path: string, lay: (found: T) => Child[]): HTMLElement {
+  const { lists } = words();
+  const place = h("div", { class: "list", "aria-live": "polite" }, h("p", { class: "means" }, lists.loading));
+  void page.phone?.mine<T>("GET", path).then(
+    (found) => {
+      const children = lay(found);
+      put(place, ...(children.length > 0 ? children : [h("p", { class: "means" }, lists.none)]));
+    },
+    (problem: unknown) => put(place, h("p", { class: "means" }, problem instanceof Failed && problem.how === "away" ? lists.away : said(problem))),
+  );
+  return place;
+}
+
+const moment = (iso: string): string => when(Date.parse(iso) / 1_000, language(), zone());
+const rows = (...lines: HTMLElement[]): HTMLElement[] => (lines.length === 0 ? [] : [h("dl", {}, ...lines)]);
+
+function looksView(): Child[] {
+  const { looks, who, purposes } = words();
+  const lay = (found: { looks: { at: string; who: string; purpose: string }[] }): Child[] =>
+    found.looks.length === 0 ? [h("p", { class: "means" }, looks.none)] : rows(...found.looks.map((one) => row(moment(one.at), `${who[one.who] ?? one.who} · ${purposes[one.purpose] ?? one.purpose}`)));
+  return [h("div", { class: "intro" }, h("h1", {}, looks.head), h("p", {}, looks.line)), fetched("/looks", lay)];
+}
+
+/** A part of "more": its content is fetched when it is opened. */
+function fold(head: string, content: () => Child[]): HTMLElement {
+  const made = h("details", { class: "card" }, h("summary", {}, h("h2", {}, head)));
+  made.addEventListener("toggle", () => {
+    if (made.open && made.children.length === 1) made.append(...content().filter((child): child is Node => child instanceof Node));
+  });
+  return made;
+}
+
+interface Test {
+  readonly sampled_at: string | null;
+  readonly reported_at: string;
+  readonly pooled: boolean;
+  readonly result: string;
+  readonly lab: string;
+}
+interface Visit {
+  readonly place: string | null;
+  readonly district: string | null;
+  readonly entered_at: string;
+  readonly source: string;
+}
+
+function moreView(): Child[] {
+  const { lists, results, pooled, dose, sources, paper, devices, export: take, leave: end, elsewhere, tabs } = words();
+  const dot = (...parts: (string | null | false)[]): string => parts.filter((one) => typeof one === "string" && one !== "").join(" · ");
+  const tests = (): HTMLElement =>
+    fetched<{ tests: Test[] }>("/tests", (found) => rows(...found.tests.map((one) => row(moment(one.sampled_at ?? one.reported_at), dot(results[one.result] ?? one.result, one.pooled && pooled, one.lab)))));
+  const shots = (): HTMLElement =>
+    fetched<{ vaccinations: { product: string; dose: number; given_on: string }[] }>("/vaccinations", (found) =>
+      rows(...found.vaccinations.map((one) => row(fullDay(one.given_on, language()), dot(dose(one.dose), one.product)))),
+    );
+  const visits = (): HTMLElement =>
+    fetched<{ visits: Visit[] }>("/visits", (found) => rows(...found.visits.map((one) => row(moment(one.entered_at), dot(one.place, one.district, sources[one.source] ?? one.source)))));
+  return [
+    h("h1", {}, tabs.more),
+    h(
+      "div",
+      { class: "list" },
+      fold(lists.tests, () => [tests()]),
+      fold(lists.vaccinations, () => [shots()]),
+      fold(lists.visits, () => [visits()]),
+      fold(paper.head, paperPart),
+      fold(devices.head, devicesPart),
+      fold(take.head, () => [h("p", {}, take.line), exportButton()]),
+      fold(end.head, () => [h("p", {}, end.line), twice(end.button, end.sure, () => leave(true))]),
+    ),
+    h("nav", { class: "links", "aria-label": elsewhere.head }, h("a", { href: "/scan" }, elsewhere.scan), h("a", { href: "/open" }, elsewhere.open)),
+  ];
+}
+
+function paperPart(): Child[] {
+  const { paper } = words();
+  const sheet = h("div", { class: "sheet", role: "status" });
+  const make = async (): Promise<void> => {
+    press.disabled = true;
+    try {
+      const made = await page.phone?.mine<{ text: string; png: string; valid_until: string }>("POST", "/paper", {});
+      if (made === undefined) return;
+      const mask = page.phone?.last("")?.code.name_mask ?? "";
+      // Drawn here as well: a picture of ours prints sharp at any size.
+      sheet.replaceChildren(
+        h("div", { id: "printed" }, h("div", { class: "drawn" }, qr(made.text)), h("p", {}, h("b", {}, mask)), h("p", {}, `${paper.until} ${moment(made.valid_until)}`), h("p", {}, h("b", {}, paper.check))),
+        h("p", {}, paper.next),
+        h("button", { type: "button", class: "quiet", click: () => print() }, paper.print),
+      );
+    } catch (problem) {
+      sheet.replaceChildren(h("p", {}, said(problem)));
+    }
+    press.disabled = false;
+  };
+  const press = h("button", { type: "button", class: "button", click: () => void make() }, paper.make);
+  return [h("p", {}, paper.line), press, sheet];
+}
+
+function devicesPart(): Child[] {
+  const { devices } = words();
+  type Device = { device: string; bound_at: string; seen_at: string };
+  const lay = (found: { devices: Device[] }): Child[] =>
+    found.devices.map(({ device, bound_at, seen_at }) => {
+      const end = async (): Promise<void> => {
+        await page.phone?.mine("DELETE", `/devices/${device}`);
+        show();
+        await refresh();
+      };
+      return h("div", { class: "device" }, h("p", {}, `${devices.bound} ${moment(bound_at)}`, h("br"), `${devices.seen} ${moment(seen_at)}`), twice(devices.end, devices.sure, end));
+    });
+  return [h("p", {}, devices.line), fetched("/devices", lay)];
+}
+
+function exportButton(): HTMLElement {
+  const { button } = words().export;
+  const take = async (): Promise<void> => {
+    try {
+      const found = await page.phone?.mine<unknown>("GET", "/export");
+      const address = URL.createObjectURL(new Blob([JSON.stringify(found, null, 2)], { type: "application/json" }));
+      h("a", { href: address, download: "kangma.json" }).click();
+      setTimeout(() => URL.revokeObjectURL(address), 10_000);
+    } catch (problem) {
+      press.textContent = said(problem);
+    }
+  };
+  const press = h("button", { type: "button", class: "button", click: () => void take() }, button);
+  return press;
+}
+
+/** Bound no more: told to the server, where it is not the one who said so. */
+async function leave(tell: boolean): Promise<void> {
+  if (tell) await page.phone?.mine("DELETE", "");
+  await page.phone?.forget();
+  [page.ended, page.others, page.whose] = [false, undefined, ""];
+  history.replaceState(null, "", location.pathname);
+  show();
+  main.focus();
+}
+
+// The clock
+
+/** Once a second: the clock and the bar; with each half minute a new proof. */
+function tick(): void {
+  const face = document.getElementById("clock");
+  const told = page.phone?.last(page.whose);
+  if (face === null || told === undefined) return;
+  const seconds = now();
+  face.textContent = clock(seconds, language(), zone());
+  part("day").textContent = longDay(seconds, language(), zone());
+  const age = ageLine(told, seconds);
+  const alone = page.phone?.stockedUntil(page.whose) ?? 0;
+  const said = alone > seconds ? `${age}${/[。.]$/.test(age) ? " " : " · "}${words().alone(dayOf(alone - 1, language(), zone()))}` : age;
+  if (part("age").textContent !== said) part("age").textContent = said;
+  // The bar is the half minute; its width is set by a class, for the policy allows no style in the page.
+  part("ring").className = `n${Math.floor(((seconds % STEP) / STEP) * 10)}`;
+  const step = Math.floor(seconds / STEP);
+  if (step === page.step) return;
+  page.step = step;
+  void draw(page.whose, seconds);
+}
+
+async function draw(whose: Whose, at: number): Promise<void> {
+  const shows = await page.phone?.shows(whose, at);
+  const place = document.getElementById("qr");
+  if (place === null || whose !== page.whose) return;
+  if (shows === undefined) {
+    place.replaceChildren(h("p", { class: "means" }, words().qr.none));
+    part("until").textContent = "";
+    return;
+  }
+  place.replaceChildren(qr(shows.text));
+  part("until").textContent = `${words().qr.today} ${when(shows.until, language(), zone())}`;
+}
+
+function scheduled(): void {
+  tick();
+  if (document.visibilityState === "visible" && now() >= page.due && page.phone?.bound === true) {
+    page.due = now() + EVERY; // until this look has said when the next one is
+    void refresh();
+  }
+}
+
+part("language").addEventListener("click", () => {
+  turnLanguage();
+  show();
+});
+addEventListener("hashchange", () => {
+  [page.whose, page.said, page.asked] = ["", "", undefined];
+  show();
+  main.focus();
+  scrollTo(0, 0);
+});
+addEventListener("online", () => void refresh());
+
+async function begin(): Promise<void> {
+  const kept = await Kept.open("kangma resident");
+  const phone = new Phone(kept);
+  await phone.restore();
+  [page.phone, page.lasting] = [phone, kept.lasting];
+  show();
+  setInterval(scheduled, 1_000);
+  await refresh();
+}
+worker();
+void begin();

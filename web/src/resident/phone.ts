@@ -1,0 +1,189 @@
+// The phone: keys that never leave it, its token, the credentials of three days, and the last state it was told.
+
+import type { Kept } from "../look/kept.ts";
+import { type Bytes, hex, utf8 } from "../verify/bytes.ts";
+import { claimsOf } from "../verify/claims.ts";
+import { open1 } from "../verify/cose.ts";
+import { newHolder, proven } from "../verify/holder.ts";
+import { textOf } from "../verify/text.ts";
+import { type Bound, call, type Code, Failed, type Named } from "./api.ts";
+
+const DAYS = 3; // today and the two after it
+const MOST_CREDENTIAL = 2_048; // bytes
+const RENEW = 7 * 86_400; // a token is renewed when it has less than this left
+const SPREAD = 18 * 3_600; // phones fetch a new third day over so many hours of a day, each at its own time
+
+/** Somebody whose code this phone shows: the one it is bound to (""), or one of four others. */
+export type Whose = "" | "1" | "2" | "3" | "4";
+
+interface Device {
+  readonly resident: string;
+  readonly token: string;
+  readonly expires: number;
+}
+export interface Told {
+  readonly code: Code;
+  readonly at: number; // when the phone was told, by its own clock
+}
+interface Credential {
+  readonly cose: Bytes;
+  readonly holder: CryptoKey;
+  readonly issued: number;
+  readonly expires: number;
+}
+
+const seconds = (iso: string): number => Math.floor(Date.parse(iso) / 1_000);
+const place = (whose: Whose): string => (whose === "" ? "" : `/others/${whose}`);
+
+export class Phone {
+  private readonly kept: Kept;
+  private device: Device | undefined;
+  private readonly told = new Map<Whose, Told>();
+  private readonly credentials = new Map<Whose, readonly Credential[]>();
+
+  constructor(kept: Kept) {
+    this.kept = kept;
+  }
+
+  get bound(): boolean {
+    return this.device !== undefined;
+  }
+
+  /** Takes up what was kept. */
+  async restore(): Promise<void> {
+    this.device = await this.kept.get<Device>("device");
+    if (this.device === undefined) return;
+    for (const whose of ["", "1", "2", "3", "4"] as const) {
+      const told = await this.kept.get<Told>(`told ${whose}`);
+      if (told !== undefined) this.told.set(whose, told);
+      this.credentials.set(whose, (await this.kept.get<readonly Credential[]>(`credentials ${whose}`)) ?? []);
+    }
+  }
+
+  // Binding
+
+  /** The first step: whoever it is, a code goes to the phone on record if document and name agree. */
+  ask(named: Named): Promise<{ readonly binding: string; readonly expires_at: string }> {
+    return call("POST", "/bindings", named);
+  }
+
+  /** The second: this device's key is bound. Throws Failed (refused) for another code. */
+  async confirm(binding: string, code: string): Promise<void> {
+    const keys = await newHolder();
+    const bound = await call<Bound>("POST", `/bindings/${binding}/confirm`, { code, device_key: await point(keys) });
+    await this.kept.clear();
+    await this.kept.set("key", keys);
+    this.told.clear();
+    this.credentials.clear();
+    await this.keep({ resident: bound.resident, token: bound.token, expires: seconds(bound.expires_at) });
+    // Ask the browser not to throw keys away when room is short; some ask the person, most decide alone.
+    await (navigator as { storage?: StorageManager }).storage?.persist?.().catch(() => false);
+  }
+
+  /** Everything here is forgotten. */
+  async forget(): Promise<void> {
+    await this.kept.clear();
+    this.device = undefined;
+    this.told.clear();
+    this.credentials.clear();
+  }
+
+  private async keep(device: Device): Promise<void> {
+    this.device = device;
+    await this.kept.set("device", device);
+  }
+
+  // Calls
+
+  /** A call with the token; one that is good no more is renewed once by the device's key. Throws Failed. */
+  async mine<T>(method: "GET" | "POST" | "DELETE", path: string, sent?: unknown): Promise<T> {
+    if (this.device === undefined) throw new Failed("unbound");
+    try {
+      return await call<T>(method, `/me${path}`, sent, this.device.token);
+    } catch (problem) {
+      if (!(problem instanceof Failed && problem.how === "unbound")) throw problem;
+      await this.renew(Math.floor(Date.now() / 1_000));
+      return call<T>(method, `/me${path}`, sent, this.device.token);
+    }
+  }
+
+  /** A new token, signed for by the device's key. */
+  private async renew(at: number): Promise<void> {
+    const keys = await this.kept.get<CryptoKeyPair>("key");
+    if (this.device === undefined || keys === undefined) throw new Failed("unbound");
+    const { resident } = this.device;
+    const said = utf8(`KM1 token ${resident} ${at}`);
+    const signature = hex(new Uint8Array(await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, keys.privateKey, said)));
+    const { token, expires_at } = await call<{ token: string; expires_at: string }>("POST", "/tokens", { resident, at, signature });
+    await this.keep({ resident, token, expires: seconds(expires_at) });
+  }
+
+  /** The code as it is now; and before the token ends, a new one. */
+  async refresh(whose: Whose, now: number): Promise<void> {
+    const code = await this.mine<Code>("GET", `${place(whose)}/code`);
+    const told = { code, at: now };
+    this.told.set(whose, told);
+    await this.kept.set(`told ${whose}`, told);
+    if (whose === "" && this.device !== undefined && this.device.expires - now < RENEW) await this.renew(now);
+  }
+
+  /** What was told last. */
+  last(whose: Whose): Told | undefined {
+    return this.told.get(whose);
+  }
+
+  // Credentials
+
+  /** Fetches credentials for three days, each for a key of its own, where one is missing and it is this phone's time. */
+  async stock(whose: Whose, now: number): Promise<void> {
+    const held = (this.credentials.get(whose) ?? []).filter((one) => now < one.expires);
+    const today = held.find((one) => one.issued <= now);
+    const full = held.length >= DAYS;
+    const turn = today === undefined || held.length < 2 || now - today.issued >= this.own(SPREAD);
+    if (full || !turn) return;
+    const keys = await Promise.all(Array.from({ length: DAYS }, newHolder));
+    const holders = await Promise.all(keys.map(point));
+    const answer = await this.mine<{ credentials: { day: string; text: string }[] }>("POST", `${place(whose)}/credentials`, { holders });
+    const made = answer.credentials.map(({ text }, n): Credential => {
+      const cose = fromBase64url(text);
+      const { issued, expires } = claimsOf(open1(cose, MOST_CREDENTIAL).payload);
+      return { cose, holder: (keys[n] as CryptoKeyPair).privateKey, issued, expires };
+    });
+    this.credentials.set(whose, made);
+    await this.kept.set(`credentials ${whose}`, made);
+  }
+
+  /** What the QR of the half minute says, and until when its credential is good; undefined without one for today. */
+  async shows(whose: Whose, now: number): Promise<{ readonly text: string; readonly until: number } | undefined> {
+    const one = this.credentials.get(whose)?.find(({ issued, expires }) => issued <= now && now < expires);
+    return one === undefined ? undefined : { text: textOf(await proven(one.cose, one.holder, now)), until: one.expires };
+  }
+
+  /** Until when this phone can go on alone. */
+  stockedUntil(whose: Whose): number {
+    return Math.max(0, ...(this.credentials.get(whose) ?? []).map((one) => one.expires));
+  }
+
+  async drop(whose: Whose): Promise<void> {
+    this.told.delete(whose);
+    this.credentials.delete(whose);
+    await this.kept.delete(`told ${whose}`);
+    await this.kept.delete(`credentials ${whose}`);
+  }
+
+  /** A number below `most` that is this resident's: evenly spread over everybody, the same every day. */
+  own(most: number): number {
+    return parseInt(this.device?.resident.slice(0, 8) ?? "0", 16) % most;
+  }
+}
+
+/** A public key as the API takes it: compressed, hex. */
+async function point(keys: CryptoKeyPair): Promise<string> {
+  const raw = new Uint8Array(await crypto.subtle.exportKey("raw", keys.publicKey));
+  return `${(raw[64] as number) % 2 === 0 ? "02" : "03"}${hex(raw.subarray(1, 33))}`;
+}
+
+function fromBase64url(text: string): Bytes {
+  const plain = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  return Uint8Array.from(plain, (character) => character.charCodeAt(0)) as Bytes;
+}

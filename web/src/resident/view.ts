@@ -1,0 +1,153 @@
+// What a state looks like: one glance; then what it means, why, the way out, when it ends, how to object.
+
+import { type Child, h, row } from "../look/dom.ts";
+import { language } from "../look/language.ts";
+import { shape } from "../look/shapes.ts";
+import { ago, dayOf, now, when } from "../look/when.ts";
+import { encode, pathOf } from "../qr/encode.ts";
+import type { Code, Hold } from "./api.ts";
+import type { Told } from "./phone.ts";
+import { type Named, RESIDENT } from "./words.ts";
+
+const OLD = 3_600; // seconds after which a state is only the last one known
+const YOUNG = 150; // seconds in which nothing is said about its age but that it is new
+const QUIET = 4; // modules of white around a QR symbol
+
+const words = () => RESIDENT[language()];
+const at = (iso: string): number => Math.floor(Date.parse(iso) / 1_000);
+
+/** The city's zone as its times are written: "+08:00" is all that an answer says, and all that is needed. */
+export function zoneOf(code: Code | undefined): string | undefined {
+  return /([+-][0-9]{2}:[0-9]{2})$/.exec(code?.as_of ?? "")?.[1];
+}
+
+/** The name of what is shown: a notice stands beside green and has a shape of its own. */
+export function named(code: Code): Named {
+  if (code.colour !== "green") return code.colour;
+  return code.notices.some((notice) => notice.kind === "popup") ? "notice" : "green";
+}
+
+/** Whether the state may have changed since it was told. */
+function isLast({ code, at: told }: Told, moment: number): boolean {
+  return moment - told > OLD || (code.next_change_at !== null && at(code.next_change_at) <= moment);
+}
+
+/** The card of the state, and whether it is offline below it. */
+export function stateCard(told: Told, moment: number): HTMLElement {
+  const { code } = told;
+  const name = named(code);
+  const last = isLast(told, moment);
+  const { head, line } = words().states[name];
+  const hold = code.holds.find((one) => one.outcome === code.colour);
+  const counted = hold === undefined ? "" : dayIn(hold, moment);
+  return h(
+    "section",
+    { class: `state ${name}${last ? " stale" : ""}`, id: "state" },
+    h("div", {}, shape(name)),
+    h("div", {}, h("h1", {}, last ? words().last(head) : head), h("p", {}, [line, counted].filter((one) => one !== "").join(" · "))),
+  );
+}
+
+/** How old the state is, in words. */
+export function ageLine(told: Told, moment: number): string {
+  const age = Math.max(0, moment - told.at);
+  const since = ago(age, language());
+  if (age < YOUNG) return words().updated;
+  return words().offline(since) + (isLast(told, moment) ? (language() === "zh" ? "。" : ". ") + words().changed : "");
+}
+
+/** Day 3 of 14, by the days of the city's calendar that it touches. */
+function dayIn(hold: Hold, moment: number): string {
+  if (hold.until === null) return "";
+  const [first, last, today] = [at(hold.since), at(hold.until) - 1, moment].map((one) => Math.floor((one + offsetOf(hold.since)) / 86_400)) as [number, number, number];
+  const of = Math.max(1, last - first + 1);
+  return words().day(Math.min(of, Math.max(1, today - first + 1)), of);
+}
+
+/** Seconds by which the zone of a time that says it is ahead of UTC. */
+function offsetOf(iso: string): number {
+  const [, sign, hours, minutes] = /([+-])([0-9]{2}):([0-9]{2})$/.exec(iso) ?? ["", "+", "0", "0"];
+  return (sign === "-" ? -1 : 1) * (3_600 * Number(hours) + 60 * Number(minutes));
+}
+
+/** The QR symbol of a text: black on white in the dark as well, for cameras. */
+export function qr(text: string): SVGSVGElement {
+  const grid = encode(text);
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const side = grid.side + 2 * QUIET;
+  svg.setAttribute("viewBox", `${-QUIET} ${-QUIET} ${side} ${side}`);
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", words().qr.label);
+  svg.setAttribute("shape-rendering", "crispEdges");
+  for (const [d, fill] of [
+    [`M${-QUIET} ${-QUIET}h${side}v${side}h${-side}z`, "#fff"],
+    [pathOf(grid), "#000"],
+  ] as const) {
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", d);
+    path.setAttribute("fill", fill);
+    svg.append(path);
+  }
+  return svg;
+}
+
+/** Test and vaccination, beside the code and never colouring it. */
+export function facts({ nat, vaccination }: Code): HTMLElement {
+  const { facts: names, nat: said, results, vaccination: states } = words();
+  const test = nat === null ? names.none : said(results[nat.result] ?? nat.result, nat.days);
+  return h("dl", { class: "facts" }, row(names.nat, test), row(names.vaccination, states[vaccination]));
+}
+
+/** What it means for me, and every hold. */
+export function holds(code: Code, zone: string | undefined): HTMLElement[] {
+  const parts: HTMLElement[] = [h("p", { class: "means" }, words().means[named(code)])];
+  if (code.way_to_green !== null && code.colour !== "green") {
+    parts.push(h("section", { class: "card way" }, h("h2", {}, words().way), h("p", {}, code.way_to_green[language()])));
+  }
+  parts.push(...code.holds.map((hold) => holdCard(hold, code, zone)));
+  if ((code.more_holds ?? 0) > 0) parts.push(h("p", { class: "means" }, words().more(code.more_holds ?? 0)));
+  return parts;
+}
+
+function holdCard(hold: Hold, code: Code, zone: string | undefined): HTMLElement {
+  const said = words().hold;
+  const text = (one: { zh: string; en: string }): string => one[language()];
+  const clears = hold.clears.map((one) => h("li", {}, text(one)));
+  return h(
+    "article",
+    { class: `card hold ${hold.outcome}` },
+    h("h2", {}, text(hold.reason)),
+    h("p", { class: "by" }, `${text(hold.authority_name)} · ${hold.rule}`),
+    h("h3", {}, said.way),
+    h("p", {}, text(hold.way_out)),
+    hold.test_days.length > 0 && h("p", {}, h("b", {}, said.tests), ` ${words().testDays(hold.test_days)}`),
+    track(hold, zone),
+    clears.length > 0 && h("details", {}, h("summary", {}, said.clears), h("ul", {}, ...clears)),
+    h(
+      "details",
+      {},
+      h("summary", {}, said.object),
+      h("p", {}, words().objectTo(text(hold.authority_name), hold.rule)),
+      h("p", { class: "by" }, `${code.policy.id} · ${code.policy.version}`),
+    ),
+  );
+}
+
+/** From when until when, and how far it is. */
+function track(hold: Hold, zone: string | undefined): Child {
+  const said = words().hold;
+  const since = at(hold.since);
+  if (hold.until === null) {
+    return h("p", {}, said.open + (hold.cap === null ? "" : said.latest(when(at(hold.cap), language(), zone))));
+  }
+  const until = at(hold.until);
+  const done = Math.min(1, Math.max(0.02, (now() - since) / (until - since)));
+  const bar = h("progress", { max: 1, value: done, "aria-label": said.ends });
+  return h(
+    "div",
+    { class: "track" },
+    bar,
+    h("p", { class: "ends" }, h("span", {}, said.since(dayOf(since, language(), zone))), h("span", {}, `${said.ends} `, h("b", {}, when(until, language(), zone)))),
+    hold.capped && h("p", {}, said.capped),
+  );
+}

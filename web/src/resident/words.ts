@@ -1,0 +1,283 @@
+// The resident's sentences, in Chinese and in English. Plain, without blame; what a rule says comes from the policy.
+
+import type { Language } from "../look/language.ts";
+
+type Said = { readonly head: string; readonly line: string };
+export type Named = "green" | "notice" | "yellow" | "red" | "unknown";
+
+export interface ResidentWords {
+  readonly title: string;
+  readonly tabs: Record<"code" | "others" | "looks" | "more", string>;
+  readonly states: Record<Named, Said>;
+  readonly means: Record<Named, string>;
+  readonly day: (n: number, of: number) => string;
+  readonly last: (head: string) => string;
+  readonly updated: string;
+  readonly offline: (ago: string) => string;
+  readonly alone: (until: string) => string;
+  readonly changed: string;
+  readonly qr: Record<"label" | "show" | "hide" | "none" | "today" | "renewed", string>;
+  readonly facts: Record<"nat" | "vaccination" | "none", string>;
+  readonly nat: (result: string, days: number | null) => string;
+  readonly vaccination: Record<"none" | "partial" | "basic" | "booster", string>;
+  readonly hold: Record<"way" | "clears" | "tests" | "ends" | "open" | "capped" | "object", string> & Record<"since" | "latest", (when: string) => string>;
+  readonly objectTo: (authority: string, rule: string) => string;
+  readonly testDays: (days: readonly number[]) => string;
+  readonly more: (n: number) => string;
+  readonly way: string;
+  readonly bind: Record<"head" | "line" | "type" | "number" | "name" | "send" | "sent" | "code" | "confirm" | "back" | "wrong" | "away" | "refused" | "keep" | "ended" | "step1" | "step2", string>;
+  readonly types: Record<"10" | "20" | "14" | "15" | "16" | "34" | "99", string>;
+  readonly others: Record<"head" | "line" | "none" | "add" | "child" | "childLine" | "elder" | "elderLine" | "asked" | "remove" | "sure" | "guardian" | "consent" | "notYours" | "show" | "full" | "back" | "addChild" | "ask", string>;
+  readonly looks: Record<"head" | "line" | "none", string>;
+  readonly who: Record<string, string>;
+  readonly purposes: Record<string, string>;
+  readonly lists: Record<"tests" | "vaccinations" | "visits" | "none" | "away" | "loading", string>;
+  readonly results: Record<string, string>;
+  readonly pooled: string;
+  readonly dose: (n: number) => string;
+  readonly sources: Record<string, string>;
+  readonly paper: Record<"head" | "line" | "make" | "print" | "until" | "check" | "next", string>;
+  readonly devices: Record<"head" | "line" | "bound" | "seen" | "end" | "sure", string>;
+  readonly export: Record<"head" | "line" | "button", string>;
+  readonly leave: Record<"head" | "line" | "button" | "sure", string>;
+  readonly elsewhere: Record<"head" | "scan" | "open", string>;
+  readonly failed: Record<"away" | "refused" | "unbound", string>;
+  readonly noCrypto: string;
+  readonly notKept: string;
+}
+
+const zh: ResidentWords = {
+  title: "我的码",
+  tabs: { code: "我的码", others: "家人", looks: "谁看过", more: "更多" },
+  states: {
+    green: { head: "绿码", line: "未见异常" },
+    notice: { head: "绿码 · 有提示", line: "有事请您看一看" },
+    yellow: { head: "黄码", line: "请居家" },
+    red: { head: "红码", line: "请隔离或就医" },
+    unknown: { head: "暂无颜色", line: "资料还不足以判断" },
+  },
+  means: {
+    green: "可以正常出行。",
+    notice: "可以正常出行。请按下面的提示办理。",
+    yellow: "请留在家中，按要求做核酸。急救、做核酸、取药不受影响。",
+    red: "请按安排隔离或就医。急救、回家、做核酸、取药不受影响。",
+    unknown: "不是绿码，也不是黄码、红码。请走人工办法。",
+  },
+  day: (n, of) => `第 ${n} 天，共 ${of} 天`,
+  last: (head) => `上次：${head}`,
+  updated: "刚刚更新",
+  offline: (ago) => `未联网 · ${ago}的状态`,
+  alone: (until) => `断网可用到${until}`,
+  changed: "此后状态可能已变，请联网更新。",
+  qr: { label: "我的康码二维码", show: "出示我的码", hide: "收起二维码", none: "本机还没有今天的码。请联网。", today: "有效期至", renewed: "每 30 秒更新" },
+  facts: { nat: "核酸", vaccination: "疫苗", none: "无记录" },
+  nat: (result, days) => `${result}${days === null ? "" : days === 0 ? " · 当天" : ` · ${days}\u00a0天`}`,
+  vaccination: { none: "未接种", partial: "未完成接种", basic: "已完成接种", booster: "已加强接种" },
+  hold: {
+    way: "怎么解除",
+    clears: "出现下列情形也会解除",
+    tests: "核酸",
+    since: (day) => `${day}起`,
+    ends: "预计解除",
+    latest: (when) => `，最迟${when}`,
+    open: "没有到期日，办完即解除",
+    capped: "已到最长期限，到时自动解除。",
+    object: "认为不对",
+  },
+  objectTo: (authority, rule) => `请向${authority}申诉，告知规则编号 ${rule}。申诉期间，急救、回家、做核酸、取药不受影响。`,
+  testDays: (days) => `第 ${days.join("、")} 天各做一次`,
+  more: (n) => `另有 ${n} 条，联网后在“导出”中可见。`,
+  way: "转绿",
+  bind: {
+    head: "领取康码",
+    line: "用证件领取一次，以后打开就是。",
+    type: "证件类型",
+    number: "证件号码",
+    name: "证件上的姓名",
+    send: "发送验证码",
+    sent: "如果证件和姓名相符，验证码已发往登记的手机，10 分钟内有效。",
+    code: "6 位验证码",
+    confirm: "完成",
+    back: "重新填写",
+    wrong: "验证码不对或已失效。可以再试，或重新获取。",
+    away: "联系不上服务器，请稍后再试。",
+    refused: "号码与证件类型不符，请检查。",
+    keep: "密钥在本机生成，不会离开本机。号码只用来查对，不保存在本机。",
+    ended: "这台设备已解除绑定，请重新领取。",
+    step1: "第一步，共两步",
+    step2: "第二步，共两步",
+  },
+  types: { "10": "居民身份证", "20": "护照", "14": "港澳居民来往内地通行证", "15": "台湾居民来往大陆通行证", "16": "台湾居民一次性通行证", "34": "外国人永久居留证", "99": "其他证件" },
+  others: {
+    head: "家人",
+    line: "最多替四位家人出示。每一次，对方都能看到。",
+    none: "还没有添加。",
+    add: "添加家人",
+    child: "孩子",
+    childLine: "您登记为监护人的孩子，可以直接添加。",
+    elder: "老人和其他家人",
+    elderLine: "验证码会发到对方的手机上，由对方告诉您。",
+    asked: "如果证件和姓名相符，验证码已发到对方手机。",
+    remove: "不再代办",
+    sure: "确定？再按一次",
+    guardian: "监护人",
+    consent: "经本人同意",
+    notYours: "没有找到由您监护的这个孩子。请检查号码和姓名。",
+    show: "出示",
+    full: "已添加四位。",
+    back: "返回",
+    addChild: "添加孩子",
+    ask: "请对方同意",
+  },
+  looks: { head: "谁看过", line: "每一次查看您的状态，都记在这里。门口离线核验不经过服务器，也不留记录。", none: "还没有人看过。" },
+  who: { guardian: "您的监护人", consent: "您同意代办的家人" },
+  purposes: { show: "代为出示", ride: "乘车核验" },
+  lists: { tests: "核酸检测", vaccinations: "疫苗接种", visits: "近 14 天到访", none: "没有记录。", away: "需要联网才能查看。", loading: "正在取…" },
+  results: { negative: "阴性", positive: "阳性", inconclusive: "待复核", invalid: "无效", pending: "待结果" },
+  pooled: "混采",
+  dose: (n) => `第 ${n} 剂`,
+  sources: { scan: "扫码", scan_static: "扫码", telecom: "通信", transit: "乘车", declared: "自述", ticket: "购票" },
+  paper: {
+    head: "纸质码",
+    line: "给不用手机的人，也可自备一份。28 天有效，出示时请带身份证。",
+    make: "制作纸质码",
+    print: "打印",
+    until: "有效期至",
+    check: "请与身份证一起出示",
+    next: "几分钟后各处门口可以核验。",
+  },
+  devices: { head: "已绑定的设备", line: "丢失或转让的设备，请在这里解除。所有设备的码随后更换。", bound: "绑定于", seen: "最近使用", end: "解除", sure: "确定？再按一次" },
+  export: { head: "导出", line: "关于您的全部资料，一个文件。", button: "下载" },
+  leave: { head: "解除绑定", line: "本机和其他设备上的码都将失效。以后可以再领。", button: "解除绑定", sure: "确定解除？再按一次" },
+  elsewhere: { head: "其他", scan: "扫码核验", open: "公开与核查" },
+  failed: { away: "联系不上服务器，请稍后再试。", refused: "没有办成，请检查后再试。", unbound: "这台设备已解除绑定，请重新领取。" },
+  noCrypto: "这个浏览器不给本页用密码功能，无法保管密钥。请用 https 打开，或换一个浏览器。",
+  notKept: "浏览器不允许本页保存资料，关闭后需要重新领取。",
+};
+
+const en: ResidentWords = {
+  title: "My code",
+  tabs: { code: "My code", others: "Family", looks: "Who looked", more: "More" },
+  states: {
+    green: { head: "Green", line: "Nothing stands against it" },
+    notice: { head: "Green, with a notice", line: "Something for you to read" },
+    yellow: { head: "Yellow", line: "Stay at home" },
+    red: { head: "Red", line: "Isolate, or in care" },
+    unknown: { head: "No colour", line: "Not enough is known" },
+  },
+  means: {
+    green: "You can go about as usual.",
+    notice: "You can go about as usual. Please do what the notice says.",
+    yellow: "Please stay at home and take the tests that are set. Emergency care, tests and medicine stay open to you.",
+    red: "Please isolate or be treated as arranged. Emergency care, going home, tests and medicine stay open to you.",
+    unknown: "This is neither green nor yellow nor red. Ask for the paper route.",
+  },
+  day: (n, of) => `day ${n} of ${of}`,
+  last: (head) => `Last known: ${head}`,
+  updated: "Updated just now",
+  offline: (ago) => `Offline · as of ${ago}`,
+  alone: (until) => `works offline until ${until}`,
+  changed: "It may have changed since. Go online to update.",
+  qr: { label: "QR of my code", show: "Show my code", hide: "Hide the QR", none: "There is no code for today on this device. Go online.", today: "Valid until", renewed: "New every 30 seconds" },
+  facts: { nat: "Test", vaccination: "Vaccine", none: "No record" },
+  nat: (result, days) => `${result}${days === null ? "" : days === 0 ? " · today" : ` · ${days}\u00a0d`}`,
+  vaccination: { none: "None", partial: "Begun", basic: "Complete", booster: "Boosted" },
+  hold: {
+    way: "The way out",
+    clears: "It also ends when",
+    tests: "Tests",
+    since: (day) => `Since ${day}`,
+    ends: "Expected to end",
+    latest: (when) => `, at the latest on ${when}`,
+    open: "No fixed end: it ends once this is done",
+    capped: "It has reached the longest time allowed, and ends by itself.",
+    object: "This is wrong?",
+  },
+  objectTo: (authority, rule) =>
+    `Object to ${authority} and name rule ${rule}. Emergency care, going home, tests and medicine stay open to you meanwhile.`,
+  testDays: (days) => `on day${days.length === 1 ? "" : "s"} ${days.join(", ")}`,
+  more: (n) => `${n} more: online, under “Export”.`,
+  way: "Back to green",
+  bind: {
+    head: "Get your code",
+    line: "With a document, once. After that just open this page.",
+    type: "Document",
+    number: "Number",
+    name: "Name on the document",
+    send: "Send me a code",
+    sent: "If document and name agree, a code is on its way to the phone on record. It is good for 10 minutes.",
+    code: "6-digit code",
+    confirm: "Finish",
+    back: "Start again",
+    wrong: "That is not the code, or it is over. Try again, or start again.",
+    away: "The server cannot be reached. Try again in a moment.",
+    refused: "This number is none of its type. Please check it.",
+    keep: "The key is made on this device and never leaves it. The number is only looked up, and not kept here.",
+    ended: "This device is bound no more. Please get your code again.",
+    step1: "Step 1 of 2",
+    step2: "Step 2 of 2",
+  },
+  types: {
+    "10": "Resident identity card",
+    "20": "Passport",
+    "14": "Hong Kong or Macao permit",
+    "15": "Taiwan permit",
+    "16": "One-time Taiwan permit",
+    "34": "Permanent resident card",
+    "99": "Another document",
+  },
+  others: {
+    head: "Family",
+    line: "You can show the codes of up to four others. They see each time that you do.",
+    none: "Nobody yet.",
+    add: "Add somebody",
+    child: "A child",
+    childLine: "A child whose registered guardian you are is added at once.",
+    elder: "An elder, or somebody else",
+    elderLine: "A code goes to their phone, and they tell it to you.",
+    asked: "If document and name agree, a code is on its way to their phone.",
+    remove: "Stop showing",
+    sure: "Sure? Press again",
+    guardian: "as guardian",
+    consent: "with their consent",
+    notYours: "No child in your care was found by this. Check number and name.",
+    show: "Show",
+    full: "Four are here already.",
+    back: "Back",
+    addChild: "Add the child",
+    ask: "Ask for their consent",
+  },
+  looks: { head: "Who looked", line: "Every look at your state is noted here. Doors check codes offline, without a server and without a trace.", none: "Nobody has looked." },
+  who: { guardian: "Your guardian", consent: "Family, with your consent" },
+  purposes: { show: "to show your code", ride: "before a ride" },
+  lists: { tests: "Tests", vaccinations: "Vaccinations", visits: "Visits of 14 days", none: "No records.", away: "This needs a network.", loading: "Fetching…" },
+  results: { negative: "Negative", positive: "Positive", inconclusive: "Inconclusive", invalid: "Invalid", pending: "Pending" },
+  pooled: "pooled",
+  dose: (n) => `dose ${n}`,
+  sources: { scan: "scanned", scan_static: "scanned", telecom: "telecom", transit: "transport", declared: "declared", ticket: "ticket" },
+  paper: {
+    head: "On paper",
+    line: "For whoever carries no phone, and as a spare. Good for 28 days; bring the ID card along.",
+    make: "Make a paper code",
+    print: "Print",
+    until: "Valid until",
+    check: "Show it with the ID card",
+    next: "Doors can check it in a few minutes.",
+  },
+  devices: {
+    head: "Bound devices",
+    line: "End a device that is lost or given away. The codes of all devices are replaced then.",
+    bound: "bound",
+    seen: "last used",
+    end: "End",
+    sure: "Sure? Press again",
+  },
+  export: { head: "Export", line: "Everything about you in one file.", button: "Download" },
+  leave: { head: "Unbind", line: "The codes on this and your other devices end. You can get a new one at any time.", button: "Unbind", sure: "Really unbind? Press again" },
+  elsewhere: { head: "Elsewhere", scan: "Check a code", open: "In the open" },
+  failed: { away: "The server cannot be reached. Try again in a moment.", refused: "That did not work. Check it and try again.", unbound: "This device is bound no more. Please get your code again." },
+  noCrypto: "The browser gives this page no cryptography, so it cannot keep a key. Open it over https, or in another browser.",
+  notKept: "The browser lets this page keep nothing: once closed, you have to get the code again.",
+};
+
+export const RESIDENT: Record<Language, ResidentWords> = { zh, en };

@@ -152,6 +152,8 @@ class Answers:
             return None
         files = [self._state.path / "segments" / row.file for row in rows if row.kind in PERSONAL]
         found: set[int] = set()
+        if not files:  # the usual release: nothing came in
+            return found
         with engine(self._state.path / "tmp") as con:
             for file in files:
                 found.update(

@@ -78,7 +78,9 @@ def serve(
         typer.Option("--under", hidden=True, help="The supervisor's process: with it this part ends."),
     ] = None,
 ) -> None:
-    """Run the city: a signer behind a socket, a cycle every few seconds, and with --port its front door.
+    """Run the city: a signer behind a socket, and a cycle every few seconds.
+
+    With --port it opens its front door, for residents, doors, sources and partners: docs/gateway.md.
 
     What dies is started again; SIGTERM or Ctrl-C stops everything once what was begun is done. The signer is a process
     of its own, and the only one that reads a private key. The front door answers for localhost and every --name.

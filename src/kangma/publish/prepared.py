@@ -8,7 +8,7 @@ stands, and the tail that all share says as at which release it does.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -129,14 +129,18 @@ class Answers:
             return set(self._bound)
         for name in _COMPARED:
             touched |= _differ(self._state, tables[name], self._tables[name])
-        aliases = read_table(self._state, release, "aliases")
-        canonical = dict(zip(aliases["person"].to_pylist(), aliases["canonical"].to_pylist(), strict=True))
+        canonical = self._canonical(release)
         touched |= {canonical[p] for p in touched if p in canonical}
         return {
             slot
             for slot, person in self._bound.items()
             if person in touched or canonical.get(person) in touched
         }
+
+    def _canonical(self, release: Release) -> dict[int, int]:
+        """Numbers that stand for another number's person, and for whose."""
+        aliases = read_table(self._state, release, "aliases")
+        return dict(zip(aliases["person"].to_pylist(), aliases["canonical"].to_pylist(), strict=True))
 
     def _documents_since(self, generation: int) -> set[int] | None:
         """Persons of whom documents speak that became visible since; None when that may be anybody."""
@@ -148,6 +152,8 @@ class Answers:
             return None
         files = [self._state.path / "segments" / row.file for row in rows if row.kind in PERSONAL]
         found: set[int] = set()
+        if not files:  # the usual release: nothing came in
+            return found
         with engine(self._state.path / "tmp") as con:
             for file in files:
                 found.update(
@@ -155,14 +161,15 @@ class Answers:
                 )
         return found
 
-    def _fill(self, slots: Iterable[int], release: Release) -> int:
-        made = 0
+    def _fill(self, slots: Collection[int], release: Release) -> int:
+        made, canonical = 0, self._canonical(release) if slots else {}
         for some in _chunks(sorted(slots), TOGETHER):
             persons = {slot: self._bound[slot] for slot in some}
-            shown = self._shown_names(sorted(set(persons.values())))
+            stands = {person: canonical.get(person, person) for person in persons.values()}
+            shown = self._shown_names(sorted(set(stands.values())))
             answers = dict(codes_of_persons(self._state, list(persons.values()), now=release.now))
             for slot, person in persons.items():
-                self._writer.put(slot, body(answers[person], shown[person]), release.number)
+                self._writer.put(slot, body(answers[person], shown[stands[person]]), release.number)
                 made += 1
         return made
 

@@ -101,7 +101,7 @@ class City:
         self.outbox = Outbox(delivery, failed)
         self._closing.callback(self.outbox.close)
         self.keyer: Keyer = state.keyer()
-        self.fill_seconds = 3.0  # that a new resident waits at most for the first answer
+        self.fill_seconds = 1.5  # that a new resident waits at most for the first answer
 
     @property
     def public(self) -> Path:

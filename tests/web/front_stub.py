@@ -81,10 +81,6 @@ class Town:
 def town() -> Town:
     """`kangma demo` for 300 residents, and somebody of each state. Made once a process."""
     folder = Path(mkdtemp(prefix="kangma-pages-"))
-    import os
-
-    if os.environ.get("DEVTOWN"):
-        return opened(Path(os.environ["DEVTOWN"]), moment("2022-04-23T00:00:00+08:00"))
     command = [sys.executable, "-m", "kangma", "demo", "--residents", "300", "--days", "8", "--json"]
     made = subprocess.run(
         [*command, "--out", str(folder / "demo")], check=True, capture_output=True, text=True

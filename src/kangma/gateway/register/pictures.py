@@ -5,7 +5,6 @@ else. What is kept is never the file that was sent: `drawn_anew` gives a file of
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -42,8 +41,7 @@ def drawn_anew(content: bytes, media: str | None = None) -> tuple[str, bytes]:
     Refused (bad_value) for what is no still PNG, JPEG or WebP of at most MOST_PIXELS, whole, and of `media` if given.
     """
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=list(FORMS)) as opened:
-            warnings.simplefilter("ignore")  # of the library, about files that are refused or mended below
+        with Image.open(io.BytesIO(content), formats=list(FORMS)) as opened:
             form = opened.format or ""
             if opened.width * opened.height > MOST_PIXELS:
                 raise _no_picture(f"at most {MOST_PIXELS // 10**6} million pixels")
@@ -51,7 +49,7 @@ def drawn_anew(content: bytes, media: str | None = None) -> tuple[str, bytes]:
                 raise _no_picture("a still picture")
             if media not in (None, FORMS[form]):
                 raise _no_picture("a file of the type that it is sent as")
-            opened.draft("RGB", (MOST_SIDE, MOST_SIDE)) if opened.mode != "L" else None
+            opened.draft(None, (MOST_SIDE, MOST_SIDE))  # JPEG need not be read larger than it is kept
             upright = ImageOps.exif_transpose(opened)
             clear = upright.has_transparency_data
             grey = upright.mode in ("1", "L", "LA", "I;16", "I")

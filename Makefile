@@ -5,14 +5,15 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 UV := .venv/bin/uv
 RESIDENTS ?= 20000
+PORT ?= 8080
 
 .PHONY: help run test lint web bench bench-full prove lock clean
 
 help:  ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/.run  ## make a city of 20,000 and live two weeks in it (RESIDENTS=N for another size)
-	$(PY) -m kangma demo --residents $(RESIDENTS)
+run: .venv/.run  ## make a city of 20,000, live its last two weeks, open its pages (RESIDENTS=N, PORT=N; PORT= opens none)
+	$(PY) -m kangma demo --residents $(RESIDENTS) $(if $(PORT),--port $(PORT))
 
 test: .venv/.dev web/dist/.built  ## lint, types, import contract, then every promise that fits a quarter of an hour
 	$(MAKE) --no-print-directory lint

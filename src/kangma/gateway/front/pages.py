@@ -21,9 +21,8 @@ MEDIA: Mapping[str, str] = {
     ".json": "application/json", ".webmanifest": "application/manifest+json", ".svg": "image/svg+xml",
     ".png": "image/png", ".ico": "image/x-icon", ".wasm": "application/wasm", ".txt": "text/plain; charset=utf-8",
 }  # fmt: skip
-#: 'wasm-unsafe-eval' compiles the decoder of QR pictures, our own file; it lets no script in.
 POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; worker-src 'self'; manifest-src 'self'; media-src 'self' blob:; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )

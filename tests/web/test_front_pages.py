@@ -127,7 +127,8 @@ def keep(page: Page, name: str, *, whole: bool = False) -> None:
 def in_the_qr(page: Page) -> str:
     """What a stranger's reader reads from the screen."""
     page.locator("#qr svg").wait_for()
-    (found,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(page.locator("#qr").screenshot())))
+    # Of the whole page: the picture is drawn anew each half minute, and would be gone while it is waited for.
+    (found,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(page.screenshot(full_page=True))))
     return found.text
 
 
@@ -484,6 +485,7 @@ def test_no_scan_ever_causes_a_request(alone: Serving, opened: Open) -> None:
     text = paper(alone, alone.front.town.people["green"])
     page = opened(alone, "/scan")
     updated(page)
+    ready(page)  # what the service worker fetches, it has
     alone.front.asked.clear()
     for one in (text, text.replace("KM1:", "KM2:"), "KM1:AAAA", "http://127.0.0.1:1/x"):
         checked(page, one)

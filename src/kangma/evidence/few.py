@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -422,12 +423,12 @@ def case_heads(cases: pa.Table) -> pa.Table:
     )
 
 
-def is_among(persons: NDArray[np.uint32], some: Persons) -> NDArray[np.bool_]:
-    """Which of these numbers are among `some` (ascending)."""
+def is_among(values: NDArray[Any], some: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of these values are among `some` (ascending)."""
     if not len(some):
-        return np.zeros(len(persons), bool)
-    at = np.minimum(np.searchsorted(some, persons), len(some) - 1)
-    found: NDArray[np.bool_] = some[at] == persons
+        return np.zeros(len(values), bool)
+    at = np.minimum(np.searchsorted(some, values), len(some) - 1)
+    found: NDArray[np.bool_] = some[at] == values
     return found
 
 

@@ -159,7 +159,7 @@ def _proposal(state: State, release: Release, turns: pa.Table, **more: Any) -> P
         "evidence": release.counts["evidence"],
         "policy": release.policy_digest,
         "verdicts": release.verdict_digest,
-        "keys": state.persons_digest(int(str(release.counts["persons"]))),
+        "keys": state.persons_digest_then(int(str(release.counts["persons"]))),
     }
     return Proposal(
         number=release.number,

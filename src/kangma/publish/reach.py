@@ -44,7 +44,7 @@ class Reach:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, documents: Documents) -> None:
         self.con, self.documents = con, documents
-        self.few = Few(con, Names(self._keys, self._place_ids))
+        self.few = Few(con, Names(documents.key_of, documents.place_id_of))
         self._who = ""
         self._risky = ("", np.empty(0, np.uint32))
         self._places = ("", raw_schema("places").empty_table())
@@ -61,13 +61,6 @@ class Reach:
     def city_wide(self) -> str:
         """Digest of the evidence that concerns everybody, but for cases: `Few.facts` depends on its names of places."""
         return self.documents.digest([*(kind for kind in WHOLE if kind != "cases"), "places"])
-
-    def _keys(self, persons: NDArray[np.uint32]) -> list[bytes]:
-        return [bytes(key) for key in self.documents.key_bytes[persons]]
-
-    def _place_ids(self, places: NDArray[np.uint32]) -> list[str]:
-        found: list[str] = self.documents.place_ids(places)["place_id"].to_pylist()
-        return found
 
     # who is who ------------------------------------------------------------------------------------------------------
 

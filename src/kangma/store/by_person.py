@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from kangma.evidence.few import is_among
 from kangma.evidence.views import raw_columns, raw_schema
 from kangma.intake.kinds import KINDS
 from kangma.store import numbers, segments
@@ -141,6 +142,7 @@ class Documents:
         self._parts: dict[str, Part] = {}
         self._tables: dict[str, tuple[tuple[str, ...], pa.Table]] = {}
         self._near: dict[str, Part] = {}
+        self._several: dict[str, tuple[set[str], U64]] = {}
         self._near_places = b""
         self._visit_ids: dict[str, U64] = {}
         self.segments: dict[str, list[Segment]] = {}
@@ -171,6 +173,15 @@ class Documents:
         keys = self.keys["key"].combine_chunks()
         return np.frombuffer(keys.buffers()[1] or b"", np.uint8)[: 16 * self.persons].reshape(-1, 16)
 
+    def key_of(self, persons: NDArray[np.uint32]) -> list[bytes]:
+        """The 16-byte key of each of these persons."""
+        return [bytes(key) for key in self.key_bytes[persons]]
+
+    def place_id_of(self, places: NDArray[np.uint32]) -> list[str]:
+        """The id of each of these places."""
+        found: list[str] = self.place_ids(places)["place_id"].to_pylist()
+        return found
+
     def digest(self, kinds: Collection[str]) -> str:
         """`State.evidence_digest` as at the last refresh."""
         return segments.digest(s for kind in kinds for s in self.segments.get(kind, []))
@@ -196,6 +207,7 @@ class Documents:
     def chosen(self, kind: str, choose: Callable[[Part], Rows], *, tubes: bool = False) -> pa.Table:
         """The rows of a kind that `choose` names, part by part, with every other version of the same documents, as
         raw_<kind> has them. `tubes`: and with whatever is positive in the tubes of these tests."""
+        several = self._in_several_rows(kind)
         parts = self.parts(kind)
         rows = [choose(part) for part in parts]
         if tubes:
@@ -203,15 +215,31 @@ class Documents:
             rows = [
                 _both(found, part.by_positive_tube(wanted)) for part, found in zip(parts, rows, strict=True)
             ]
-        return self.chosen_of(kind, parts, rows)
+        return self.chosen_of(kind, parts, rows, several)
 
     @staticmethod
-    def chosen_of(kind: str, parts: list[Part], rows: list[Rows]) -> pa.Table:
-        """These rows of these parts, with every other version, in these parts, of the same documents."""
+    def chosen_of(kind: str, parts: list[Part], rows: list[Rows], several: U64 | None = None) -> pa.Table:
+        """These rows of these parts, with every other version, in these parts, of the same documents. `several`: no other
+        documents have more rows than one."""
         pairs = list(zip(parts, rows, strict=True))
         wanted = distinct(part.documents(found) for part, found in pairs)
+        if several is not None:
+            wanted = wanted[is_among(wanted, several)]
         tables = [part.take(kind, _both(found, part.by_document(wanted))) for part, found in pairs]
         return pa.concat_tables([raw_schema(kind).empty_table(), *tables]).combine_chunks()
+
+    def _in_several_rows(self, kind: str) -> U64:
+        """Hashes of the documents of a kind that may have more rows than one, ascending: all that have, and some that had.
+        Most have one, and looking for others in every part would cost more than all the rest."""
+        seen, several = self._several.get(kind, (set[str](), np.empty(0, np.uint64)))
+        parts = {s.segment: self._part(s) for s in self.segments.get(kind, [])}
+        for name in parts.keys() - seen:
+            ids = parts[name].by_document.value
+            found = [several, ids[1:][ids[1:] == ids[:-1]]]
+            found += [ids[is_among(ids, other.by_document.value)] for n, other in parts.items() if n != name]
+            several = distinct(found)
+        self._several[kind] = (set(parts), several)
+        return several
 
     def visits_at(self, places: NDArray[np.uint32], *, since: int = -1) -> list[Part]:
         """The visits at these places, and every version of the same documents: by segment, of those that are visible

@@ -248,8 +248,12 @@ class State:
             return r.counter(on, "persons")
 
     def persons_digest(self, count: int) -> str:
-        """SHA-256 over the keys of the first `count` persons, in the order of their numbers. Keys are only ever appended,
-        so a state that stays open reads those that are new."""
+        """SHA-256 over the keys of the first `count` persons, in the order of their numbers, as the file has them now."""
+        return numbers.keys_digest(self.path / "persons.keys", hashlib.sha256(), 0, count).hexdigest()
+
+    def persons_digest_then(self, count: int) -> str:
+        """The same for whoever made it before and keeps the state open: keys are only ever appended, and those are read
+        that are new."""
         known, said = self.kept.get("persons digest", (0, hashlib.sha256()))
         if known > count:
             known, said = 0, hashlib.sha256()

@@ -229,7 +229,7 @@ class Documents:
         return pa.concat_tables([raw_schema(kind).empty_table(), *tables]).combine_chunks()
 
     def _in_several_rows(self, kind: str) -> U64:
-        """Hashes of the documents of a kind that may have more rows than one, ascending: all that have, and some that had.
+        """Hashes of the documents of a kind that may have more rows than one, ascending: all that have, some that had.
         Most have one, and looking for others in every part would cost more than all the rest."""
         seen, several = self._several.get(kind, (set[str](), np.empty(0, np.uint64)))
         parts = {s.segment: self._part(s) for s in self.segments.get(kind, [])}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -23,6 +22,7 @@ from kangma.evidence import views
 from kangma.evidence.city import City
 from kangma.evidence.facts import FACTS
 from kangma.evidence.row_text import row_text
+from kangma.evidence.runs import distinct, is_among
 from kangma.intake.kinds import KINDS, Kind, Type
 from kangma.terms import DAY
 
@@ -59,9 +59,8 @@ class Few:
     def __init__(self, con: duckdb.DuckDBPyConnection, names: Names) -> None:
         self.con, self.names = con, names
         self.raw: dict[str, pa.Table] = {kind: views.raw_schema(kind).empty_table() for kind in KINDS}
-        self.alias = self.stands = np.empty(
-            0, np.uint32
-        )  # numbers that stand for another one, ascending; and for whose
+        # Numbers that stand for another one, ascending; and for which.
+        self.alias = self.stands = np.empty(0, np.uint32)
         self._taken = _Taken()
         self._live: dict[str, pa.Table] = {}
         self._made = ""  # for which city-wide evidence the relations on the connection stand
@@ -219,7 +218,6 @@ class Few:
                    it is not made again
         """
         self.con.register("wanted", pa.table({"person": pa.array(persons, pa.uint32())}))
-        self.live("cases")
         heads = case_heads(self.live("cases"))
         self.con.register("case_heads", heads)
         made = f"{city_wide} {city}"
@@ -235,20 +233,16 @@ class Few:
         self._made = made
 
         there = {kind for kind, table in self.raw.items() if table.num_rows}
-        stayed = "area_stays" in there
+        stayed = bool({"area_stays", "city_entries"} & there)
         if stayed:
             views.stays(self.con)
         found: dict[str, pa.Table] = {}
         for name, fact in FACTS.items():
             if name in views.REPEATED:
                 found[name] = self._of(self.live(name), persons).select(fact.schema.names).cast(fact.schema)
-            elif not views.possible(name, there):
-                found[name] = fact.schema.empty_table()
             elif name in _BY_SQL:
-                if not stayed and name == "city_entries":
-                    views.stays(self.con)  # of nobody
-                    stayed = True
-                found[name] = views.fact(self.con, name, city)
+                possible = views.possible(name, there)
+                found[name] = views.fact(self.con, name, city) if possible else fact.schema.empty_table()
         found["tests"] = self._tests(persons)
         found["occupations"] = self._occupations(persons)
         for name in ("exposures", "companions"):
@@ -304,7 +298,7 @@ class Few:
             for name, word in (("method", "nat"), ("result", "negative"))
         )
         tests = tests.filter(pc.and_(nat, negative))
-        owners = np.unique(rows["person"].to_numpy())
+        owners = distinct([rows["person"].to_numpy()], np.uint32)
         tests = self._of(tests, owners)
         never = np.iinfo(np.int64).min
         last = np.full(len(owners), never)
@@ -354,7 +348,7 @@ class Few:
             self.live(kind)["person"].to_numpy() for kind in (*views.PERSONAL, "cases") if kind != "people"
         ]
         known += [found[name]["person"].to_numpy() for name in ("risk_stays", "exposures", "companions")]
-        others = np.unique(np.concatenate(known))
+        others = distinct(known, np.uint32)
         others = others[is_among(others, persons)]
         others = np.setdiff1d(others, registered)
         nothing = {
@@ -379,7 +373,8 @@ class Few:
 
     def _lay(self, kinds: Collection[str]) -> None:
         """raw_<kind> on the connection, with the names that the texts of its rows need."""
-        persons, places = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
+        persons: list[Persons] = []
+        places: list[NDArray[np.uint32]] = []
         for kind in kinds:
             table = self.raw[kind]
             self.con.register(f"raw_{kind}", table)
@@ -388,7 +383,7 @@ class Few:
             ]
             if kind == "visits":
                 places.append(table["place"].to_numpy())
-        person, place = np.unique(np.concatenate(persons)), np.unique(np.concatenate(places))
+        person, place = distinct(persons, np.uint32), distinct(places, np.uint32)
         keys = pa.array(self.names.keys(person), pa.binary(16))
         self.con.register("person_keys", pa.table({"person": pa.array(person, pa.uint32()), "key": keys}))
         ids = pa.array(self.names.place_ids(place), pa.string())
@@ -421,15 +416,6 @@ def case_heads(cases: pa.Table) -> pa.Table:
     return pa.table(
         {"case_id": grouped["case_id"], "confirmed_at": grouped["confirmed_at_min"], "excluded_at": excluded}
     )
-
-
-def is_among(values: NDArray[Any], some: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of these values are among `some` (ascending)."""
-    if not len(some):
-        return np.zeros(len(values), bool)
-    at = np.minimum(np.searchsorted(some, values), len(some) - 1)
-    found: NDArray[np.bool_] = some[at] == values
-    return found
 
 
 def _codes(words: pa.Array) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kangma.evidence.facts import FACTS
+from kangma.evidence.runs import distinct, pairs
 from kangma.policy.clock import clock
 from kangma.policy.compile_columns import Rows, local_day
 from kangma.policy.document import Policy, Rule, Timeline
@@ -95,11 +96,7 @@ class _Fact:
 
     def beside(self, persons: NDArray[np.uint32]) -> tuple[Picked, Picked]:
         """Every pair (i, row) of one of these persons, by its position i, and a row of theirs; i ascending."""
-        begin = np.searchsorted(self.person, persons, "left")
-        lengths = np.searchsorted(self.person, persons, "right") - begin
-        which = np.repeat(np.arange(len(persons)), lengths)
-        before = np.cumsum(lengths) - lengths
-        return which, np.arange(len(which)) + np.repeat(begin - before, lengths)
+        return pairs(self.person, persons)
 
 
 # -- one rule -------------------------------------------------------------------------------------------------------
@@ -286,13 +283,7 @@ def _or_null(people: _Fact, name: str, persons: NDArray[np.uint32]) -> pa.Array:
 
 def _twice(cleared: Ints, which: Picked, at: Ints, apart: Ints, seconds: int) -> None:
     """Into `cleared`: of two samples far enough apart the later of their moments, the least of all such pairs."""
-    if not len(which):
-        return
-    begin = np.searchsorted(which, which, "left")
-    lengths = np.searchsorted(which, which, "right") - begin
-    one = np.repeat(np.arange(len(which)), lengths)
-    before = np.cumsum(lengths) - lengths
-    other = np.arange(len(one)) + np.repeat(begin - before, lengths)
+    one, other = pairs(which, which)
     enough = apart[other] - apart[one] >= seconds
     one, other = one[enough], other[enough]
     np.minimum.at(cleared, which[one], np.maximum(at[one], at[other]))
@@ -335,7 +326,7 @@ class _Found:
         said = [h["person"] for h in self._holds] + [person for person, _ in self._changes]
         if not said:
             return VERDICTS.empty_table()
-        persons = np.unique(np.concatenate(said))
+        persons = distinct(said, np.uint32)
         state, unknown = np.zeros(len(persons), np.int64), np.zeros(len(persons), bool)
         masks = {name: np.zeros(len(persons), np.int64) for name in ("popups", "reminds")}
         for hold in self._holds:

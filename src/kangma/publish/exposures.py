@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from kangma.codes.turns import Persons
 from kangma.errors import Corrupt
+from kangma.evidence.runs import distinct
 from kangma.evidence.views import documents
 from kangma.policy.rules import Policy
 from kangma.publish import MEMORY
 from kangma.publish.reach import Reach, column
 from kangma.publish.release import WINDOWS, read_table
-from kangma.store.by_person import Documents, distinct
+from kangma.store.by_person import Documents
 from kangma.store.columns import drop_columns, keep_columns, read_columns, write_columns
 from kangma.store.engine import engine
 from kangma.store.releases import Release

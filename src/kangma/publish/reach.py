@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from kangma.codes.turns import ALIASES, Persons
 from kangma.evidence.few import Few, Names
+from kangma.evidence.runs import distinct
 from kangma.evidence.views import PERSONAL, raw_schema
-from kangma.store.by_person import Documents, Part, Rows, distinct, documents_of
+from kangma.store.by_person import Documents, Part, Rows, documents_of
 from kangma.store.state import State
 
 #: Kinds of few documents, which concern everybody.

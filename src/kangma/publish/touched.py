@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from kangma.codes.turns import Persons, due
+from kangma.evidence.runs import distinct
 from kangma.intake.kinds import KINDS, Type
 from kangma.publish.exposures import Traced
 from kangma.publish.reach import Reach, column
 from kangma.publish.release import read_table
 from kangma.store import registry as r
-from kangma.store.by_person import Documents, Part, Rows, distinct
+from kangma.store.by_person import Documents, Part, Rows
 from kangma.store.releases import Release
 from kangma.store.state import State
 from kangma.terms import Moment

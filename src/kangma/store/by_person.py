@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from kangma.evidence.few import is_among
+from kangma.evidence.runs import bounds, distinct, is_among, spread
 from kangma.evidence.views import raw_columns, raw_schema
 from kangma.intake.kinds import KINDS
 from kangma.store import numbers, segments
@@ -380,29 +380,6 @@ def _shorter(column: pa.Array) -> pa.Array:
         return column
     width = pa.int8() if len(words.dictionary) < 2**7 else pa.int32()
     return pa.DictionaryArray.from_arrays(words.indices.cast(width), words.dictionary)
-
-
-def bounds(ordered: NDArray[Any], wanted: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the run of each wanted value begins and ends."""
-    found = np.searchsorted(ordered, wanted, "left"), np.searchsorted(ordered, wanted, "right")
-    return found[0].astype(np.int64), found[1].astype(np.int64)
-
-
-def spread(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Every number of the half-open ranges, range after range."""
-    lengths = ends - starts
-    before = np.cumsum(lengths) - lengths
-    numbers: NDArray[np.int64] = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
-    return numbers
-
-
-def distinct(values: Iterable[NDArray[Any]], dtype: type[np.generic] = np.uint64) -> NDArray[Any]:
-    """Ascending, each once. (np.unique hashes, which for numbers as large as these takes ten times as long.)"""
-    ordered = np.sort(np.concatenate([np.empty(0, dtype), *values]))
-    fresh = np.ones(len(ordered), bool)
-    fresh[1:] = ordered[1:] != ordered[:-1]
-    once: NDArray[Any] = ordered[fresh]
-    return once
 
 
 def _both(one: Rows, other: Rows) -> Rows:

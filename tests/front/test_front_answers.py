@@ -66,6 +66,9 @@ def born(name: str, who: object = NURSE) -> dict[str, object]:
 TEST = result(NURSE, "S-7", "2022-04-25T18:05:10+08:00") | {"document_id": "t7"}
 CHANGES: dict[str, Tables] = {
     "a test that turns nothing": {"tests": [TEST]},
+    "a test that proves to be somebody else's": {
+        "tests": [result(TEACHER, "S-7", "2022-04-25T18:05:10+08:00") | {"document_id": "t7", "document_version": 2}]
+    },
     "that test is taken back": {"retractions": [{"document_id": "t7", "reason": "a mix-up", "by": "lab"}]},
     "a dose, and a second case at the same table": {
         "vaccinations": [TEACHER.named | {"product": "inactivated", "dose": 1, "given_on": "2022-04-01"}],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -143,22 +144,32 @@ class Answers:
         return dict(zip(aliases["person"].to_pylist(), aliases["canonical"].to_pylist(), strict=True))
 
     def _documents_since(self, generation: int) -> set[int] | None:
-        """Persons of whom documents speak that became visible since; None when that may be anybody."""
+        """Persons of whom documents speak that became visible since, or spoke in another version; None when that may be
+        anybody."""
         c = r.segments.c
-        query = sa.select(c.kind, c.file).where(c.since > generation, c.dropped.is_(None))
+        kinds = (*PERSONAL, "retractions", "identities")
+        query = sa.select(c.kind, c.file, c.newest).where(c.kind.in_(kinds), c.dropped.is_(None))
+        live: dict[str, list[Path]] = {}
+        fresh: dict[str, list[Path]] = {}
         with self._state.registry.read() as on:
-            rows = on.execute(query).all()
-        if any(row.kind in ("retractions", "identities") for row in rows):
+            for row in on.execute(query).all():
+                file = self._state.path / "segments" / row.file
+                live.setdefault(row.kind, []).append(file)
+                if row.newest > generation:
+                    fresh.setdefault(row.kind, []).append(file)
+        if not fresh.keys().isdisjoint(("retractions", "identities")):
             return None
-        files = [self._state.path / "segments" / row.file for row in rows if row.kind in PERSONAL]
         found: set[int] = set()
-        if not files:  # the usual release: nothing came in
+        if not fresh:  # the usual release: nothing came in
             return found
         with engine(self._state.path / "tmp") as con:
-            for file in files:
-                found.update(
-                    p for (p,) in con.execute(f"SELECT DISTINCT person FROM {parquet([file])}").fetchall()
-                )
+            for kind, files in fresh.items():
+                new = parquet(files)
+                persons = con.execute(
+                    f"SELECT person FROM {new} UNION SELECT person FROM {parquet(live[kind])} WHERE "
+                    f"(feed, document_id) IN (SELECT (feed, document_id) FROM {new} WHERE document_id IS NOT NULL)"
+                ).fetchall()
+                found.update(p for (p,) in persons)
         return found
 
     def _fill(self, slots: Collection[int], release: Release) -> int:

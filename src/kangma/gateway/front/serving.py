@@ -26,7 +26,7 @@ from kangma.gateway.front.city import City
 from kangma.gateway.front.defence import Defence
 from kangma.gateway.front.delivery import Console
 from kangma.gateway.front.inner import make_inner, make_read_inner
-from kangma.gateway.front.limits import Together
+from kangma.gateway.front.limits import Network, Together
 from kangma.gateway.front.listening import BACKLOG, where
 from kangma.gateway.front.sensors import Sensors
 from kangma.publish.city import city_name
@@ -64,15 +64,16 @@ class Doorway:
         that wait and looks into the evidence are divided."""
         each = {purpose: max(1, cap // self.workers) for purpose, cap in CAPS.items()}
         try:
-            return Defence(
-                most_held=max(1, HELD // self.workers),
-                most_held_of_a_network=max(1, HELD_OF_A_NETWORK // self.workers),
-                proxies=self.proxies,
-                together=None if self.limits is None else Together(self.limits),
-                admission=partial(Admission, caps=each),
-            )
+            Network(self.proxies)
         except ValueError:
             raise Unavailable("--proxy takes an address or a network") from None
+        return Defence(
+            most_held=max(1, HELD // self.workers),
+            most_held_of_a_network=max(1, HELD_OF_A_NETWORK // self.workers),
+            proxies=self.proxies,
+            together=None if self.limits is None else Together(self.limits),
+            admission=partial(Admission, caps=each),
+        )
 
 
 def serve(

@@ -1,4 +1,4 @@
-"""Two planes and several workers: who answers what, who is believed, what is counted together, and what is gone for all."""
+"""Two planes and several workers: who answers what, who is believed, what is counted together, what is gone for all."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def test_each_address_is_answered_by_one_plane_and_by_the_whole(shared: Hamlet) 
     for path in ("/v1/me/code", "/v1/me/tests"):
         assert [c.get(path).status_code for c in (read, write, whole)] == [404, 401, 401], path
     assert read.get("/openapi.json").status_code == 404
-    assert write.get("/openapi.json").json() == whole.get("/openapi.json").json()  # one world, one description
+    assert (
+        write.get("/openapi.json").json() == whole.get("/openapi.json").json()
+    )  # one world, one description
 
 
 def test_the_read_plane_refuses_in_the_same_form(shared: Hamlet) -> None:
@@ -113,7 +115,11 @@ def _from(client: str, *forwarded: str) -> dict[str, Any]:
         ("127.0.0.1", ("203.0.113.7",), "203.0.113.0/24"),
         ("127.0.0.1", ("1.2.3.4, 203.0.113.7",), "203.0.113.0/24"),  # what stands before was the caller's
         ("127.0.0.1", ("1.2.3.4", "203.0.113.7"), "203.0.113.0/24"),  # in a header of its own too
-        ("127.0.0.1", ("203.0.113.7, 10.1.2.3",), "203.0.113.0/24"),  # two proxies of ours, one behind the other
+        (
+            "127.0.0.1",
+            ("203.0.113.7, 10.1.2.3",),
+            "203.0.113.0/24",
+        ),  # two proxies of ours, one behind the other
         ("127.0.0.1", ("127.0.0.1, 203.0.113.7",), "203.0.113.0/24"),  # a caller who claims to be our proxy
         ("127.0.0.1", ("10.9.9.9",), "10.9.9.0/24"),  # near ours, and none of ours
         ("::ffff:127.0.0.1", ("203.0.113.7",), "203.0.113.0/24"),
@@ -245,7 +251,9 @@ def test_a_worker_that_starts_brings_no_dead_token_back(
         monkeypatch.setattr("kangma.store.durable.WriterLock._take", lambda *_: os.open("/", os.O_RDONLY))
     starting.start()
     assert Slow.read.wait(10)
-    threading.Timer(0.5, Slow.go_on.set).start()  # with the lock, whoever ends the device waits for the worker
+    threading.Timer(
+        0.5, Slow.go_on.set
+    ).start()  # with the lock, whoever ends the device waits for the worker
     ended = phone.delete("/v1/me") if leaves else phone.delete(f"/v1/me/devices/{device}")
     assert ended.status_code == 204
     starting.join(10)

@@ -155,12 +155,12 @@ def make_app(
     _layer(app, city, names, limiters, secure, log, defence, sensors)
 
     show = limiters.of(Role.RESIDENT, Purpose.SHOW)
-    ticks, count = defence.ticks, sensors.hot.inc
+    ticks = defence.ticks
 
     def admit(slot: int) -> bool:
         if show.after(slot, ticks()):
             return False  # the ordinary way says so
-        count()
+        sensors.codes += 1
         return True
 
     return Hot(app, city, ours=_ours(names), admit=admit)

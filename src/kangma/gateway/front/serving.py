@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.tasks
 import os
 import signal
 import socket
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
-from granian._granian import SocketHolder
+from granian._futures import _cbsched_aioschedule, _future_watcher_wrapper
+from granian._granian import ASGIWorker, CallbackScheduler, SocketHolder
+from granian.asgi import _callback_wrapper
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
-from granian.server.embed import Server
+from granian.server.embed import AsyncWorker, Server
 from starlette.types import ASGIApp
 
 from kangma.errors import Unavailable
@@ -25,6 +28,7 @@ from kangma.gateway.front.app import Plane, make_app, make_read_plane
 from kangma.gateway.front.city import City
 from kangma.gateway.front.defence import Defence
 from kangma.gateway.front.delivery import Console
+from kangma.gateway.front.hot import Hot, said
 from kangma.gateway.front.inner import make_inner, make_read_inner
 from kangma.gateway.front.limits import Network, Together
 from kangma.gateway.front.listening import BACKLOG, where
@@ -155,15 +159,79 @@ async def _run(
     servers[0].on_startup(lambda: say(where(doorway.listening)))
     watching = asyncio.create_task(_watch(look))
     try:
-        await asyncio.gather(*(server.serve() for server in servers))
+        await asyncio.gather(*(server.answer() for server in servers))
     finally:
         watching.cancel()
+
+
+class _AtOnce(CallbackScheduler):
+    """Hands each request from Granian's own thread to the event loop, as its scheduler does, unless the hot path has the
+    answer: that is sent from where we are, and no task, no wake of the loop and no turn in its queue is paid for it
+    (docs/decisions/0138). Nothing may be raised here.
+    """
+
+    def __new__(cls, loop: Any, callback: Any, _: Hot) -> _AtOnce:
+        enter, leave = (
+            partial(f, loop) for f in (asyncio.tasks._enter_task, asyncio.tasks._leave_task)
+        )  # what a task does around itself; Granian's class asks for them and does not need them here
+        made: Any = super().__new__
+        return made(cls, loop, callback, None, enter, leave)  # type: ignore[no-any-return]  # of Granian
+
+    def __init__(self, loop: Any, callback: Any, hot: Hot) -> None:
+        super().__init__()
+        scheduler: Any = _cbsched_aioschedule
+        later = scheduler(loop, self._ctx, callback)
+        answer = hot.answer
+
+        def schedule(request: Any) -> None:
+            try:
+                content = answer(request.scope)
+            except Exception:  # the ordinary way fails in its own form, and says so
+                content = None
+            if content is None:
+                later(request)
+                return
+            send = request.proto.send
+            for message in said(content):
+                send(message)
+            request.done()
+
+        self._schedule_fn = schedule
+
+    def cancel(self) -> bool:
+        return False
+
+    def cancelling(self) -> int:
+        return 0
+
+    def uncancel(self) -> int:
+        return 0
+
+
+@AsyncWorker.wrap_target  # type: ignore[untyped-decorator]  # of Granian
+async def _answering(
+    number: int, stopping: Any, app: Any, on: Any, loop: asyncio.AbstractEventLoop, *given: Any
+) -> None:
+    """What Granian runs as a worker, with our scheduler in place of its own."""
+    *threads, _tasks, http, http1, http2, websockets, static, _log, tls, options = given
+    done = loop.create_future()
+    stopping.add_cb(lambda: loop.call_soon_threadsafe(done.set_result, None))
+    made: Any = ASGIWorker
+    worker = made(number, on, None, *threads, http, http1, http2, websockets, static, *tls, (None, None))
+    wrap: Any = _callback_wrapper
+    watched: Any = _future_watcher_wrapper
+    worker.serve_async(_AtOnce(loop, watched(wrap(app, options, {}, None)), app), loop, stopping)
+    await done
 
 
 class _On(Server):
     """Granian on a socket that listens already."""
 
     listening: socket.socket
+
+    async def answer(self) -> None:
+        """Serves until told to stop."""
+        await self.serve(_answering if isinstance(self.target, Hot) else None)
 
     def _init_shared_socket(self) -> None:
         # A descriptor of its own: Granian closes what it was given when it stops.
@@ -174,7 +242,7 @@ class _On(Server):
         )  # what Granian gives its own workers
 
 
-def _server(app: ASGIApp, listening: socket.socket) -> Server:
+def _server(app: ASGIApp, listening: socket.socket) -> _On:
     made = _On(
         app, interface=Interfaces.ASGINL, http=HTTPModes.http1, websockets=False,
         log_enabled=False, backpressure=BACKLOG,

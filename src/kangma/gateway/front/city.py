@@ -16,9 +16,13 @@ from kangma.gateway.front.rights import Clients
 from kangma.gateway.front.tokens import Tokens
 from kangma.intake.identity import Keyer
 from kangma.publish.signer import ReleaseSigner
+from kangma.store.appeals import Appeals
 from kangma.store.front import FrontStore, prepare, token_key
+from kangma.store.scans import FOLDER as SCANS
+from kangma.store.scans import ScanJournal, prepare_scans
 from kangma.store.slots import SlotReader, TokenTurns
 from kangma.store.state import State
+from kangma.store.venues import Venues
 from kangma.terms import Moment, Zone
 
 
@@ -101,6 +105,9 @@ class City:
         self.outbox = Outbox(delivery, failed)
         self._closing.callback(self.outbox.close)
         self.keyer: Keyer = state.keyer()
+        self.venues = self._closing.enter_context(Venues(folder))
+        self.scans = self._closing.enter_context(ScanJournal(folder / SCANS, prepare_scans(state.path)))
+        self.appeals = self._closing.enter_context(Appeals(folder, state.vault))
         self.fill_seconds = 1.5  # that a new resident waits at most for the first answer
 
     @property

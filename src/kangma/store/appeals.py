@@ -1,8 +1,9 @@
 """Appeals against holds, and every step that was taken on one. `front/appeals.sqlite` in a state directory.
 
-Nothing here changes a code. An appeal that is granted is granted by evidence (a clearance, a retraction) that goes the way
-of all evidence; this file says who asked, who proposed, who agreed, and when. Words, the resident's and the officers', are sealed
-by the vault's key and leave `WORDS_KEPT` after the appeal was closed; steps stay, and are append-only.
+Nothing here changes a code. An appeal that is granted is granted by evidence (a clearance, a retraction) that goes
+the way of all evidence; this file says who asked, who proposed, who agreed, and when. Words, the resident's and
+the officers', are sealed by the vault's key and leave `WORDS_KEPT` after the appeal was closed; steps stay, and
+are append-only.
 """
 
 from __future__ import annotations
@@ -56,7 +57,10 @@ LIVE = (Stands.OPEN, Stands.PROPOSED)
 
 _metadata = sa.MetaData()
 _settings = sa.Table(
-    "settings", _metadata, sa.Column("name", sa.String(32), primary_key=True), sa.Column("value", sa.String(64), nullable=False)
+    "settings",
+    _metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.String(64), nullable=False),
 )  # fmt: skip
 _appeals = sa.Table(
     "appeals",
@@ -120,8 +124,8 @@ class Filed:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What an officer proposes. `correction`: kind `clearance` (with finding) or `retraction` (with document_id and source);
-    empty for a dismissal. Cannot be printed."""
+    """What an officer proposes. `correction`: kind `clearance` (with finding) or `retraction` (with document_id
+    and source); empty for a dismissal. Cannot be printed."""
 
     grants: bool
     officer: str
@@ -176,7 +180,10 @@ class Appeals:
                         "BEGIN SELECT RAISE(ABORT, 'steps is append-only'); END"
                     )
                 on.execute(sa.insert(_settings).values(name="format", value=FORMAT))
-            if on.execute(sa.select(_settings.c.value).where(_settings.c.name == "format")).scalar() != FORMAT:
+            if (
+                on.execute(sa.select(_settings.c.value).where(_settings.c.name == "format")).scalar()
+                != FORMAT
+            ):
                 raise Corrupt("appeals.sqlite is of another format")
         path.chmod(0o600)
 
@@ -282,10 +289,13 @@ class Appeals:
         return self.get(number)
 
     def must_be_proposed(self, number: int, second: str) -> tuple[Appeal, Decision]:
-        """The appeal and the decision to which a second officer may agree. Refused (same_officer) for the one who proposed."""
+        """The appeal and the decision to which a second officer may agree. Refused (same_officer) for the one who
+        proposed."""
         appeal = self.get(number)
         if appeal.state is not Stands.PROPOSED or appeal.decision is None:
-            raise Refused(Code.BAD_VALUE, Where(path="appeal"), f"it is {appeal.state}, and nothing is proposed")
+            raise Refused(
+                Code.BAD_VALUE, Where(path="appeal"), f"it is {appeal.state}, and nothing is proposed"
+            )
         if _plain(second) == _plain(appeal.decision.officer):
             raise Refused(Code.SAME_OFFICER, hint="a second officer must agree")
         return appeal, appeal.decision
@@ -354,7 +364,9 @@ class Appeals:
         document: str | None = None,
     ) -> None:  # fmt: skip
         on.execute(
-            sa.insert(_steps).values(number=number, at=at, who=who, what=what, officer=officer, document=document)
+            sa.insert(_steps).values(
+                number=number, at=at, who=who, what=what, officer=officer, document=document
+            )
         )
 
     def _say(self, on: sa.Connection, number: int, which: str, what: Mapping[str, Any]) -> None:
@@ -372,7 +384,9 @@ class Appeals:
             words: dict[tuple[int, str], dict[str, Any]] = {}
             for i in range(0, len(numbers), 500):
                 some = numbers[i : i + 500]
-                for s in on.execute(sa.select(_steps).where(_steps.c.number.in_(some)).order_by(_steps.c.step)):
+                for s in on.execute(
+                    sa.select(_steps).where(_steps.c.number.in_(some)).order_by(_steps.c.step)
+                ):
                     steps[s.number].append(Step(s.at, s.who, s.what, s.officer, s.document))
                 for w in on.execute(sa.select(_words).where(_words.c.number.in_(some))):
                     plain = self._vault.unseal(_about(w.number, w.which), bytes(w.sealed))

@@ -12,8 +12,8 @@ The order of one scan-in, and what a crash after each step leaves:
                                                                equal rows are one
 A file is `front/scans/<16 hex>.scans`: the magic, then records of 4 bytes length (big-endian) and one HPKE message
 (RFC 9180, X25519, HKDF-SHA256, AES-256-GCM, info = magic): encapsulated key, ciphertext. The plaintext is one scan-in a
-line: slot, venue, entered, left, version, visit. Whoever writes a file holds an flock on it. The private key is `keys/visits.key`;
-the front door needs `front/visits.pub` alone.
+line: slot, venue, entered, left, version, visit. Whoever writes a file holds an flock on it. The private key is
+`keys/visits.key`; the front door needs `front/visits.pub` alone.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class ScanJournal:
         self._folder, self._public, self._age = folder, public, age
         self._waiting: list[tuple[bytes, Future[None]]] = []
         self._turn = threading.Condition()
-        self._closing = False
+        self._closing = self._asked = False
         self._file: tuple[Path, int] | None = None
         self._began, self._size = 0.0, 0
         self.commits = 0
@@ -129,9 +129,17 @@ class ScanJournal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def let_go(self) -> None:
+        """What was acknowledged can be taken in when this returns: the file is closed, and the next one begun anew."""
+        with self._turn:
+            self._asked = True
+            self._turn.notify()
+        while self._asked:
+            time.sleep(0.002)
+
     def put(self, scan: ScanIn) -> Future[None]:
-        """Done when the scan-in is on the disk; fails with Unavailable or Corrupt when it is not. Unavailable at once while
-        too many wait."""
+        """Done when the scan-in is on the disk; fails with Unavailable or Corrupt when it is not. Unavailable at
+        once while too many wait."""
         done: Future[None] = Future()
         with self._turn:
             if self._closing or len(self._waiting) >= MOST_WAITING:
@@ -147,10 +155,11 @@ class ScanJournal:
     def _work(self) -> None:
         while True:
             with self._turn:
-                while not self._waiting and not self._closing:
+                while not self._waiting and not self._closing and not self._asked:
                     self._turn.wait(self._age / 2)
                     if self._due():
                         break
+                asked = self._asked and not self._waiting
                 some, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
                 ending = self._closing and not self._waiting
             problem: KangmaError | None = None
@@ -166,15 +175,15 @@ class ScanJournal:
                 for _, done in some:
                     if done.set_running_or_notify_cancel():
                         done.set_result(None) if problem is None else done.set_exception(problem)
-            if problem is not None or ending or self._due():
-                self._let_go()
+            if problem is not None or ending or asked or self._due():
+                self._end()
+                if asked:
+                    self._asked = False
             if ending:
                 return
 
     def _due(self) -> bool:
-        return self._file is not None and (
-            time.monotonic() - self._began >= self._age or self._size >= SIZE
-        )
+        return self._file is not None and (time.monotonic() - self._began >= self._age or self._size >= SIZE)
 
     def _append(self, content: bytes) -> None:
         if self._file is None:
@@ -204,7 +213,7 @@ class ScanJournal:
             raise
         self._file, self._began, self._size = (path, fd), time.monotonic(), len(MAGIC)
 
-    def _let_go(self) -> None:
+    def _end(self) -> None:
         """Closes the file, for good: after a failed write its end may be torn, and nothing comes after a torn record."""
         if self._file is not None:
             os.close(self._file[1])
@@ -225,35 +234,41 @@ def take_in(state: State, *, now: Moment) -> TakenIn:
     """Scan-ins whose files nobody writes any more are in the inbox when this returns, each once. Nothing is lost by a
     crash, nor by calling it twice.
 
-    A file that does not open (another key, a changed byte) is put aside as `<name>.damaged` with an alarm, and the others go on.
+    A file that does not open (another key, a changed byte) is put aside as `<name>.damaged` with an alarm, and the
+    others go on.
     """
     folder = state.path / FRONT / FOLDER
     if not folder.is_dir() or not (files := sorted(folder.glob(f"*{SUFFIX}"))):
         return TakenIn()
     secret = X25519PrivateKey.from_private_bytes(read_key(state.path / "keys" / SECRET_KEY))
-    found: list[ScanIn] = []
+    with Venues(state.path / FRONT) as venues:
+        place_of = {v.venue: v.place for v in venues.all()}
+    waiting: list[dict[str, Any]] = []
     done: list[Path] = []
     damaged = visits = duplicate = 0
     for i, path in enumerate(files):
         with _alone(path) as content:
             if content is not None:
-                scans, whole = _opened(content, secret)
-                found += scans
-                if whole:
-                    done.append(path)
-                else:
+                rows = _rows(state, _opened(content, secret), place_of)
+                if rows is None:
                     damaged += 1
                     path.rename(path.with_suffix(".damaged"))
-        if found and (len(found) >= _AT_ONCE or i == len(files) - 1):
-            accepted, twice = _handed_in(state, found, now=now)
-            visits, duplicate, found = visits + accepted, duplicate + twice, []
+                else:
+                    done.append(path)
+                    waiting += rows
+        if waiting and (len(waiting) >= _AT_ONCE or i == len(files) - 1):
+            batch = pa.RecordBatch.from_pylist(waiting, KINDS["visits"].schema)
+            tally = state.inbox.accept(FEED, "visits", [batch], now=now).tallies["visits"]
+            visits, duplicate, waiting = visits + tally.accepted, duplicate + tally.duplicate, []
     for path in done:
         path.unlink(missing_ok=True)
     if damaged:
         with state.registry.write() as on:
             raise_alarm(on, "scans_damaged", FEED, {"files": damaged}, now)
     if done or damaged:
-        state.log.info("scan-ins taken in", files=len(done), accepted=visits, duplicate=duplicate, quarantined=damaged)
+        state.log.info(
+            "scan-ins taken in", files=len(done), accepted=visits, duplicate=duplicate, quarantined=damaged
+        )
     return TakenIn(len(done), visits, duplicate, damaged)
 
 
@@ -270,56 +285,59 @@ def _alone(path: Path) -> Iterator[bytes | None]:
         yield file.read()
 
 
-def _opened(content: bytes, secret: X25519PrivateKey) -> tuple[list[ScanIn], bool]:
-    """The scan-ins of a file, and whether it is as it was written: a torn end is, for nobody was told of it."""
+def _opened(content: bytes, secret: X25519PrivateKey) -> list[ScanIn] | None:
+    """The scan-ins of a file; None when it is not as it was written. A torn end is: nobody was told of what is in it."""
     found: list[ScanIn] = []
     if len(content) < len(MAGIC):
-        return found, True  # torn at its very beginning
+        return found  # torn at its very beginning
     if content[: len(MAGIC)] != MAGIC:
-        return found, False
+        return None
     at = len(MAGIC)
     while at + 4 <= len(content):
+        if not any(content[at:]):
+            break  # room that the disk had given and no bytes yet
         size = int.from_bytes(content[at : at + 4], "big")
         record = content[at + 4 : at + 4 + size]
         if size > _MOST_RECORD:
-            return found, False
+            return None
         if len(record) < size:
             break
         try:
             plain = SUITE.decrypt(record, secret, MAGIC)
         except (InvalidTag, ValueError):
-            # A torn last record may have its full length where the disk had room but no bytes yet.
-            return found, at + 4 + size >= len(content) and not any(record[-16:])
+            last = at + 4 + size >= len(content)
+            return found if last and not any(record[-16:]) else None  # torn, or changed
         found += [ScanIn.of(line) for line in plain.split(b"\n")]
         at += 4 + size
-    return found, True
+    return found
 
 
-def _handed_in(state: State, scans: list[ScanIn], *, now: Moment) -> tuple[int, int]:
-    """(accepted, duplicate) visits of these scan-ins, durable in the inbox."""
+def _rows(state: State, scans: list[ScanIn] | None, place_of: dict[str, str]) -> list[dict[str, Any]] | None:
+    """These scan-ins as visits; None when they speak of a slot or a door that is not here."""
+    if scans is None:
+        return None
     person_of = _persons(state.path / FRONT / FRONT_FILE, {s.slot for s in scans})
-    keys = dict(zip(person_of, state.person_keys(pa.array(person_of.values(), pa.uint32())), strict=True)) if person_of else {}
-    with Venues(state.path / FRONT) as venues:
-        place_of = {v.venue: v.place for v in venues.all()}
-    schema = KINDS["visits"].schema
-    rows: list[dict[str, Any]] = [
+    if any(s.slot not in person_of or s.venue not in place_of for s in scans):
+        return None
+    known = state.person_keys(pa.array(list(person_of.values()), pa.uint32()))
+    keys = dict(zip(person_of, known, strict=True))
+    return [
         {
             "document_id": f"in-{s.visit}", "document_version": s.version, "person": keys[s.slot],
             "place_id": place_of[s.venue], "entered_at": s.entered, "left_at": s.left, "source": "scan",
         }
         for s in scans
     ]  # fmt: skip
-    tally = state.inbox.accept(FEED, "visits", [pa.RecordBatch.from_pylist(rows, schema)], now=now).tallies["visits"]
-    return tally.accepted, tally.duplicate
 
 
 def _persons(path: Path, slots: set[int]) -> dict[int, int]:
     """Slot → person number, of those who left since too."""
     engine = open_engine(path)
     c = db.residents.c
+    found: dict[int, int] = {}
     try:
         with as_ours(), engine.execution_options(writes=False).begin() as on:
-            ordered, found = sorted(slots), {}
+            ordered = sorted(slots)
             for i in range(0, len(ordered), 500):
                 query = sa.select(c.slot, c.person).where(c.slot.in_(ordered[i : i + 500]))
                 found |= {row.slot: row.person for row in on.execute(query)}

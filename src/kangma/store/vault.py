@@ -172,7 +172,8 @@ class Vault:
         return nonce + self._seal.encrypt(nonce, content + b" " * (-len(content) % _PAD), about)
 
     def unseal(self, about: bytes, sealed: bytes) -> bytes:
-        """What was sealed, with up to 63 spaces at its end. Corrupt when it was changed, moved, or sealed under another key."""
+        """What was sealed, with up to 63 spaces at its end. Corrupt when it was changed, moved, or sealed under
+        another key."""
         try:
             return self._seal.decrypt(sealed[:_NONCE], sealed[_NONCE:], about)
         except InvalidTag:

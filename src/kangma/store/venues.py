@@ -19,7 +19,16 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from kangma.credential.venue_code import KEY_BYTES, STEP, code_at, minute_of, new_number, same, token_at, token_of
+from kangma.credential.venue_code import (
+    KEY_BYTES,
+    STEP,
+    code_at,
+    minute_of,
+    new_number,
+    same,
+    token_at,
+    token_of,
+)
 from kangma.errors import Code, Conflict, Corrupt, Refused, Where
 from kangma.store.keys import make_key, read_key
 from kangma.store.registry import as_ours, open_engine
@@ -28,10 +37,14 @@ from kangma.terms import DAY, HOUR, Day, Moment
 FILE, MASTER_KEY = "venues.sqlite", "venues.key"
 FORMAT = "1"
 
-ASSUMED_MINUTES = 60  # how long a visit is taken to be that nobody ended, unless the venue is registered with another
+ASSUMED_MINUTES = (
+    60  # how long a visit is taken to be that nobody ended, unless the venue is registered with another
+)
 LONGEST_MINUTES = 24 * 60  # of a visit, assumed or ended
 AHEAD = 1  # minutes that a door's clock may be before ours
-KEPT = 96 * HOUR  # how long after its minute a code may be handed in: three days of darkness and one to come back
+KEPT = (
+    96 * HOUR
+)  # how long after its minute a code may be handed in: three days of darkness and one to come back
 COUNTED_DAYS = 28  # that counts are kept
 RECENT = 300  # seconds for which a door sees each result for itself
 RESULTS = ("pass", "wait", "unknown")
@@ -40,7 +53,10 @@ _metadata = sa.MetaData()
 
 #: format; change: grows with every change of a venue.
 _settings = sa.Table(
-    "settings", _metadata, sa.Column("name", sa.String(32), primary_key=True), sa.Column("value", sa.String(64), nullable=False)
+    "settings",
+    _metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.String(64), nullable=False),
 )  # fmt: skip
 
 #: A door. `place` is the place of the evidence at which its visits are.
@@ -121,12 +137,16 @@ class Venues:
         with as_ours(), self._engine.begin() as on:
             if not sa.inspect(on).has_table(_settings.name):
                 _metadata.create_all(on)
-                on.execute(sa.insert(_settings), [{"name": "format", "value": FORMAT}, {"name": "change", "value": "0"}])
+                on.execute(
+                    sa.insert(_settings),
+                    [{"name": "format", "value": FORMAT}, {"name": "change", "value": "0"}],
+                )
             said = on.execute(sa.select(_settings.c.value).where(_settings.c.name == "format")).scalar()
             if said != FORMAT:
                 raise Corrupt("venues.sqlite is of another format")
         path.chmod(0o600)
         self._key = lru_cache(65_536)(self._derived)
+        self._code = lru_cache(65_536)(code_at)
         self._known: dict[str, Venue] = {}
         self._change, self._ticks, self._due = 0, ticks, 0.0
 
@@ -151,7 +171,9 @@ class Venues:
 
     # registration --------------------------------------------------------------------------------------------------
 
-    def register(self, place: str, name: str, *, now: Moment, assumed_minutes: int = ASSUMED_MINUTES) -> tuple[Venue, bytes]:
+    def register(
+        self, place: str, name: str, *, now: Moment, assumed_minutes: int = ASSUMED_MINUTES
+    ) -> tuple[Venue, bytes]:
         """A new door at a place, and the key for its device. Refused (bad_value) for a name that is none, or a length
         beyond a day."""
         if not (name.strip() == name and 1 <= len(name) <= 120 and name.isprintable()):
@@ -187,9 +209,7 @@ class Venues:
                     sa.update(_keys).where(_keys.c.venue == venue, _keys.c.until.is_(None)).values(until=now)
                 )
             on.execute(sa.insert(_keys).values(venue=venue, generation=after, since=now))
-            on.execute(
-                sa.update(_venues).where(c.venue == venue).values(generation=after, change=_next(on))
-            )
+            on.execute(sa.update(_venues).where(c.venue == venue).values(generation=after, change=_next(on)))
         return self._key(venue, after)
 
     def end(self, venue: str, *, now: Moment) -> None:
@@ -197,11 +217,15 @@ class Venues:
         with self._write() as on:
             c = _venues.c
             done = on.execute(
-                sa.update(_venues).where(c.venue == venue, c.closed_at.is_(None)).values(closed_at=now, change=_next(on))
+                sa.update(_venues)
+                .where(c.venue == venue, c.closed_at.is_(None))
+                .values(closed_at=now, change=_next(on))
             )
             if done.rowcount == 0:
                 raise unknown_venue()
-            on.execute(sa.update(_keys).where(_keys.c.venue == venue, _keys.c.until.is_(None)).values(until=now))
+            on.execute(
+                sa.update(_keys).where(_keys.c.venue == venue, _keys.c.until.is_(None)).values(until=now)
+            )
 
     def all(self) -> list[Venue]:
         """Every door that ever was, in the order of registration."""
@@ -222,7 +246,16 @@ class Venues:
             for k in on.execute(query.order_by(_keys.c.generation.desc())):
                 keys.setdefault(k.venue, []).append((k.generation, k.since, k.until))
         return [
-            Venue(x.venue, x.place, x.name, x.assumed_minutes, x.generation, x.made_at, x.closed_at, tuple(keys[x.venue]))
+            Venue(
+                x.venue,
+                x.place,
+                x.name,
+                x.assumed_minutes,
+                x.generation,
+                x.made_at,
+                x.closed_at,
+                tuple(keys[x.venue]),
+            )
             for x in rows
         ]
 
@@ -263,10 +296,12 @@ class Venues:
         if minute > minute_of(now) + AHEAD:
             raise Refused(Code.CODE_AHEAD, Where(path="minute"), "this minute has not come: a clock is wrong")
         if (minute + 1) * STEP <= now - KEPT:
-            raise Refused(Code.CODE_TOO_OLD, Where(path="minute"), f"a code is taken for {KEPT // HOUR} hours")
+            raise Refused(
+                Code.CODE_TOO_OLD, Where(path="minute"), f"a code is taken for {KEPT // HOUR} hours"
+            )
         for near in (minute, minute - 1, minute + 1):
             key = self._key_in_force(venue, near)
-            if key is not None and same(code_at(key, near), code) and near <= minute_of(now) + AHEAD:
+            if key is not None and same(self._code(key, near), code) and near <= minute_of(now) + AHEAD:
                 return venue, near
         if venue.closed_at is not None and minute * STEP >= venue.closed_at:
             raise unknown_venue()
@@ -298,7 +333,13 @@ class Venues:
 
     # counters ----------------------------------------------------------------------------------------------------------
 
-    def count(self, counts: Mapping[tuple[str, Day, str], int], recent: list[tuple[str, Moment, str]], *, now: Moment) -> None:
+    def count(
+        self,
+        counts: Mapping[tuple[str, Day, str], int],
+        recent: list[tuple[str, Moment, str]],
+        *,
+        now: Moment,
+    ) -> None:
         """Adds to the counts, by (venue, day, what), and to what doors see of the last minutes."""
         c, r = _counts.c, _recent.c
         with self._write() as on:
@@ -315,14 +356,16 @@ class Venues:
         """What was counted at a door on a local day, by pass, wait, unknown, left, late."""
         with self._read() as on:
             rows = on.execute(sa.select(_counts).where(_counts.c.venue == venue, _counts.c.day == day)).all()
-        return {what: 0 for what in (*RESULTS, "left", "late")} | {x.what: x.n for x in rows}
+        return dict.fromkeys((*RESULTS, "left", "late"), 0) | {x.what: x.n for x in rows}
 
     def recent(self, venue: str, *, now: Moment, most: int = 20) -> list[tuple[Moment, str]]:
         """(second, result) of who came in the last minutes, the newest first."""
         c = _recent.c
         query = sa.select(c.at, c.result).where(c.venue == venue, c.at >= now - RECENT)
         with self._read() as on:
-            return [(x.at, x.result) for x in on.execute(query.order_by(c.at.desc(), c.row.desc()).limit(most))]
+            return [
+                (x.at, x.result) for x in on.execute(query.order_by(c.at.desc(), c.row.desc()).limit(most))
+            ]
 
 
 def _next(on: sa.Connection) -> int:

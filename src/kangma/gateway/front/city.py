@@ -13,6 +13,7 @@ from typing import Annotated, Any, Protocol, cast
 from fastapi import Depends, Request
 
 from kangma.gateway.front.rights import Clients
+from kangma.gateway.front.tallies import Tallies
 from kangma.gateway.front.tokens import Tokens
 from kangma.intake.identity import Keyer
 from kangma.publish.signer import ReleaseSigner
@@ -106,6 +107,7 @@ class City:
         self._closing.callback(self.outbox.close)
         self.keyer: Keyer = state.keyer()
         self.venues = self._closing.enter_context(Venues(folder))
+        self.tallies = self._closing.enter_context(Tallies(self.venues, zone))
         self.scans = self._closing.enter_context(ScanJournal(folder / SCANS, prepare_scans(state.path)))
         self.appeals = self._closing.enter_context(Appeals(folder, state.vault))
         self.fill_seconds = 1.5  # that a new resident waits at most for the first answer

@@ -66,6 +66,9 @@ def serve(
     ):
         try:
             sensors.watch("release", "Release as at which codes are shown", lambda: city.slots.ready() or 0)
+            sensors.watch(
+                "appeals_late", "Appeals beyond their deadline", lambda: city.appeals.late(now=city.now)
+            )
             app = make_app(city, hosts=hosts, log=log, secure=secure, defence=defence, sensors=sensors)
             asyncio.run(_run(app, make_inner(city, sensors), city, host, port, inner, say))
         finally:

@@ -23,7 +23,7 @@ from kangma.cli.terminal import (
     wall_clock,
 )
 from kangma.errors import Code, Refused, Where
-from kangma.terms import Moment, Zone, zone
+from kangma.terms import Moment, Zone, calendar, zone
 
 if TYPE_CHECKING:
     from kangma.store.appeals import Appeal, Appeals
@@ -178,7 +178,7 @@ def show(
 def _at(document: dict[str, Any], desk: _Desk) -> str | None:
     """When a document's thing happened. Days are told as days."""
     at = document["at"]
-    return None if at is None else (desk.zone.iso(at) if at > 10**7 else str(at))
+    return None if at is None else (desk.zone.iso(at) if at > 10**7 else calendar(at).isoformat())
 
 
 @app.command()

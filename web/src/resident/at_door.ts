@@ -53,6 +53,12 @@ export class AtDoor {
     return true;
   }
 
+  /** What waited was handed in. */
+  handedIn(last: Outcome | undefined): void {
+    if (last !== undefined && this.outcome?.how === "kept") this.outcome = last;
+    this.lay();
+  }
+
   view(): Child[] {
     const say = this.words;
     const video = h("video", { playsinline: true, muted: true, "aria-hidden": "true" });
@@ -193,9 +199,12 @@ export class AtDoor {
       default: {
         const { said } = outcome;
         const time = (iso: string): string => this.time(Math.floor(Date.parse(iso) / 1_000));
-        if (outcome.how === "left") return state("notice", say.left, said.place, `${time(said.entered_at)} – ${time(said.left_at)}`, say.sealed);
-        const named = ({ pass: "green", wait: "yellow", unknown: "unknown" } as const)[said.result ?? "pass"];
-        return state(said.result === null ? "notice" : named, said.result === null ? say.late : say.results[said.result], said.place, time(said.entered_at), said.result === "wait" ? say.exceptions : "", say.sealed);
+        if (said.result === null) {
+          const when = outcome.how === "left" ? `${time(said.entered_at)} – ${time(said.left_at)}` : time(said.entered_at);
+          return h("section", { class: "card", id: "entered" }, h("h2", {}, outcome.how === "left" ? say.left : say.late), h("p", {}, `${said.place} · ${when}`), h("p", {}, say.sealed));
+        }
+        const named = ({ pass: "green", wait: "yellow", unknown: "unknown" } as const)[said.result];
+        return state(named, say.results[said.result], `${said.place} · ${time(said.entered_at)}`, said.result === "wait" ? say.exceptions : "", say.sealed);
       }
     }
   }

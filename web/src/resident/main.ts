@@ -104,8 +104,7 @@ async function refresh(whose: Whose = ""): Promise<void> {
 async function behind(): Promise<void> {
   try {
     if ((page.entering?.left.n ?? 0) > 0) {
-      await page.entering?.handIn(now());
-      door.lay();
+      door.handedIn(await page.entering?.handIn(now()));
     }
     const holding = (page.phone?.last("")?.code.holds.length ?? 0) > 0;
     if (holding && page.objections !== undefined && (page.objections.open || !page.appealsAsked)) {

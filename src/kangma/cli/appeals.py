@@ -112,7 +112,7 @@ def show(
 ) -> None:
     """One appeal: the words, the hold as it is now, what each finding would do, and the documents that speak of this
     person. The person sees that an officer looked."""
-    from kangma.publish.objections import documents_about, hold_now, would_end  # noqa: PLC0415  as above
+    from kangma.publish.objections import documents_about, standing  # noqa: PLC0415  as above
     from kangma.store.front import FrontStore, prepare  # noqa: PLC0415  as above
 
     with _desk(directory, now) as desk:
@@ -121,14 +121,11 @@ def show(
             store.looked(a.person, "officer", "appeal", at=desk.now)  # before anything is read out
         desk.appeals.looked(appeal, officer, now=desk.now)
         a = desk.appeals.get(appeal)
-        hold, stands = hold_now(desk.state, a.person, a.rule, a.since, now=desk.now)
+        found = standing(desk.state, a.person, now=desk.now)
+        hold, stands = found.hold(a.rule, a.since)
         if not stands:
             desk.appeals.settle(appeal, now=desk.now)
-        ends = (
-            {f: would_end(desk.state, a.person, a.rule, a.since, f, now=desk.now) for f in FINDINGS}
-            if stands
-            else {}
-        )
+        ends = {f: found.ended_by(f, a.rule, a.since) for f in FINDINGS} if stands else {}
         documents = documents_about(desk.state, a.person)
         said = _line(a, desk) | {
             "text": None if a.filed is None else a.filed.text,
@@ -204,7 +201,7 @@ def decide(
 ) -> None:
     """Propose a decision: by a clearance, by a retraction, or dismissed. Nothing follows until a second officer
     agrees."""
-    from kangma.publish.objections import require_theirs, would_end  # noqa: PLC0415  as above
+    from kangma.publish.objections import require_theirs, standing  # noqa: PLC0415  as above
     from kangma.store.appeals import Decision  # noqa: PLC0415  as above
 
     if (finding is not None) + (retract is not None) + dismiss != 1:
@@ -217,7 +214,7 @@ def decide(
         if finding is not None:
             if finding not in FINDINGS:
                 fail(f"a finding is one of {', '.join(FINDINGS)}")
-            if not would_end(desk.state, a.person, a.rule, a.since, finding, now=desk.now):
+            if not standing(desk.state, a.person, now=desk.now).ended_by(finding, a.rule, a.since):
                 raise Refused(
                     Code.NOT_IN_LIST,
                     Where(column="--finding"),

@@ -4,12 +4,14 @@ officers may end it. No colour is set here or anywhere: the next cycle derives i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from kangma.errors import Code, Refused, Where
 from kangma.intake.kinds import KINDS
+from kangma.policy.document import Timeline
 from kangma.policy.explain import explain
 from kangma.publish import MEMORY
 from kangma.publish.answers import canonical_number, evidence_of, facts_of
@@ -30,44 +32,43 @@ FINDINGS = (
 )  # `link` would uphold a hold: nobody appeals for that
 
 
-def hold_now(
-    state: State, number: int, rule: str, since: Moment, *, now: Moment
-) -> tuple[dict[str, Any] | None, bool]:
-    """(the hold, whether it stands now) of this rule since then: as the last release has it, derived once more from the
-    evidence as it is at `now`. None when neither knows of one.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the evidence says of one person at `now`, and said when the last release was made. `facts` as for
+    `explain`."""
 
-    A hold that the release has and the evidence no longer gives is `gone`: the next cycle says so to everybody.
-    """
+    times: Timeline
+    facts: Mapping[str, list[dict[str, Any]]]
+    now: Moment
+    released: Moment | None
 
-    def wanted(answer: Mapping[str, Any]) -> dict[str, Any] | None:
-        return next((h for h in answer["holds"] if h["rule"] == rule and moment(h["since"]) == since), None)
+    def hold(self, rule: str, since: Moment) -> tuple[dict[str, Any] | None, bool]:
+        """(the hold of this rule since then, whether it stands now). None when neither the evidence nor the last release
+        knows of one. A hold that only the release has is gone: the next cycle says so to everybody."""
+        found = self._find(self.facts, self.now, rule, since)
+        if found is not None or self.released is None:
+            return found, found is not None
+        return self._find(self.facts, self.released, rule, since), False
 
-    times = policies(state)
-    last = last_release(state.registry)
+    def ended_by(self, finding: str, rule: str, since: Moment) -> bool:
+        """Whether a clearance with this finding, given now, would end the hold by the policy in force."""
+        row = {"rule": rule, "finding": finding, "at": self.now, "reason": ""}
+        with_it = {**self.facts, "clearances": [*self.facts["clearances"], row]}
+        return self._find(with_it, self.now, rule, since) is None
+
+    def _find(
+        self, facts: Mapping[str, list[dict[str, Any]]], at: Moment, rule: str, since: Moment
+    ) -> dict[str, Any] | None:
+        holds = explain(self.times, facts, now=at)["holds"]
+        return next((h for h in holds if h["rule"] == rule and moment(h["since"]) == since), None)
+
+
+def standing(state: State, number: int, *, now: Moment) -> Standing:
+    """That of a person number, derived once more from the evidence that is absorbed. Nothing is written."""
+    times, last = policies(state), last_release(state.registry)
     with evidence_of(state, times.in_force(now), [number]) as con:
         facts = facts_of(con)
-    derived = wanted(explain(times, facts, now=now))
-    if derived is not None:
-        return derived, True
-    if last is None:
-        return None, False
-    return wanted(explain(times, facts, now=last.now)), False
-
-
-def would_end(state: State, number: int, rule: str, since: Moment, finding: str, *, now: Moment) -> bool:
-    """Whether a clearance with this finding, given now, would end the hold by the policy in force. Nothing is written."""
-    times = policies(state)
-    with evidence_of(state, times.in_force(now), [number]) as con:
-        facts = facts_of(con)
-    if not any(_is(h, rule, since) for h in explain(times, facts, now=now)["holds"]):
-        return True
-    row = {"person": number, "rule": rule, "finding": finding, "at": now}
-    with_it = facts | {"clearances": [*facts["clearances"], row]}
-    return not any(_is(h, rule, since) for h in explain(times, with_it, now=now)["holds"])
-
-
-def _is(hold: Mapping[str, Any], rule: str, since: Moment) -> bool:
-    return bool(hold["rule"] == rule and moment(hold["since"]) == since)
+    return Standing(times, facts, now, None if last is None else last.now)
 
 
 def documents_about(state: State, number: int) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from kangma.gateway.front.city import City, Here
 from kangma.gateway.front.residents import Hex8, Me, _person, _persons
 from kangma.gateway.register.problems import NotThere
 from kangma.gateway.register.sent import Sent
-from kangma.publish.objections import hold_now
+from kangma.publish.objections import standing
 from kangma.store.appeals import LIVE, Appeal, Filed, NoAppeal, Why
 from kangma.store.front import Resident
 from kangma.terms import moment
@@ -31,7 +31,7 @@ def file(asked: Annotated[s.Appealing, Depends(Sent(s.Appealing))], city: Here, 
     if not asked.text.isprintable():
         raise Refused(Code.BAD_VALUE, Where(path="text"), "printable characters")
     persons = _ordered(city, mine)
-    held, stands = hold_now(city.state, mine.person, asked.rule, since, now=now)
+    held, stands = standing(city.state, mine.person, now=now).hold(asked.rule, since)
     if held is None:
         raise Refused(Code.NO_HOLD, Where(path="rule"), "no hold of this rule since then is on your code")
     evidence = {} if asked.evidence is None else asked.evidence.model_dump(exclude_none=True)

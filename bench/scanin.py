@@ -169,11 +169,13 @@ def disk(folder: Path, seconds: float = 2.0) -> float:
 
 def main() -> None:
     wishes = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    wishes.add_argument("--residents", type=int, default=2_000)
+    wishes.add_argument("--residents", type=int, default=0)
+    wishes.add_argument("--full", action="store_true")
     wishes.add_argument("--connections", type=int, default=64)
     wishes.add_argument("--seconds", type=float, default=8.0)
-    wishes.add_argument("--json", type=Path)
+    wishes.add_argument("--out", type=Path)
     asked = wishes.parse_args()
+    asked.residents = asked.residents or (2_000 if asked.full else 600)
     with tempfile.TemporaryDirectory(
         prefix="kangma-scanin-", dir=os.environ.get("KANGMA_BENCH_DIR")
     ) as folder:
@@ -235,8 +237,8 @@ def main() -> None:
         }  # fmt: skip
     for name, value in said.items():
         print(f"{name:28} {value}")
-    if asked.json:
-        asked.json.write_text(json.dumps(said, indent=2))
+    if asked.out:
+        asked.out.write_text(json.dumps(said, indent=2))
     if lost:
         sys.exit(f"{lost} acknowledged scan-ins were lost")
 

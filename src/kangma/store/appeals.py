@@ -88,7 +88,7 @@ _steps = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Column("who", sa.String(16), nullable=False),  # resident, machine, officer
     sa.Column("what", sa.String(16), nullable=False),
-    sa.Column("officer", sa.String(64)),
+    sa.Column("officer", sa.LargeBinary),  # the name, sealed
     sa.Column("document", sa.String(64)),  # the evidence that followed
 )
 sa.Index("steps_number", _steps.c.number)
@@ -363,11 +363,17 @@ class Appeals:
         self, on: sa.Connection, number: int, at: Moment, who: str, what: str, officer: str | None = None,
         document: str | None = None,
     ) -> None:  # fmt: skip
+        sealed = None if officer is None else self._vault.seal(_about(number, "officer"), officer.encode())
         on.execute(
             sa.insert(_steps).values(
-                number=number, at=at, who=who, what=what, officer=officer, document=document
+                number=number, at=at, who=who, what=what, officer=sealed, document=document
             )
         )
+
+    def _step_of(self, row: sa.Row[Any]) -> Step:
+        about = _about(row.number, "officer")
+        officer = None if row.officer is None else self._vault.unseal(about, bytes(row.officer)).decode()
+        return Step(row.at, row.who, row.what, officer and officer.rstrip(" "), row.document)
 
     def _say(self, on: sa.Connection, number: int, which: str, what: Mapping[str, Any]) -> None:
         sealed = self._vault.seal(_about(number, which), json.dumps(what, ensure_ascii=False).encode())
@@ -387,7 +393,7 @@ class Appeals:
                 for s in on.execute(
                     sa.select(_steps).where(_steps.c.number.in_(some)).order_by(_steps.c.step)
                 ):
-                    steps[s.number].append(Step(s.at, s.who, s.what, s.officer, s.document))
+                    steps[s.number].append(self._step_of(s))
                 for w in on.execute(sa.select(_words).where(_words.c.number.in_(some))):
                     plain = self._vault.unseal(_about(w.number, w.which), bytes(w.sealed))
                     words[w.number, w.which] = json.loads(plain)

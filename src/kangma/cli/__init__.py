@@ -32,6 +32,8 @@ VERBS = {
     "serve": "Run the city: a signer behind a socket, and a cycle every few seconds.",
     "venues": "Doors whose rotating code phones scan: register, renew a key, close.",
     "appeals": "Appeals against holds: read, decide, agree.",
+    "alarms": "What an operator must look at: gaps in batches, broken manifests, quarantine, the brake, deletions.",
+    "client": "Sources and partners of the front door: registered, changed, closed; batches that the brake holds.",
     "incident": "The register of incidents: what happened, reviewed by a second person, signed, logged, published.",
     "forget": "Let visits and stays go that are over for long enough: mark, wait, shred.",
 }

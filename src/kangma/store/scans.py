@@ -40,10 +40,10 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from kangma.errors import Conflict, Corrupt, KangmaError, Unavailable
 from kangma.intake.kinds import KINDS
 from kangma.store import front_schema as db
+from kangma.store.alarms import What, raise_alarm
 from kangma.store.durable import fsync_folder, unavailable_when_the_disk_is, write_file
 from kangma.store.front import FILE as FRONT_FILE
 from kangma.store.front import FOLDER as FRONT
-from kangma.store.inbox import raise_alarm
 from kangma.store.keys import read_key, write_secret
 from kangma.store.registry import as_ours, open_engine
 from kangma.store.venues import Venues
@@ -264,7 +264,7 @@ def take_in(state: State, *, now: Moment) -> TakenIn:
         path.unlink(missing_ok=True)
     if damaged:
         with state.registry.write() as on:
-            raise_alarm(on, "scans_damaged", FEED, {"files": damaged}, now)
+            raise_alarm(on, What.SCANS_DAMAGED, FEED, {"files": damaged}, now)
     if done or damaged:
         state.log.info(
             "scan-ins taken in", files=len(done), accepted=visits, duplicate=duplicate, quarantined=damaged

@@ -916,6 +916,21 @@ class Register:
                 others[draft.id] = draft
         return duplicates.suggest(record, others.values())
 
+    def merged(self, by: Caller, id: str, other: str, *, now: Moment) -> tuple[Record, int, tuple[str, ...]]:
+        """A draft with what `other` says besides it, the edit that this began with, and the fields on which the two
+        disagree: there the draft's own stands. Nothing is saved: a person reads it and saves it, or does not.
+
+        Of a published record counts what is published, whatever was begun or given up since. Refused (bad_value) for a
+        record and itself, Conflict when the record is no draft."""
+        if id == other:
+            raise Refused(Code.BAD_VALUE, Where(path="with"), "another record")
+        mine = self.work(by, id, now=now)
+        after(mine.state, Act.EDIT)
+        theirs = self.work(by, other, now=now)
+        record = self.show(other, by, now=now).entry.seen.record if theirs.version else theirs.record
+        made, differ = duplicates.merged(mine.record, record)
+        return made, mine.edit, differ
+
     def signal(self, signal: Signal, *, now: Moment) -> str:
         """As `kangma.incidents.signal.TakesSignals`: at most one draft for an event, however often it is told."""
         with self._write() as on:

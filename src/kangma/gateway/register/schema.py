@@ -249,6 +249,14 @@ class Saved(Answer):
     perhaps_the_same: list[Alike] = None
 
 
+class Merged(Answer):
+    """A draft with what another record says besides it, not saved. On the fields in `differ` the draft's own stands."""
+
+    record: RecordForm
+    edit: Annotated[int, Field(description="What a save of it must name.")]
+    differ: list[Annotated[str, Field(json_schema_extra={"enum": list(FIELDS)})]]
+
+
 class Done(Answer):
     """One act in a record's life."""
 

@@ -260,11 +260,15 @@ def serve(
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Behind a reverse proxy: leave it.")
     ] = "127.0.0.1",
+    as_json: Json = False,
 ) -> None:
     """Serve the register: pages, feeds, and the API. SIGTERM or Ctrl-C stops it."""
     from kangma.gateway.register.serving import serve as run  # noqa: PLC0415  the web's libraries load slowly
 
     def ready(address: str) -> None:
+        if as_json:
+            print_json({"register": str(directory), "address": address})
+            return
         out.print(f"[bold green]✓[/] {plain(directory)} at {address}")
         sys.stdout.flush()
 

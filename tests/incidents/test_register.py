@@ -539,11 +539,15 @@ def signal(event: str = "flood-1", **more: object) -> Signal:
 
 
 def test_a_defence_opens_one_draft_for_an_event_however_often_it_says_so(register: Register) -> None:
-    first = register.signal(signal(), now=NOW)
+    first = register.signal(signal(), now=NOW + 90)
     assert [register.signal(signal(ended=NOW + n), now=NOW + n) for n in range(1, 5)] == [first] * 4
     assert register.signal(signal("flood-2"), now=NOW) != first
     work = register.work(register.member("ed"), first, now=NOW)
     assert (work.origin, work.record.certainty, work.state) == ("signal", "suspected", State.DRAFT)
+    assert [str(a.at) for a in work.record.actions] == [
+        "2023-11-14T22:14:50Z"
+    ]  # when it was opened; it began 90 s before
+    assert ", " not in work.record.description.get("zh")
     assert work.record.impact[0].value == "1400000"
     assert work.record.kept_working[0].what.get("en") == "offline verification"
 

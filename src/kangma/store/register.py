@@ -938,7 +938,7 @@ class Register:
             if there is not None:
                 return str(there)
             id = f"signal-{signal.key[:12]}"
-            self._open(on, MACHINE, draft_of(signal, id), now, "signal")
+            self._open(on, MACHINE, draft_of(signal, id, now=now), now, "signal")
             on.execute(sa.insert(db.signals).values(key=signal.key, id=id, source=signal.source[:64], at=now))
         return id
 

@@ -101,6 +101,14 @@ def test_stix_bundles_pass_stix2_strictly(member: bool) -> None:
             assert set(o.object_refs) <= ids
 
 
+def test_a_bundle_of_nothing_is_a_bundle() -> None:
+    """STIX knows no empty list: a register without records has a bundle without objects."""
+    written = stix.write([], ABOUT)
+    assert "objects" not in json.loads(written)  # the library would let the empty list pass
+    assert stix2.parse(written.decode(), allow_custom=False, version="2.1").type == "bundle"
+    assert stix.read(written).entries == []
+
+
 def test_the_same_version_gives_the_same_bundle_and_two_views_are_two_objects() -> None:
     assert stix.write(founding(member=True), ABOUT) == stix.write(founding(member=True), ABOUT)
     incidents = [

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from house import RECORD, House
+from makers import canaries
 from sound_html import Sound, sound
 
 from kangma.gateway.register import editing
 from kangma.incidents.form import from_json
 from kangma.incidents.life import Change, Role
-from kangma.incidents.words import Words
+from kangma.incidents.record import ITEMS
+from kangma.incidents.words import MOST_LANGUAGES, Words
 
 WORK = "/members/work/an-attack"
 
@@ -107,6 +110,38 @@ def test_a_correction_is_an_edit_of_what_is_published(at_home: House) -> None:
     assert [e.text for e in work.all("del")] == ["Thursday 28 April 2022"]
     assert [e.text for e in work.all("ins")] == ["Friday 29 April 2022"]
     assert "Compared with what is published" in work.text
+
+
+def inputs(groups: Any) -> Iterator[editing.Box]:
+    for item in groups:
+        yield from inputs(item.items) if isinstance(item, editing.Group) else (item,)
+
+
+def test_the_fullest_record_fits_its_own_form() -> None:
+    """As many items as a record may have, each in as many languages: what can be written can be edited."""
+    tags = [f"{a}{b}" for a in "ab" for b in "abcdefghij"]
+    assert len(tags) == MOST_LANGUAGES
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, list):
+            return [filled(value[0])] * (ITEMS if isinstance(value[0], dict) else 1)
+        if isinstance(value, dict):
+            return (
+                dict.fromkeys(tags, "x")
+                if set(value) == {"zh", "en"}
+                else {k: filled(v) for k, v in value.items()}
+            )
+        return value
+
+    groups = editing.form_of(filled(canaries()), "en", with_id=True)
+    marks = 2 * ITEMS * len(_lists())  # of each row: that it was there, that it is to stay
+    assert 15_000 < sum(1 for _ in inputs(groups)) + marks <= editing.MOST_FIELDS
+
+
+def _lists() -> list[str]:
+    return [
+        name for name, value in canaries().items() if isinstance(value, list) and isinstance(value[0], dict)
+    ]
 
 
 def pairs(sent: dict[str, Any]) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ import typer
 from kangma.cli.terminal import StateDir, err, plain, wall_clock
 from kangma.errors import Conflict, Refused, Unavailable
 from kangma.publish.city import has_keys
-from kangma.publish.cycle import cycle
+from kangma.publish.cycle import cycle_if_due
 from kangma.publish.signer import LocalSigner
 from kangma.publish.wire import SOCKET, RemoteSigner
 from kangma.publish.wire import serve as answer
@@ -39,6 +39,7 @@ INSIDE = (Part.SIGNER, Part.CYCLE)
 
 #: Seconds before a part that died is started again, doubled each time it dies at once.
 SOON, LATE = 0.5, 30.0
+STANDS = 60  # seconds for which a release stands when nothing happens; the next one is a sign of life
 LOOKS = 0.1  # seconds between two looks for a new release or a new resident
 
 
@@ -47,6 +48,10 @@ def serve(
     every: Annotated[
         float, typer.Option("--every", min=0.1, help="Seconds from one cycle to the next.")
     ] = 10.0,
+    stands: Annotated[
+        int,
+        typer.Option("--stands", min=0, help="Seconds for which a release stands when nothing happens."),
+    ] = STANDS,
     port: Annotated[
         int | None,
         typer.Option("--port", min=1, max=65_535, help="Open the front door: pages and API on this port."),
@@ -92,14 +97,15 @@ def serve(
         case Part.SIGNER:
             _signer(directory, stopping)
         case Part.CYCLE:
-            _cycles(directory, every, stopping)
+            _cycles(directory, every, stands, stopping)
         case Part.ANSWERS:
             _answers(directory, stopping)
         case Part.GATEWAY:
             _gateway(directory, host, port or 0, names or [], inner, proxies or [], secure)
         case None:
             open_state(directory).close()  # refused before anything is started
-            more = [] if port is None else ["--host", host, "--port", str(port)]
+            more = ["--stands", str(stands)]
+            more += [] if port is None else ["--host", host, "--port", str(port)]
             for option, given in (("--name", names), ("--proxy", proxies)):
                 for value in given or []:
                     more += [option, value]
@@ -139,13 +145,13 @@ def _signer(directory: Path, stopping: threading.Event) -> None:
         )
 
 
-def _cycles(directory: Path, every: float, stopping: threading.Event) -> None:
+def _cycles(directory: Path, every: float, stands: int, stopping: threading.Event) -> None:
     signer = RemoteSigner(directory / "signer" / SOCKET)
     with open_state(directory) as state:
         while not stopping.is_set():
             try:
-                done = cycle(state, now=wall_clock(), signer=signer)
-                if done.turns.num_rows or sum(done.absorbed.rows.values()):
+                done = cycle_if_due(state, now=wall_clock(), signer=signer, stands=stands)
+                if done and (done.turns.num_rows or sum(done.absorbed.rows.values())):
                     _say("cycle", f"release {done.release.number}: {done.turns.num_rows:,} codes turned")
             except (Unavailable, Conflict, Refused) as problem:  # later, or when the clock has caught up
                 _say("cycle", str(problem))

@@ -29,6 +29,7 @@ NAMES = (
     "publish",
     "gateway",
     "register",
+    "scanin",
     "web",
 )
 

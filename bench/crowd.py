@@ -242,7 +242,11 @@ class Crowd:
                     self._pull(one)
             now = time.monotonic()
         for one in list(self.by_fd.values()):
+            if one.due:
+                self._over(one, 0)
             self._close(one)
+        if not wish.impatient:  # who never got to ask was not answered
+            self.seen += [(due, now - due, 0) for due in self.waiting]
         return {
             "seen": [(round(d - wish.begin, 4), round(t, 6), s) for d, t, s in self.seen],
             "statuses": dict(self.statuses),

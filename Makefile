@@ -6,6 +6,8 @@ PY := .venv/bin/python
 UV := .venv/bin/uv
 RESIDENTS ?= 20000
 PORT ?= 8080
+# A machine whose environment forbids Python to keep what it compiled compiles everything at every start, of which there are hundreds here.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test lint web bench bench-full prove lock clean
 

@@ -38,9 +38,16 @@ class Admission:
     """Counts what is at work. For one event loop."""
 
     def __init__(
-        self, *, least: float = LEAST, most: float = MOST, target: float = TARGET, patience: float = PATIENCE
+        self,
+        *,
+        least: float = LEAST,
+        most: float = MOST,
+        target: float = TARGET,
+        patience: float = PATIENCE,
+        caps: Mapping[Purpose, int] = CAPS,
     ) -> None:
         self._least, self._most, self._target, self._patience = least, most, target, patience
+        self._caps = caps
         self.room = most
         self.at_work = 0
         self._of: Counter[Purpose] = Counter()
@@ -48,7 +55,7 @@ class Admission:
         self.waiting = 0
 
     def _fits(self, purpose: Purpose) -> bool:
-        cap = CAPS.get(purpose)
+        cap = self._caps.get(purpose)
         beneath = self.at_work < max(1.0, self.room * SHARES[purpose])
         return beneath and (cap is None or self._of[purpose] < cap)
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -98,6 +100,14 @@ ROUTES: tuple[Route, ...] = (
 )
 
 
+class Plane(StrEnum):
+    """Which of the routes a process answers."""
+
+    WHOLE = "whole"  # all of them: one address, one process
+    READ = "read"  # the public folder and the pages: nothing that is anybody's own
+    WRITE = "write"  # everything else
+
+
 class Silent:
     """A log for who wants none."""
 
@@ -112,13 +122,57 @@ def make_app(
     city: City,
     *,
     hosts: Iterable[str],
+    plane: Plane = Plane.WHOLE,
     secure: bool = False,
     log: layers.Log | None = None,
     defence: Defence | None = None,
     sensors: Sensors | None = None,
 ) -> ASGIApp:
-    """The application over an open city. `hosts`: names under which it is reached; others are refused. `secure`: it
-    stands behind https."""
+    """The application over an open city, whole or its write plane. `hosts`: names under which it is reached; others are
+    refused. `secure`: it stands behind https."""
+    log, defence, sensors = log or Silent(), defence or Defence(), sensors or Sensors()
+    app, names, limiters = _bare(plane), _names(hosts), Limiters(defence.rates, defence.together)
+    app.state.city, app.state.public = city, city.public
+    _layer(app, city, names, limiters, secure, log, defence, sensors)
+
+    show = limiters.of(Role.RESIDENT, Purpose.SHOW)
+    ticks, count = defence.ticks, sensors.hot.inc
+
+    def admit(slot: int) -> bool:
+        if show.after(slot, ticks()):
+            return False  # the ordinary way says so
+        count()
+        return True
+
+    return Hot(app, city, ours=_ours(names), admit=admit)
+
+
+def make_read_plane(
+    folder: Path,
+    *,
+    hosts: Iterable[str],
+    secure: bool = False,
+    log: layers.Log | None = None,
+    defence: Defence | None = None,
+    sensors: Sensors | None = None,
+) -> ASGIApp:
+    """The public folder at `folder` and the pages, behind the same layers. It opens no state, no vault and no key, and
+    looks at no token."""
+    log, defence, sensors = log or Silent(), defence or Defence(), sensors or Sensors()
+    app = _bare(Plane.READ)
+    app.state.public = folder
+    limiters = Limiters(defence.rates, defence.together)
+    _layer(app, None, _names(hosts), limiters, secure, log, defence, sensors)
+    return app
+
+
+def _names(hosts: Iterable[str]) -> frozenset[str]:
+    return frozenset(hosts) | {"localhost", "127.0.0.1", "[::1]"}
+
+
+def _bare(plane: Plane) -> FastAPI:
+    """The routes of a plane, each with its declaration. Whatever it answers, the description is of all of them: the world
+    has one address."""
     app = FastAPI(
         title="Kangma",
         version=version("kangma"),
@@ -126,16 +180,30 @@ def make_app(
         redirect_slashes=False,  # one address, one thing
         dependencies=[Depends(only_known)],
     )  # fmt: skip
-    app.state.city = city
     for route in ROUTES:
-        add(app, route)
-    for address, page in pages.pages().items():
-        add(app, Route("GET", address, pages.handler(page), ANYBODY_TO_VERIFY), listed=False)
+        if plane is Plane.WHOLE or (plane is Plane.READ) == (route.handler is public.file):
+            add(app, route)
+    if plane is not Plane.WRITE:
+        for address, page in pages.pages().items():
+            add(app, Route("GET", address, pages.handler(page), ANYBODY_TO_VERIFY), listed=False)
     require_declared(app)
-    app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # as FastAPI documents it
-    log, defence, sensors = log or Silent(), defence or Defence(), sensors or Sensors()
-    names = frozenset(hosts) | {"localhost", "127.0.0.1", "[::1]"}
-    table, limiters, admission = Table(app), Limiters(defence.rates), defence.admission()
+    whole = _bare(Plane.WHOLE) if plane is Plane.WRITE else app
+    app.openapi = lambda: describe(whole)  # type: ignore[method-assign]  # as FastAPI documents it
+    return app
+
+
+def _layer(
+    app: FastAPI,
+    city: City | None,
+    names: frozenset[str],
+    limiters: Limiters,
+    secure: bool,
+    log: layers.Log,
+    defence: Defence,
+    sensors: Sensors,
+) -> None:
+    """Puts the layers around the routes. Without a city there are only routes for everybody."""
+    table, admission = Table(app), defence.admission()
     sensors.watch("at_work", "Requests at work now", lambda: admission.at_work)
     sensors.watch("room", "Requests that may be at work at once", lambda: admission.room)
 
@@ -170,17 +238,6 @@ def make_app(
     app.add_middleware(Held, defence=defence, sensors=sensors)  # whoever refused, within or without a route
     app.add_middleware(layers.Dressed, secure=secure, credential=credential)  # refusals too
     app.add_middleware(Heard, log=log, sensors=sensors, table=table)  # sees what left, whoever made it
-
-    show = limiters.of(Role.RESIDENT, Purpose.SHOW)
-    ticks, count = defence.ticks, sensors.hot.inc
-
-    def admit(slot: int) -> bool:
-        if show.after(slot, ticks()):
-            return False  # the ordinary way says so
-        count()
-        return True
-
-    return Hot(app, city, ours=_ours(names), admit=admit)
 
 
 def add(app: FastAPI, route: Route, *, listed: bool = True) -> None:

@@ -16,6 +16,7 @@ from kangma.gateway.front.rights import Clients
 from kangma.gateway.front.tokens import Tokens
 from kangma.intake.identity import Keyer
 from kangma.publish.signer import ReleaseSigner
+from kangma.store.durable import WriterLock
 from kangma.store.front import FrontStore, prepare, token_key
 from kangma.store.slots import SlotReader, TokenTurns
 from kangma.store.state import State
@@ -94,7 +95,9 @@ class City:
         folder = prepare(state.path)
         self._closing = ExitStack()
         self.store = self._closing.enter_context(FrontStore(folder))
-        self.turns = TokenTurns(folder, self.store.turns())
+        self._turning = WriterLock(folder / "turns.lock")
+        with self._turning.hold():  # what another worker changes now is copied after this
+            self.turns = TokenTurns(folder, self.store.turns())
         self._closing.callback(self.turns.close)
         self.tokens = Tokens(token_key(folder), self.turns)
         self.slots = SlotReader(folder)
@@ -110,6 +113,12 @@ class City:
     @property
     def now(self) -> Moment:
         return self.clock()
+
+    def copy_turn(self, slot: int) -> None:
+        """The turn that this slot's tokens must name is the store's, for every worker, on return. Read and written under
+        one lock: whoever copies last has read last, so a worker that starts meanwhile brings no older turn back."""
+        with self._turning.hold():
+            self.turns.set(slot, self.store.turn_of(slot))
 
     def close(self) -> None:
         self._closing.close()

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kangma.errors import Code, KangmaError, Refused, Where
 from kangma.gateway.front.admission import Admission
 from kangma.gateway.front.city import City
-from kangma.gateway.front.limits import ELSE, RATES, Limiter, Network, Rate
+from kangma.gateway.front.limits import ELSE, RATES, Counted, Limiter, Network, OfTogether, Rate, Together
 from kangma.gateway.front.rights import CALLER, Caller, Needs, Purpose, Role, identified, needs_of, operations
 from kangma.gateway.front.sensors import Sensors
 from kangma.gateway.register.layers import Log, Teller
@@ -38,6 +38,7 @@ class Defence:
     most_held: int = 1_000
     most_held_of_a_network: int = 500
     proxies: Iterable[str] = ()
+    together: Together | None = None  # where several workers count; None: one counts alone
     ticks: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random  # of a jitter: nobody guesses anything by it
     admission: Callable[[], Admission] = Admission
@@ -154,7 +155,13 @@ class Known:
     """
 
     def __init__(
-        self, app: ASGIApp, city: City, defence: Defence, limiters: Limiters, sensors: Sensors, tell: Teller
+        self,
+        app: ASGIApp,
+        city: City | None,
+        defence: Defence,
+        limiters: Limiters,
+        sensors: Sensors,
+        tell: Teller,
     ) -> None:
         self.app, self.city, self.defence, self.tell = app, city, defence, tell
         self.limiters, self.sensors, self.network = limiters, sensors, Network(defence.proxies)
@@ -174,7 +181,9 @@ class Known:
             return problem_of(BadRequest(Code.BAD_VALUE, where, "an address as it is written here"))
         needs: Needs = scope["kangma.needs"]
         try:
-            caller = Caller(Role.NOBODY) if needs.role is Role.NOBODY else identified(self.city, scope)
+            caller = Caller(Role.NOBODY)
+            if needs.role is not Role.NOBODY and self.city is not None:
+                caller = identified(self.city, scope)
             scope[CALLER] = caller
             key = caller.slot or caller.client or self.network.of(scope)
             wait = self.limiters.of(caller.role, needs.purpose).after(key, self.defence.ticks())
@@ -190,14 +199,19 @@ class Known:
 class Limiters:
     """A limiter for each role and purpose, made when first needed. The hot path asks the same ones."""
 
-    def __init__(self, rates: Mapping[tuple[Role, Purpose], Rate]) -> None:
-        self._rates = rates
-        self._made: dict[tuple[Role, Purpose], Limiter] = {}
+    def __init__(self, rates: Mapping[tuple[Role, Purpose], Rate], table: Together | None = None) -> None:
+        """`table`: where several processes count together."""
+        self._rates, self._table = rates, table
+        self._made: dict[tuple[Role, Purpose], Counted] = {}
 
-    def of(self, role: Role, purpose: Purpose) -> Limiter:
+    def of(self, role: Role, purpose: Purpose) -> Counted:
         found = self._made.get((role, purpose))
         if found is None:
-            found = self._made[role, purpose] = Limiter(self._rates.get((role, purpose), ELSE))
+            rate = self._rates.get((role, purpose), ELSE)
+            found = (
+                Limiter(rate) if self._table is None else OfTogether(rate, f"{role} {purpose}", self._table)
+            )
+            self._made[role, purpose] = found
         return found
 
 

@@ -8,10 +8,11 @@ without asking.
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Annotated, Any, cast
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 
-from kangma.gateway.front.city import Here
 from kangma.gateway.front.files import handed_out
 from kangma.gateway.register.problems import NotThere
 
@@ -36,10 +37,17 @@ KINDS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
 MEDIA = tuple(dict.fromkeys(media.partition(";")[0] for _, media, _ in KINDS))
 
 
-def file(path: str, request: Request, city: Here) -> Response:
+def folder_of(request: Request) -> Path:
+    return cast(Path, cast(Any, request.app.state).public)
+
+
+Folder = Annotated[Path, Depends(folder_of)]
+
+
+def file(path: str, request: Request, folder: Folder) -> Response:
     """One file of the public folder."""
     for pattern, media, cache in KINDS:
         if pattern.fullmatch(path):
             more = {"access-control-allow-origin": "*"}  # it is everybody's, whatever page they are on
-            return handed_out(request, city.public / path, media=media, cache=cache, **more)
+            return handed_out(request, folder / path, media=media, cache=cache, **more)
     raise NotThere

@@ -1,25 +1,33 @@
-"""One process that is the front door: Granian in front of the application, until it is told to stop."""
+"""A process that is the front door, or one plane of it: Granian in front of the application, until it is told to stop."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from starlette.types import ASGIApp
 
 from kangma.errors import Unavailable
-from kangma.gateway.front.app import make_app
+from kangma.gateway.front.admission import CAPS, Admission
+from kangma.gateway.front.app import Plane, make_app, make_read_plane
 from kangma.gateway.front.city import City
 from kangma.gateway.front.defence import Defence
 from kangma.gateway.front.delivery import Console
-from kangma.gateway.front.inner import make_inner
+from kangma.gateway.front.inner import make_inner, make_read_inner
+from kangma.gateway.front.limits import Together
+from kangma.gateway.front.listening import BACKLOG, where
 from kangma.gateway.front.sensors import Sensors
 from kangma.publish.city import city_name
 from kangma.publish.wire import SOCKET, RemoteSigner
@@ -31,34 +39,58 @@ from kangma.terms import Moment, zone
 #: Ordinary requests at work at once; the hot path takes no thread.
 AT_ONCE = 24
 HEADER_SECONDS = 3
-BACKLOG = 4_096
-INNER_HOST = "127.0.0.1"  # health and metrics are for this machine
+HELD, HELD_OF_A_NETWORK = 1_000, 500  # refusals that wait, of all workers together
+
+
+@dataclass(frozen=True)
+class Doorway:
+    """Where a process listens, under which names, and whom it believes.
+
+    `inner`: where health and metrics are asked, for this machine only. `proxies`: addresses or networks of ours whose
+    word on where a request comes from is taken. `secure`: browsers came by https. `workers` share `listening`, and count
+    together in the memory that `limits` is a descriptor of.
+    """
+
+    listening: socket.socket
+    hosts: tuple[str, ...]
+    inner: socket.socket | None = None
+    proxies: tuple[str, ...] = ()
+    secure: bool = False
+    workers: int = 1
+    limits: int | None = None
+
+    def defence(self) -> Defence:
+        """A worker's part of it. What a caller may ask is counted by all together; threads are each its own; refusals
+        that wait and looks into the evidence are divided."""
+        each = {purpose: max(1, cap // self.workers) for purpose, cap in CAPS.items()}
+        try:
+            return Defence(
+                most_held=max(1, HELD // self.workers),
+                most_held_of_a_network=max(1, HELD_OF_A_NETWORK // self.workers),
+                proxies=self.proxies,
+                together=None if self.limits is None else Together(self.limits),
+                admission=partial(Admission, caps=each),
+            )
+        except ValueError:
+            raise Unavailable("--proxy takes an address or a network") from None
 
 
 def serve(
     path: Path,
+    doorway: Doorway,
     *,
-    host: str,
-    port: int,
-    hosts: Iterable[str],
+    plane: Plane = Plane.WHOLE,
     clock: Callable[[], Moment],
     say: Callable[[str], None],
-    inner: int | None = None,
-    proxies: Iterable[str] = (),
-    secure: bool = False,
 ) -> None:
-    """Serves the city at `path` until SIGTERM or SIGINT. Unavailable when the port cannot be had, or there is no city.
-
-    `inner`: the port of health and metrics, on this machine only. `proxies`: addresses whose word on where a request
-    comes from is taken.
-    """
+    """Serves the city at `path` until SIGTERM or SIGINT, whole or its write plane. Unavailable when there is no city."""
     name = city_name(path)
     if name is None:
         raise Unavailable("this directory names no city that publishes")
     signer = RemoteSigner(path / "signer" / SOCKET)
     folder = prepare(path)
     log = EventLog(folder / "events.ndjson")
-    sensors, defence = Sensors(), Defence(proxies=tuple(proxies))
+    sensors, defence = Sensors(), doorway.defence()
     failed = sensors.letters_failed.inc
     with (
         open_state(path) as state,
@@ -66,24 +98,50 @@ def serve(
     ):
         try:
             sensors.watch("release", "Release as at which codes are shown", lambda: city.slots.ready() or 0)
-            app = make_app(city, hosts=hosts, log=log, secure=secure, defence=defence, sensors=sensors)
-            asyncio.run(_run(app, make_inner(city, sensors), city, host, port, inner, say))
+            app = make_app(
+                city,
+                hosts=doorway.hosts,
+                plane=plane,
+                log=log,
+                secure=doorway.secure,
+                defence=defence,
+                sensors=sensors,
+            )
+            asyncio.run(_run(app, make_inner(city, sensors), doorway, say, city.slots.ready))
         finally:
             log.close()
+
+
+def serve_read_plane(
+    path: Path, doorway: Doorway, *, clock: Callable[[], Moment], say: Callable[[str], None]
+) -> None:
+    """Serves the public folder of the city at `path` and the pages, and reads nothing else of it."""
+    folder, sensors = path / "public", Sensors()
+    log = EventLog(path / "log" / "read-plane.ndjson")
+    try:
+        app = make_read_plane(
+            folder,
+            hosts=doorway.hosts,
+            log=log,
+            secure=doorway.secure,
+            defence=doorway.defence(),
+            sensors=sensors,
+        )
+        asyncio.run(_run(app, make_read_inner(folder, sensors, clock), doorway, say, lambda: None))
+    finally:
+        log.close()
 
 
 async def _run(
     app: ASGIApp,
     inner: ASGIApp,
-    city: City,
-    host: str,
-    port: int,
-    inner_port: int | None,
+    doorway: Doorway,
     say: Callable[[str], None],
+    look: Callable[[], object],
 ) -> None:
-    servers = [_server(app, host, port)]
-    if inner_port is not None:
-        servers.append(_server(inner, INNER_HOST, inner_port))
+    servers = [_server(app, doorway.listening)]
+    if doorway.inner is not None:
+        servers.append(_server(inner, doorway.inner))
     current_default_thread_limiter().total_tokens = AT_ONCE
     loop = asyncio.get_running_loop()
 
@@ -93,36 +151,40 @@ async def _run(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    servers[0].on_startup(lambda: say(f"http://{f'[{host}]' if ':' in host else host}:{port}"))
-    watching = asyncio.create_task(_watch(city))
+    servers[0].on_startup(lambda: say(where(doorway.listening)))
+    watching = asyncio.create_task(_watch(look))
     try:
         await asyncio.gather(*(server.serve() for server in servers))
     finally:
         watching.cancel()
 
 
-def _server(app: ASGIApp, host: str, port: int) -> Server:
-    _bindable(host, port)
-    return Server(
-        app, address=host, port=port, interface=Interfaces.ASGINL, http=HTTPModes.http1, websockets=False,
+class _On(Server):
+    """Granian on a socket that listens already."""
+
+    listening: socket.socket
+
+    def _init_shared_socket(self) -> None:
+        # A descriptor of its own: Granian closes what it was given when it stops.
+        held: Any = SocketHolder
+        self._ssp: Any = None
+        self._shd: Any = held(
+            os.dup(self.listening.fileno()), False, BACKLOG
+        )  # what Granian gives its own workers
+
+
+def _server(app: ASGIApp, listening: socket.socket) -> Server:
+    made = _On(
+        app, interface=Interfaces.ASGINL, http=HTTPModes.http1, websockets=False,
         log_enabled=False, backpressure=BACKLOG,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1_000, max_buffer_size=64 * 1024),
     )  # fmt: skip
+    made.listening = listening
+    return made
 
 
-async def _watch(city: City) -> None:
+async def _watch(look: Callable[[], object]) -> None:
     """A read model that was begun anew is taken up."""
     while True:
-        city.slots.ready()
+        look()
         await asyncio.sleep(0.5)
-
-
-def _bindable(host: str, port: int) -> None:
-    """Asks before the server does: it tells the reason in its own way and log."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((host, port))
-        except OSError as problem:
-            raise Unavailable(f"cannot listen on port {port}: {problem.strerror}") from None

@@ -36,8 +36,8 @@ from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
-from crowd import PATIENCE, Wish
 
+from crowd import Wish
 from kangma.city import make_city
 from kangma.cli.demo import CITY
 from kangma.credential.issue import shown
@@ -61,7 +61,7 @@ HERE = Path(__file__).parent
 RESIDENTS, DAYS = 4_000, 3
 HONEST, THIEVES = 3_000, 300  # residents who are bound: who behaves, and whose token an attacker has
 QUIET, ATTACKED, AFTER = 5.0, 8.0, 3.0  # seconds
-MARGIN = 1.0  # of an attack's beginning and end that no phase counts
+MARGIN = 1.0  # of an attack's beginning that is told apart, and of a phase's that is not counted
 TIMES = 10
 CORES = sorted(os.sched_getaffinity(0))
 SERVER, CLIENTS = CORES[:1], CORES[1:] or CORES
@@ -408,9 +408,7 @@ ATTACKS = (
     Attack("slow-bodies", "3,000 connections, a byte of the body a second", slow_bodies),
     Attack("slow-readers", "3,000 connections that read 16 bytes a second", slow_readers),
     Attack("nothing-sent", "6,000 connections on which nothing is sent", nothing_sent),
-    Attack(
-        "slowhttptest-heads", "slowhttptest -H, 3,000 connections", loop, slowhttptest("-H", "-i", "2")
-    ),
+    Attack("slowhttptest-heads", "slowhttptest -H, 3,000 connections", loop, slowhttptest("-H", "-i", "2")),
     Attack(
         "slowhttptest-bodies",
         "slowhttptest -B, 3,000 connections",
@@ -429,7 +427,9 @@ def run(town: Town, attack: Attack, *, times: float) -> dict[str, Any]:
     begin = time.monotonic() + 2.5
     first, last = begin + QUIET, begin + QUIET + ATTACKED
     until = last + AFTER
-    front: dict[str, Any] = {"port": town.fronts["tls"], "tls": True, "rate": town.base / 4} if attack.tls else {}
+    front: dict[str, Any] = (
+        {"port": town.fronts["tls"], "tls": True, "rate": town.base / 4} if attack.tls else {}
+    )
     honest = crowd(residents(town, begin, until, **front))
     public = crowd(visitors(town, begin, until, **(front | ({"rate": town.base / 40} if front else {}))))
     rate = town.base * times
@@ -453,14 +453,22 @@ def run(town: Town, attack: Attack, *, times: float) -> dict[str, Any]:
         with suppress(subprocess.TimeoutExpired):
             other.wait(10)
         other.kill()
-    seen = {name: json.loads(child.communicate(timeout=120)[0]) for name, child in (("residents", honest), ("public", public))}
+    seen = {
+        name: json.loads(child.communicate(timeout=120)[0])
+        for name, child in (("residents", honest), ("public", public))
+    }
     brought = [json.loads(child.communicate(timeout=120)[0]) for child in attackers]
     phases = {
-        "quiet": (MARGIN, QUIET - MARGIN),
+        "quiet": (MARGIN, QUIET - 0.2),
+        "onset": (QUIET, QUIET + MARGIN),
         "attacked": (QUIET + MARGIN, QUIET + ATTACKED),
         "after": (QUIET + ATTACKED + MARGIN, QUIET + ATTACKED + AFTER),
     }
-    report: dict[str, Any] = {"what": attack.what, "times": times, "honest_a_second": town.base / (4 if front else 1)}
+    report: dict[str, Any] = {
+        "what": attack.what,
+        "times": times,
+        "honest_a_second": town.base / (4 if front else 1),
+    }
     for who, said in seen.items():
         report[who] = {p: _told([x for x in said["seen"] if a <= x[0] < b]) for p, (a, b) in phases.items()}
         report[who]["ratio"] = report[who]["attacked"]["p99_ms"] / report[who]["quiet"]["p99_ms"]
@@ -479,10 +487,13 @@ def run(town: Town, attack: Attack, *, times: float) -> dict[str, Any]:
     }
     report["server"] = {"processor": spent / ATTACKED, "gateway_mb": memory / 2**20}
     report["door"] = {"right": town.door.right - asked, "wrong": town.door.wrong - wrong}
-    report["holds"] = all(
-        report[who]["ratio"] <= GOAL_RATIO and report[who]["attacked"]["success"] >= GOAL_SUCCESS
-        for who in seen
-    ) and not report["door"]["wrong"]
+    report["holds"] = (
+        all(
+            report[who]["ratio"] <= GOAL_RATIO and report[who]["attacked"]["success"] >= GOAL_SUCCESS
+            for who in seen
+        )
+        and not report["door"]["wrong"]
+    )
     return report
 
 
@@ -531,9 +542,7 @@ def capacity(town: Town, seconds: float = 3.0) -> dict[str, float]:
     """Codes a second over 64 connections that are never idle. The generator's core may be the bound: it is said."""
     begin = time.monotonic() + 1.0
     before = _spent(town)
-    wish = residents(
-        town, begin, begin + seconds, rate=60_000, connections=64, impatient=True, fresh=0
-    )
+    wish = residents(town, begin, begin + seconds, rate=60_000, connections=64, impatient=True, fresh=0)
     said = json.loads(crowd(wish).communicate(timeout=60)[0])
     spent = _spent(town) - before
     answered = said["statuses"].get("200", 0)
@@ -620,7 +629,11 @@ def bench(full: bool, only: Sequence[str], times: Sequence[float], base: float |
             stack.enter_context(haproxy(town, folder))
         time.sleep(3)  # what the measurement of capacity used up of everybody's share comes back
         for attack in ATTACKS:
-            needs = (attack.program(town, 1)[0] if attack.program else "haproxy") if attack.program or attack.tls else ""
+            needs = (
+                (attack.program(town, 1)[0] if attack.program else "haproxy")
+                if attack.program or attack.tls
+                else ""
+            )
             if (only and attack.name not in only) or needs in lacking:
                 continue
             for factor in times:
@@ -636,12 +649,16 @@ def _line(name: str, seen: dict[str, Any]) -> str:
     for who in ("residents", "public"):
         quiet, hit = seen[who]["quiet"], seen[who]["attacked"]
         parts.append(
-            f"{who} p99 {quiet['p99_ms']:.1f} → {hit['p99_ms']:.1f} ms ({seen[who]['ratio']:.2f}) "
+            f"{who} p99 {quiet['p99_ms']:.1f} → {hit['p99_ms']:.1f} ms ({seen[who]['ratio']:.2f}, first second {seen[who]['onset']['p99_ms']:.0f}) "
             f"ok {hit['success'] * 100:.2f} % after {seen[who]['after']['success'] * 100:.2f} %"
         )
     brought = seen["attackers"]
-    parts.append(f"brought {brought['answered_a_second']:,.0f}/s of {brought['wanted_a_second']:,.0f} {brought['answers']}")
-    parts.append(f"cpu {seen['server']['processor']:.2f} {seen['server']['gateway_mb']:.0f} MB door {seen['door']}")
+    parts.append(
+        f"brought {brought['answered_a_second']:,.0f}/s of {brought['wanted_a_second']:,.0f} {brought['answers']}"
+    )
+    parts.append(
+        f"cpu {seen['server']['processor']:.2f} {seen['server']['gateway_mb']:.0f} MB door {seen['door']}"
+    )
     return " | ".join(parts) + (" HOLDS" if seen["holds"] else " ---")
 
 

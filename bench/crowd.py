@@ -223,14 +223,19 @@ class Crowd:
                 due += gap
             while self.waiting and self.idle:
                 self.ask(self.idle.popleft(), self.waiting.popleft(), now)
-            if not wish.impatient and due >= wish.until and not self.waiting and not any(
-                o.due for o in self.by_fd.values()
+            if (
+                not wish.impatient
+                and due >= wish.until
+                and not self.waiting
+                and not any(o.due for o in self.by_fd.values())
             ):
                 break
             if now - looked > 0.1:
                 looked = now
                 self._late(now, slow)
-            for fd, event in self.poll.poll(min(0.01, due - now) if now < due < wish.until else 0.002 if self.waiting else 0.01, 1_024):
+            for fd, event in self.poll.poll(
+                min(0.01, due - now) if now < due < wish.until else 0.002 if self.waiting else 0.01, 1_024
+            ):
                 one = self.by_fd.get(fd)
                 if one is None:
                     continue

@@ -20,12 +20,13 @@ SHARES: Mapping[Purpose, float] = {
     Purpose.VERIFY: 0.9,
     Purpose.CHECK: 0.85,
     Purpose.REPORT: 0.8,
+    Purpose.MAKE: 0.75,
     Purpose.BIND: 0.7,
     Purpose.HISTORY: 0.5,
     Purpose.ABOUT: 0.4,
 }
 #: What looks into the evidence keeps the columnar engine, all cores and a second for itself: few at a time.
-CAPS: Mapping[Purpose, int] = {Purpose.HISTORY: 3}
+CAPS: Mapping[Purpose, int] = {Purpose.HISTORY: 3, Purpose.MAKE: 3}
 #: As many as the server has threads (`serving.AT_ONCE`): what is admitted is begun.
 LEAST, MOST = 8.0, 24.0
 TARGET = 2.0  # seconds that an answer may take before the room shrinks

@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 
 from kangma.gateway.front.rights import Clients
 from kangma.gateway.front.tokens import Tokens
+from kangma.gateway.front.work import Work
 from kangma.intake.identity import Keyer
 from kangma.publish.signer import ReleaseSigner
 from kangma.store.durable import WriterLock
@@ -100,6 +101,7 @@ class City:
             self.turns = TokenTurns(folder, self.store.turns())
         self._closing.callback(self.turns.close)
         self.tokens = Tokens(token_key(folder), self.turns)
+        self.work = Work(token_key(folder))
         self.slots = SlotReader(folder)
         self.outbox = Outbox(delivery, failed)
         self._closing.callback(self.outbox.close)

@@ -36,6 +36,7 @@ class Purpose(StrEnum):
     VERIFY = "verify"  # what a door needs
     CHECK = "check"  # a partner's question
     REPORT = "report"  # evidence comes in
+    MAKE = "make"  # what takes signatures or drawing: credentials for days ahead, a paper
     BIND = "bind"  # a document, a device, another person
     HISTORY = "history"  # what is known of oneself
     ABOUT = "about"  # this API itself

@@ -255,6 +255,16 @@ class Export(Closed):
     looks: list[LookSaid]
 
 
+class WorkSet(BaseModel):
+    """Proof of work that is asked for (`kangma.gateway.front.work`): find the number."""
+
+    algorithm: Literal["SHA-256"]
+    challenge: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    maxnumber: int
+    salt: str
+    signature: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class ProblemSaid(BaseModel):
     """RFC 9457."""
 
@@ -263,3 +273,4 @@ class ProblemSaid(BaseModel):
     code: str
     detail: str | None = None
     where: str | None = None
+    work: WorkSet | None = None

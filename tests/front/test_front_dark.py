@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +83,7 @@ def filled(door: Hamlet, person: Person) -> Phone:
 
 
 @pytest.fixture(scope="module")
-def dark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dark]:
+def dark(tmp_path_factory: pytest.TempPathFactory) -> Dark:
     with hamlet(tmp_path_factory.mktemp("dark")) as door:
         phones = {name: filled(door, person) for name, person in WHO.items()}
         paper = door.resident(NURSE).post("/v1/me/paper").json()["text"]
@@ -110,7 +109,7 @@ def dark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dark]:
         seen = left.door().verify(paper, now=now)
         assert isinstance(seen, Verified)
         left.paper_colour = seen.colour.value
-    yield left  # the hamlet is closed: nobody answers any more
+    return left  # the hamlet is closed: nobody answers any more
 
 
 def colours(dark: Dark) -> dict[str, str]:
@@ -195,7 +194,7 @@ def test_what_was_refused_before_is_refused_all_along(dark: Dark) -> None:
 
 
 def test_a_door_whose_clock_was_set_back_is_not_fooled(dark: Dark) -> None:
-    """Time does not fall behind what a trusted key has signed: last month's code is not good because the clock says so."""
+    """Time does not fall behind what a trusted key has signed."""
     door = dark.door()
     text = dark.phones["nurse"].scan(START + 40 * HOUR)
     assert text is not None

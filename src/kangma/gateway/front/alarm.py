@@ -37,7 +37,10 @@ class Alarm:
     def __init__(self) -> None:
         self.event: Event | None = None
         self._now: Counter[str] = Counter()
-        self._window: deque[tuple[float, int, float]] = deque(maxlen=WINDOW)  # seconds, refusals, late
+        self._window: deque[tuple[float, Counter[str], float]] = deque(
+            maxlen=WINDOW
+        )  # seconds, refused, late
+        self._second = 0
         self._calm = 0.0
         self._codes = self._failed = 0
 
@@ -45,22 +48,30 @@ class Alarm:
     def on(self) -> bool:
         return self.event is not None
 
+    @property
+    def pressed(self) -> bool:
+        """Whether it is on, or this very second is as bad: what needs no proof that it will last."""
+        return self.event is not None or self._second >= BEGINS
+
     def refused(self, why: str) -> None:
         self._now[why] += 1
+        self._second += 1
 
     def tick(
         self, seconds: float, *, late: float, now: Moment, codes: int = 0, failed: int = 0
     ) -> Event | None:
         """`seconds` have passed since the last tick, and the loop was `late` for this one. `codes` and `failed` are
         counts since the program began. The event that began, goes on or has just ended; None when all is quiet."""
-        self._window.append((seconds, sum(self._now.values()), late))
+        self._window.append((seconds, self._now, late))
         passed = sum(s for s, _, _ in self._window)
-        rate = sum(n for _, n, _ in self._window) / passed if passed else 0.0
+        rate = sum(n.total() for _, n, _ in self._window) / passed if passed else 0.0
         full = len(self._window) == WINDOW
         behind = all(lag >= LATE for _, _, lag in self._window)
         event = self.event
         if event is None and full and (rate >= BEGINS or behind):
             event = self.event = Event(now - round(passed))
+            for _, refused, _ in list(self._window)[:-1]:
+                event.refused += refused
             self._codes, self._failed, self._calm = codes, failed, 0.0
         if event is not None:
             event.refused += self._now
@@ -71,5 +82,5 @@ class Alarm:
             if self._calm >= CALM:
                 event.ended = now - round(self._calm)
                 self.event = None
-        self._now.clear()
+        self._now, self._second = Counter(), 0
         return event

@@ -253,7 +253,7 @@ def _layer(
     # What anybody may read, without the layers that it does not need; and before all, and outside of the framework, who
     # calls: what is refused at a glance costs little.
     inside = app if shelf is None else Shelf(app, app.state.public, shelf, _ours(names), exit)
-    return Known(inside, city, defence, limiters, sensors, table, exit)
+    return Known(inside, city, defence, limiters, sensors, table, admission, exit)
 
 
 _THREAD = threading.local()

@@ -49,8 +49,8 @@ class Defence:
 
     rates: Mapping[tuple[Role, Purpose], Rate] = field(default_factory=lambda: RATES)
     held_seconds: float = 1.0
-    most_held: int = 3_000
-    most_held_of_a_network: int = 1_000
+    most_held: int = 8_000
+    most_held_of_a_network: int = 4_000
     alarm: Alarm = field(default_factory=Alarm)
     proxies: Iterable[str] = ()
     together: Together | None = None  # where several workers count; None: one counts alone
@@ -204,7 +204,7 @@ class Exit:
         began = time.perf_counter()
         self.alarm.refused(why)
         headers, body = self._as_sent(problem, private=self.dressed.credential(scope))
-        if (problem.status in _LATE or self.alarm.on) and not await self.pool.wait(scope):
+        if (problem.status in _LATE or self.alarm.pressed) and not await self.pool.wait(scope):
             headers = [*headers, (b"connection", b"close")]
         self.count(scope, problem.status, time.perf_counter() - began)
         await send({"type": "http.response.start", "status": problem.status, "headers": headers})
@@ -254,8 +254,10 @@ class Known:
         limiters: Limiters,
         sensors: Sensors,
         table: Table,
+        admission: Admission,
         exit: Exit,
     ) -> None:
+        self.admission = admission
         self.app, self.city, self.defence, self.table, self.exit = app, city, defence, table, exit
         self.limiters, self.sensors, self.network = limiters, sensors, exit.pool.network
 
@@ -302,6 +304,9 @@ class Known:
                 self.sensors.turned_away.labels("rate", needs.purpose.value).inc()
                 return too_many(wait, self.defence.chance()), "rate"
             needs.judge(caller, scope["kangma.parameters"])
+            if self.admission.hopeless(needs.purpose):
+                self.sensors.turned_away.labels("busy", needs.purpose.value).inc()
+                return too_many(2.0, self.defence.chance()), "busy"
         except KangmaError as problem:
             return problem_of(problem), "token"
         return None

@@ -255,7 +255,7 @@ class Export(Closed):
     looks: list[LookSaid]
 
 
-class WorkSet(BaseModel):
+class WorkSet(Closed):
     """Proof of work that is asked for (`kangma.gateway.front.work`): find the number."""
 
     algorithm: Literal["SHA-256"]

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,9 +44,12 @@ from kangma.terms import Moment, zone
 
 #: Ordinary requests at work at once; the hot path takes no thread.
 AT_ONCE = 24
+#: That a thread at work may keep the interpreter when the loop wants it; Python's own five milliseconds are a code's
+#: whole time, for each thread.
+SWITCH_SECONDS = 0.0005
 HEADER_SECONDS = 3
 CONNECTIONS = 12_000
-HELD, HELD_OF_A_NETWORK = 3_000, 1_000  # refusals that wait, of all workers together
+HELD, HELD_OF_A_NETWORK = 8_000, 4_000  # refusals that wait, of all workers together
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,7 @@ async def _run(
     if doorway.inner is not None:
         servers.append(_server(inner, doorway.inner))
     current_default_thread_limiter().total_tokens = AT_ONCE
+    sys.setswitchinterval(SWITCH_SECONDS)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:

@@ -60,7 +60,7 @@ from kangma.terms import DAY, calendar, zone
 HERE = Path(__file__).parent
 RESIDENTS, DAYS = 4_000, 3
 HONEST, THIEVES = 3_000, 300  # residents who are bound: who behaves, and whose token an attacker has
-QUIET, ATTACKED, AFTER = 5.0, 8.0, 3.0  # seconds
+QUIET, ATTACKED, AFTER = 4.0, 8.0, 2.0  # seconds
 MARGIN = 1.0  # of an attack's beginning that is told apart, and of a phase's that is not counted
 TIMES = 10
 CORES = sorted(os.sched_getaffinity(0))

@@ -387,6 +387,7 @@ def test_the_shell_can_complete_verbs() -> None:
         "cycle",
         "code",
         "credential",
+        "client",
     ]
     env = {"_KANGMA_COMPLETE": "complete_bash", "COMP_WORDS": "kangma trace --c", "COMP_CWORD": "2"}
     assert _python("from kangma.cli import main; main()", env=env).split() == ["--case"]

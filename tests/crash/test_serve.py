@@ -30,7 +30,7 @@ from kangma.policy.published import read
 from kangma.publish import commit as commit_module
 from kangma.publish.city import name_city
 from kangma.publish.credentials import on_paper
-from kangma.publish.cycle import cycle
+from kangma.publish.cycle import cycle, cycle_if_due
 from kangma.publish.signer import LocalSigner
 from kangma.publish.wire import RemoteSigner, serve
 from kangma.store.releases import last_release, releases
@@ -93,6 +93,22 @@ def test_a_remote_signer_makes_the_files_of_a_local_one_byte_for_byte(town: Town
         made.append({str(f.relative_to(path)): f.read_bytes() for f in folders if f.is_file()})
     assert made[0].keys() == made[1].keys()
     assert [name for name in made[0] if made[0][name] != made[1][name]] == []
+
+
+def test_a_code_that_is_withdrawn_does_not_wait_until_something_happens(town: Town, tmp_path: Path) -> None:
+    path, now = town.copied(tmp_path), town.now
+    with open_state(path) as state, listening(path) as remote:
+
+        def released(later: int) -> bool:
+            return cycle_if_due(state, now=now + later, signer=remote, stands=60) is not None
+
+        assert released(60)
+        assert not released(61)
+        remote.withdraw(5, now=now + 62)
+        assert released(62)
+        on_paper(state, remote, 5, today=zone(CITY.zone).day(now), now=now + 63)
+        assert released(63)
+        assert not released(64)
 
 
 WRONG: dict[str, bytes] = {
@@ -201,7 +217,7 @@ class Served:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "kangma", "serve", str(self.path), "--every", "0.5"]
+        command = [sys.executable, "-m", "kangma", "serve", str(self.path), "--every", "0.5", "--stands", "0"]
         self.supervisor = subprocess.Popen(command, stderr=self._err)
 
     def bring(self, day: int) -> None:

@@ -115,8 +115,9 @@ def test_commands_in_the_documentation_exist() -> None:
             continue
         assert words[1] in VERBS, f"{page}: {line}"
         command = verb(words[1])
-        inner = next((c for n, c in getattr(command, "commands", {}).items() if n in words[2:4]), None)
-        options = {o for p in (inner or command).params for o in p.opts}
+        for word in words[2:]:  # verbs of a verb, however deep
+            command = getattr(command, "commands", {}).get(word, command)
+        options = {o for p in command.params for o in p.opts}
         assert {w for w in words if w.startswith("--")} <= options, f"{page}: {line}"
 
 

@@ -11,7 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hamlet import CHILD, ELDER, EVERYBODY, NURSE, STRANGER, TEACHER, Hamlet, hamlet, phone_key, unlimited
+from hamlet import (
+    CHILD,
+    ELDER,
+    EVERYBODY,
+    NURSE,
+    STRANGER,
+    TEACHER,
+    Hamlet,
+    hamlet,
+    phone_key,
+    result,
+    unlimited,
+)
+from laboratory import lines, registered, send
 from test_front_rights import described, named
 
 from kangma.gateway.front.city import Letter
@@ -78,6 +91,7 @@ def everything(door: Hamlet) -> list[Any]:
                 for token in (None, tokens[NURSE], ELDER.id_number):
                     if (path, method) != ("/v1/me", "delete"):
                         said.append(door.client(token).request(method, named(path), json=body))
+    said += clients(door, phone)
     client = door.client()
     for who in EVERYBODY:
         for path in (
@@ -90,6 +104,40 @@ def everything(door: Hamlet) -> list[Any]:
                 client.post(path, json=who.asked),
                 client.get(f"{path}?{who.phone}={who.name}"),
             ]
+    return said
+
+
+def clients(door: Hamlet, phone: Any) -> list[Any]:
+    """A laboratory and a platform, rightly and wrongly; also with people where a name of a ride or a key belongs."""
+    lab = registered(door, "lab", "source:tests", "source:people", brake_floor=1)
+    cars = registered(door, "cars", "ride:check")
+    ours, theirs, ride = lab.http(), cars.http(), "r" * 24
+    given = phone.post("/v1/me/rides", json={"partner": "cars", "ride": ride}).json()
+    said = [theirs.post(f"/partner/v1/rides/{ride}/check", json={"consent": given["consent"]})]
+    results = [result(ELDER, f"C-{n}", "2022-04-25T12:00:00+08:00", "positive") for n in range(9)]
+    broken = [
+        {**results[0], "result": ELDER.name},
+        {ELDER.name: 1},
+        {**results[0], "sampled_at": ELDER.phone},
+    ]
+    for rows in (results[:1], results, broken):  # taken, held, refused row by row
+        got = send(ours, "tests", lines(rows))
+        said.append(got)
+        if got.json()["rejects"]:
+            said.append(ours.get(got.json()["rejects"]))
+    said.append(send(ours, "tests", f"{ELDER.name},{ELDER.id_number}\n1,2\n".encode(), media="text/csv"))
+    said.append(send(ours, "people", lines([{**ELDER.named, "name": ELDER.name, "phone": ELDER.phone}])))
+    said.append(send(ours, "tests", lines(results[:1]), key=ELDER.id_number * 2))
+    for who in (NURSE, ELDER):
+        said.append(theirs.post(f"/partner/v1/rides/{who.id_number}/check", json={"consent": who.name}))
+        said.append(
+            theirs.post("/partner/v1/checks", json={"checks": [{"ride": who.name, "consent": who.phone}]})
+        )
+        said.append(phone.post("/v1/me/rides", json={"partner": who.name, "ride": who.id_number}))
+        said.append(door.client().post("/oauth/token", data=lab.asked(who.name, scope=who.id_number)))
+        said.append(door.client().post("/oauth/token", data={who.name: who.phone}))
+        said.append(ours.get(f"/source/v1/receipts/{who.id_number}"))
+    assert {x.status_code for x in said} >= {200, 201, 202, 400, 401, 422}
     return said
 
 
@@ -113,7 +161,8 @@ def nobody_is_found(door: Hamlet, tmp_path: Path) -> None:
     assert told((tmp_path / "events.ndjson").read_bytes()) == []
     assert (tmp_path / "events.ndjson").stat().st_size > 10_000
     assert told(door.sensors.text()) == []
-    for folder in ("front", "log", "tmp", "public", "derived", "releases"):
+    assert list((door.path / "front" / "held").iterdir())
+    for folder in ("front", "log", "tmp", "spool", "public", "derived", "releases"):
         for file in (door.path / folder).rglob("*"):
             if file.is_file():
                 assert told(file.read_bytes()) == [], file.name

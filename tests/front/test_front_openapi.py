@@ -11,6 +11,7 @@ import schemathesis
 from hamlet import CHILD, NURSE, TEACHER, Hamlet, hamlet, unlimited
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
+from laboratory import registered
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks as openapi_checks
@@ -60,12 +61,16 @@ def drive(door: Hamlet, token: str | None, examples: int) -> tuple[int, set[str]
     return cases, seen
 
 
-def driven(folder: Path, *, as_resident: bool, examples: int) -> int:
+def driven(folder: Path, *, role: str, examples: int) -> int:
     with hamlet(folder, defence=unlimited()) as door:
         token = door.bound(TEACHER)["token"]
+        tokens = {
+            "nobody": None, "resident": token, "source": registered(door, "lab", "source:tests").token(),
+            "partner": registered(door, "cars", "ride:check").token(),
+        }  # fmt: skip
         door.client(token).post("/v1/me/children", json=CHILD.asked)
         door.bound(NURSE)
-        cases, seen = drive(door, token if as_resident else None, examples)
+        cases, seen = drive(door, tokens[role], examples)
         labels = {f"{r.method} {r.path.replace(':path', '')}" for r in ROUTES}
         assert labels - seen <= {"DELETE /v1/me", "GET /openapi.json"}
         assert 500 not in {e.get("status") for e in door.events.lines}
@@ -73,10 +78,15 @@ def driven(folder: Path, *, as_resident: bool, examples: int) -> int:
 
 
 def test_every_route_keeps_what_it_promises(tmp_path: Path) -> None:
-    assert driven(tmp_path, as_resident=True, examples=1) > 30
+    assert driven(tmp_path, role="resident", examples=1) > 30
+
+
+@pytest.mark.parametrize("role", ["source", "partner"])
+def test_every_route_keeps_what_it_promises_to_clients(tmp_path: Path, role: str) -> None:
+    assert driven(tmp_path, role=role, examples=1) > 30
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("as_resident", [False, True])
-def test_every_route_keeps_what_it_promises_in_many_cases(tmp_path: Path, as_resident: bool) -> None:
-    print(driven(tmp_path, as_resident=as_resident, examples=60), "cases")
+@pytest.mark.parametrize("role", ["nobody", "resident", "source", "partner"])
+def test_every_route_keeps_what_it_promises_in_many_cases(tmp_path: Path, role: str) -> None:
+    print(driven(tmp_path, role=role, examples=60), "cases")

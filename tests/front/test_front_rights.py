@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI
-from hamlet import CHILD, ELDER, NURSE, STRANGER, TEACHER, Hamlet, Person, hamlet, phone_key, unlimited
+from hamlet import CASE, CHILD, ELDER, NURSE, STRANGER, TEACHER, Hamlet, Person, hamlet, phone_key, unlimited
+from laboratory import registered, send
 from openapi_spec_validator import validate
 
 from kangma.errors import Corrupt, Refused
@@ -56,6 +57,8 @@ def named(path: str) -> str:
         ("carer", "0" * 16),
         ("other", "4"),
         ("kind", "tests"),
+        ("own_ride", "0" * 16),
+        ("ride", "0" * 20),
     ):
         path = path.replace(f"{{{name}}}", value)
     return re.sub(r"\{[^}]+\}", "nothing", path)
@@ -86,6 +89,28 @@ def test_a_bad_token_opens_nothing_that_needs_one_and_closes_nothing_that_needs_
         for method, told in methods.items():
             status = door.client("x" * 35).request(method, named(path)).status_code
             assert (status == 401) is (told["x-role"] != Role.NOBODY), (method, path, status)
+
+
+def test_a_source_and_a_partner_have_nothing_of_each_others(door: Hamlet) -> None:
+    """Ownership of clients: receipts, rejects and rides."""
+    lab, other = (registered(door, name, "source:tests") for name in ("own-lab", "own-clinic"))
+    one, two = (registered(door, name, "ride:check") for name in ("own-cars", "own-taxis"))
+    clients, door.city.clients = door.city.clients, door.city.registered
+    try:
+        sent = send(lab.http(), "tests", b"{}\n").json()
+        for path in (f"/source/v1/receipts/{sent['receipt']}", sent["rejects"]):
+            assert (lab.http().get(path).status_code, other.http().get(path).status_code) == (200, 404)
+        phone, ride = door.client(door.bound(CASE)["token"]), "r" * 20
+        given = phone.post("/v1/me/rides", json={"partner": "own-cars", "ride": ride}).json()
+        phone.post("/v1/me/rides", json={"partner": "own-taxis", "ride": "s" * 20})
+        stranger = door.client(door.bound(ELDER)["token"])
+        assert stranger.delete(f"/v1/me/rides/{given['ride']}").status_code == 404
+        assert stranger.get("/v1/me/rides").json() == {"rides": []}
+        asked, address = {"consent": given["consent"]}, f"/partner/v1/rides/{ride}/check"
+        assert two.http().post(address, json=asked).json()["result"] == "unknown"
+        assert one.http().post(address, json=asked).json()["result"] == "refuse"
+    finally:
+        door.city.clients = clients
 
 
 def test_what_is_ones_own_is_nobody_elses(door: Hamlet) -> None:
@@ -219,12 +244,24 @@ def test_the_description_is_one_and_every_answer_in_it_is_closed(door: Hamlet) -
             assert told["responses"]["default"]["content"].keys() == {"application/problem+json"}
 
 
+PATHS = ("path", "binding", "device", "other", "carer", "own_ride", "ride", "kind", "receipt")
+HEADERS = ("Idempotency-Key", "Manifest-Sequence", "Manifest-Rows", "Manifest-SHA256")
+
+
 def test_no_address_takes_an_identity_number(door: Hamlet) -> None:
-    for path, methods in described(door)["paths"].items():
+    said = described(door)["paths"]
+    for path, methods in said.items():
         for told in methods.values():
             for parameter in told.get("parameters", ()):
-                assert parameter["in"] == "path", path
-                assert parameter["name"] in ("path", "binding", "device", "other", "carer"), path
+                assert parameter["in"] == "path" or parameter["name"] in HEADERS, path
+                assert parameter["name"] in (*PATHS, *HEADERS), path
+    for number in (*(p.id_number for p in (NURSE, CHILD, TEACHER)), NURSE.phone, "110101199003077774"):
+        for path in said:
+            if path != "/public/{path}":  # a file of that name, which there is none of
+                address = re.sub(r"\{[^}]+\}", number, path)
+                answered = [door.client(token).post(address) for token in (None, "lab", "rides")]
+                answered += [door.client(token).get(address) for token in (None, "lab", "rides")]
+                assert "{" not in path or all(x.status_code >= 400 for x in answered), path
 
 
 def test_the_page_lists_every_route_with_its_right() -> None:

@@ -74,14 +74,18 @@ class Served:
             return None
 
     def letter(self) -> str:
-        lines = (self.path / "front" / "sent.ndjson").read_text("utf-8").splitlines()
-        code: str = json.loads(lines[-1])["code"]
+        *_, last, rest = ["", *(self.path / "front" / "sent.ndjson").read_text("utf-8").split("\n")]
+        if rest or not last:
+            return ""  # it is being written
+        code: str = json.loads(last)["code"]
         return code
 
     def bind(self) -> dict[str, Any]:
         binding = self.client.post("/v1/bindings", json=NURSE.asked).json()["binding"]
-        self.until((self.path / "front" / "sent.ndjson").exists, "a letter")
-        asked = {"code": self.letter(), "device_key": phone_key().public.compressed.hex()}
+        asked = {
+            "code": self.until(self.letter, "a letter"),
+            "device_key": phone_key().public.compressed.hex(),
+        }
         said = self.client.post(f"/v1/bindings/{binding}/confirm", json=asked)
         assert said.status_code == 201, said.text
         held: dict[str, Any] = said.json()

@@ -13,7 +13,7 @@ from kangma.city import make_city
 from kangma.errors import Refused
 from kangma.policy.published import read
 from kangma.publish.answers import code_of, simulate_draft, trace_of
-from kangma.publish.cycle import cycle
+from kangma.publish.cycle import cycle, cycle_if_due
 from kangma.publish.policies import checked
 from kangma.publish.release import read_table, stage
 from kangma.store.receive import receive, sandbox_for
@@ -162,6 +162,31 @@ def test_midnight_turns_who_is_due_and_judges_nobody_else(
     assert (quiet.judged, quiet.turns.num_rows) == (0, 0)
     due = cycle(state, now=at("05-09T00:00:00"))
     assert (due.judged, due.turns.num_rows) == (1, 1)
+
+
+def test_a_release_stands_for_a_minute_when_nothing_happens_and_not_a_moment_when_something_does(
+    state: State, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    def due(time: str) -> int | None:
+        """The number of the release that this time brings."""
+        done = cycle_if_due(state, now=at(time), signer=None, stands=60)
+        return done and done.release.number
+
+    met(state, sandbox, tmp_path)
+    assert due("04-25T18:05:00") == 1  # documents came
+    assert due("04-25T18:05:59") is None
+    assert due("04-25T18:06:00") == 2  # a minute is over: a sign of life
+    tell(state, sandbox, tmp_path, "cases", CASE_ROW)
+    assert due("04-25T18:06:01") == 3  # a case
+    back = {"document_id": "c1", "reason": "a mix-up of samples", "by": "cdc"}
+    tell(state, sandbox, tmp_path, "retractions", back)
+    assert due("04-25T18:06:02") == 4
+    tell(state, sandbox, tmp_path, "cases", CASE_ROW | {"document_id": "c2"})
+    assert due("05-03T23:59:30") == 5
+    assert due("05-03T23:59:59") is None
+    assert due("05-04T00:00:00") == 6  # another policy is in force
+    assert due("05-08T23:59:59") == 7
+    assert due("05-09T00:00:00") == 8  # the teacher's moment
 
 
 def test_a_stranger_is_not_verified_in_the_same_form(state: State) -> None:

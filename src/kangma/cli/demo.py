@@ -29,6 +29,7 @@ from kangma.publish.policies import texts_of
 from kangma.publish.release import read_table
 from kangma.publish.signer import ReleaseSigner
 from kangma.signing.keys import Environment
+from kangma.store.durable import write_file
 from kangma.store.receive import receive_all
 from kangma.store.releases import last_release
 from kangma.store.state import State, create
@@ -95,6 +96,7 @@ def demo(
             telling = _telling(state, done.policy)
             cards = _cards(state, signer, directory / "cards", telling, now=done.release.now)
             logins = _logins(state, telling) if port is not None else []
+            clients = _clients(home, directory / "clients", now=done.release.now) if port is not None else {}
         people = [code_of_person(state, person, now=done.release.now) for person in telling.values()]
     infected = sorted(moment(str(at)) for at in city.truth()["infected_at"].to_pylist())
     counts = [_with_truth(c, bisect_right(infected, city.zero + (i + 1) * DAY)) for i, c in enumerate(counts)]
@@ -111,7 +113,7 @@ def demo(
                 "cards": {name: str(file) for name, file in cards.items()},
                 "public": str(home / "public"),
                 "as_of": zone(CITY.zone).iso(done.release.now),
-                **({} if port is None else {"address": _address(port), "logins": logins}),
+                **({} if port is None else {"address": _address(port), "logins": logins, "clients": clients}),
             }
         )
         if port is not None:
@@ -130,6 +132,7 @@ def demo(
     out.print(f'  kangma verify "$(cat {plain(text)})" --public {plain(home / "public")} --now {at}')
     if port is not None:
         _tell_logins(port, logins)
+        _tell_clients(clients)
         run(home, port)
 
 
@@ -151,6 +154,37 @@ def _logins(state: State, people: Mapping[Colour, int]) -> list[dict[str, str]]:
         said = {"id_type": known.id_type, "id_number": known.id_number, "name": known.name}
         found.append({"code": SIGNS[colour][1]} | {k: v or "" for k, v in said.items()})
     return found
+
+
+def _clients(home: Path, folder: Path, *, now: Moment) -> dict[str, str]:
+    """A laboratory and a ride-hailing platform, registered; where their private keys lie, to try them out."""
+    from joserfc.jwk import ECKey  # noqa: PLC0415  only a demo with a door needs it
+
+    from kangma.gateway.front.clients import public_key  # noqa: PLC0415  as above
+    from kangma.store.front import FrontStore, prepare  # noqa: PLC0415  as above
+    from kangma.store.front_clients import PARTNER, SOURCE, ClientStore  # noqa: PLC0415  as above
+
+    folder.mkdir(mode=0o700, exist_ok=True)
+    made = {}
+    with FrontStore(prepare(home)) as front:
+        for name, kind, scope in (
+            ("demo-lab", SOURCE, "source:tests"),
+            ("demo-cars", PARTNER, "ride:check"),
+        ):
+            key = ECKey.generate_key("P-256")
+            file = folder / f"{name}.pem"
+            write_file(file, key.as_pem(private=True), mode=0o600)
+            ClientStore(front).add(name, kind, [scope], [public_key(key.as_pem(private=False))], now=now)
+            made[name] = str(file)
+    return made
+
+
+def _tell_clients(clients: Mapping[str, str]) -> None:
+    out.print(
+        "\nA laboratory and a ride-hailing platform, with their keys (docs/gateway.md, examples/rides.py):"
+    )
+    for name, file in clients.items():
+        out.print(f"  {plain(name)}: {plain(file)}")
 
 
 def _tell_logins(port: int, logins: list[dict[str, str]]) -> None:
@@ -210,7 +244,13 @@ def _green(state: State) -> int:
     """Somebody who is plainly green."""
     out = read_table(state, last_release(state.registry), "out")
     coloured = set(out["person"].filter(pc.greater(out["state"], 0)).to_pylist())
-    return next(n for n in range(state.person_count()) if n not in coloured)
+    return next(n for n in range(state.person_count()) if n not in coloured and _has_phone(state, n))
+
+
+def _has_phone(state: State, person: int) -> bool:
+    """Whether a code can be sent to them: a child has no phone of its own."""
+    known = state.vault.open(key_of(state, person))
+    return known is not None and bool(known.phone)
 
 
 def _count(city: City, day: int, done: Cycled) -> DayCount:

@@ -20,7 +20,7 @@ import typer
 from kangma.cli.terminal import StateDir, err, plain, wall_clock
 from kangma.errors import Code, Conflict, Refused, Unavailable
 from kangma.publish.city import has_keys
-from kangma.publish.cycle import cycle
+from kangma.publish.cycle import cycle_if_due
 from kangma.publish.signer import LocalSigner
 from kangma.publish.wire import SOCKET, RemoteSigner
 from kangma.publish.wire import serve as answer
@@ -38,10 +38,6 @@ class Part(StrEnum):
     ANSWERS = "answers"  # prepares what residents are shown; with --port
     GATEWAY = "gateway"  # the front door; with --port
     READER = "reader"  # its read plane, for itself; with --read-port
-
-
-#: What runs without a front door.
-INSIDE = (Part.SIGNER, Part.CYCLE)
 
 
 @dataclass(frozen=True)
@@ -143,6 +139,7 @@ class Door:
 
 #: Seconds before a part that died is started again, doubled each time it dies at once.
 SOON, LATE = 0.5, 30.0
+STANDS = 60  # seconds for which a release stands when nothing happens; the next one is a sign of life
 LOOKS = 0.1  # seconds between two looks for a new release or a new resident
 
 
@@ -151,6 +148,10 @@ def serve(
     every: Annotated[
         float, typer.Option("--every", min=0.1, help="Seconds from one cycle to the next.")
     ] = 10.0,
+    stands: Annotated[
+        int,
+        typer.Option("--stands", min=0, help="Seconds for which a release stands when nothing happens."),
+    ] = STANDS,
     port: Annotated[
         int | None,
         typer.Option("--port", min=1, max=65_535, help="Open the front door: pages and API on this port."),
@@ -229,7 +230,7 @@ def serve(
         case Part.SIGNER:
             _signer(directory, stopping)
         case Part.CYCLE:
-            _cycles(directory, every, stopping)
+            _cycles(directory, every, stands, stopping)
         case Part.ANSWERS:
             _answers(directory, stopping)
         case Part.GATEWAY:
@@ -240,12 +241,12 @@ def serve(
             if port is None and read_port is not None:
                 raise Refused(Code.BAD_VALUE, hint="--read-port goes with --port")
             open_state(directory).close()  # refused before anything is started
-            _supervise(directory, every, stopping, door)
+            _supervise(directory, every, stopping, door, stands)
 
 
 def run(directory: Path, port: int, *, every: float = 10.0) -> None:
     """Runs the city with its front door until SIGTERM or Ctrl-C."""
-    _supervise(directory, every, _until_told(), Door(port))
+    _supervise(directory, every, _until_told(), Door(port), STANDS)
 
 
 def _until_told() -> threading.Event:
@@ -257,10 +258,11 @@ def _until_told() -> threading.Event:
 
 
 def _watch(supervisor: int, stopping: threading.Event) -> None:
-    """A part whose supervisor was killed stops by itself: the next supervisor finds signer and lease free."""
-    while os.getppid() == supervisor and not stopping.wait(0.2):
-        pass
-    stopping.set()
+    """A part whose supervisor was killed stops by itself: the next supervisor finds signer, lease and port free."""
+    while os.getppid() == supervisor:
+        if stopping.wait(0.2):
+            return  # it is stopping, and need not be told
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _signer(directory: Path, stopping: threading.Event) -> None:
@@ -274,13 +276,13 @@ def _signer(directory: Path, stopping: threading.Event) -> None:
         )
 
 
-def _cycles(directory: Path, every: float, stopping: threading.Event) -> None:
+def _cycles(directory: Path, every: float, stands: int, stopping: threading.Event) -> None:
     signer = RemoteSigner(directory / "signer" / SOCKET)
     with open_state(directory) as state:
         while not stopping.is_set():
             try:
-                done = cycle(state, now=wall_clock(), signer=signer)
-                if done.turns.num_rows or sum(done.absorbed.rows.values()):
+                done = cycle_if_due(state, now=wall_clock(), signer=signer, stands=stands)
+                if done and (done.turns.num_rows or sum(done.absorbed.rows.values())):
                     _say("cycle", f"release {done.release.number}: {done.turns.num_rows:,} codes turned")
             except (Unavailable, Conflict, Refused) as problem:  # later, or when the clock has caught up
                 _say("cycle", str(problem))
@@ -330,10 +332,11 @@ def _reader(directory: Path, door: Door, stopping: threading.Event) -> None:
     )
 
 
-def _supervise(directory: Path, every: float, stopping: threading.Event, door: Door) -> None:
+def _supervise(directory: Path, every: float, stopping: threading.Event, door: Door, stands: int) -> None:
     """Parts started, watched, started again, and stopped in the order in which they need each other."""
     with door.closing:
-        children = [*(Child(part) for part in INSIDE), *door.children()]
+        inside = [Child(Part.SIGNER), Child(Part.CYCLE, told=("--stands", str(stands)))]
+        children = [*inside, *door.children()]
         _keep(directory, every, stopping, children)
     _say("serve", "stopped")
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from kangma.codes.turns import Digest, Turned, by_every_number, by_state, nobody, turn
+from kangma.codes.turns import Digest, Persons, Turned, by_every_number, by_state, nobody, turn
 from kangma.errors import Code, Corrupt, Refused, Where
 from kangma.evidence.views import prepare
 from kangma.policy.document import Timeline
@@ -84,6 +84,26 @@ def cycle(
     Corrupt when what is out is not what was released: somebody wrote into it.
     A crash at any point loses nothing; the next cycle comes to the same verdicts.
     """
+    done = _cycle(state, now=now, everybody=everybody, signer=signer, step=step, stands=0)
+    assert done is not None  # a release that stands for no time is always followed
+    return done
+
+
+def cycle_if_due(state: State, *, now: Moment, signer: ReleaseSigner | None, stands: int) -> Cycled | None:
+    """`cycle`, or None and nothing written while the last release is younger than `stands` seconds and says what a new
+    one would: no document came or went, no credential did, the policy is the same, and nobody's moment has come."""
+    return _cycle(state, now=now, everybody=False, signer=signer, step=lambda _: None, stands=stands)
+
+
+def _cycle(
+    state: State,
+    *,
+    now: Moment,
+    everybody: bool,
+    signer: ReleaseSigner | None,
+    step: Callable[[str], None],
+    stands: int,
+) -> Cycled | None:
     with state.lock.hold(wait=0), _lease(state, now) as lease:
         last = last_release(state.registry)
         if last is not None and now < last.now:
@@ -107,6 +127,8 @@ def cycle(
             whom = None
             if not everybody and last is not None and last.policy_digest == force.digest:
                 whom = touched(reach, state, last, traced, now=now)
+            if last is not None and now < last.now + stands and _same(whom, held.generation, last, signer):
+                return None
             if whom is not None:
                 holds, verdicts = judged_in_parts(reach, times, traced, whom, now=now)
             aliases = reach.aliases()
@@ -175,6 +197,16 @@ def cycle(
         force,
         forgotten,
     )
+
+
+def _same(whom: Persons | None, generation: int, last: Release, signer: ReleaseSigner | None) -> bool:
+    """Whether a release by this evidence, with `whom` to judge, would say what the last one said, to the same public."""
+    if whom is None or len(whom) or generation != last.generation:
+        return False
+    if signer is None:
+        return True
+    is_ = signer.describe()
+    return last.head is not None and is_.journal == is_.sealed  # nothing was issued or withdrawn since
 
 
 def _turns(

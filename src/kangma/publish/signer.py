@@ -64,7 +64,8 @@ class Described:
 
     number: int
     head: Head
-    journal: int
+    journal: int  # records, of which the last release
+    sealed: int  # took in these
     trust: tuple[int, str]
 
 
@@ -144,6 +145,7 @@ class LocalSigner:
             book.number,
             Head(book.log.size, book.log.root),
             self.journal.count,
+            book.issued,
             (current.version, current.digest.hex()),
         )
 

@@ -43,9 +43,8 @@ class RemoteSigner:
 
     def describe(self) -> Described:
         said, _ = self._ask({"call": "describe"})
-        return Described(
-            said["number"], _head(said["head"]), said["journal"], (said["trust"][0], said["trust"][1])
-        )
+        trust = (said["trust"][0], said["trust"][1])
+        return Described(said["number"], _head(said["head"]), said["journal"], said["sealed"], trust)
 
     def propose(self, proposal: Proposal) -> Head:
         said, _ = self._ask({"call": "propose", "proposal": _told(proposal)}, _table(proposal))
@@ -143,7 +142,12 @@ def _done(
     match call["call"]:
         case "describe":
             is_ = signer.describe()
-            about = {"number": is_.number, "journal": is_.journal, "trust": list(is_.trust)}
+            about = {
+                "number": is_.number,
+                "journal": is_.journal,
+                "sealed": is_.sealed,
+                "trust": list(is_.trust),
+            }
             return about | {"head": [is_.head.size, is_.head.root.hex()]}, {}
         case "propose":
             head = signer.propose(_proposal(call["proposal"], table))

@@ -135,6 +135,19 @@ class FrontStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def write(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """One transaction, for the stores beside this one that share its file."""
+        return self._write()
+
+    def read(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """The same for reading only."""
+        return self._read()
+
+    def digest(self, what: str, *parts: object) -> bytes:
+        """16 bytes that stand for these, keyed: nobody who has the file can try out what they were."""
+        said = "\0".join([what, *(str(part) for part in parts)]).encode()
+        return hashlib.blake2s(said, key=self._decoys, digest_size=16).digest()
+
     @contextlib.contextmanager
     def _write(self) -> Iterator[sa.Connection]:
         with as_ours(), self._engine.begin() as on:
@@ -325,6 +338,7 @@ class FrontStore:
             )
             self._end(on, slot, there, now)
             on.execute(sa.delete(db.others).where(db.others.c.slot == slot))
+            on.execute(sa.update(db.rides).where(db.rides.c.slot == slot).values(withdrawn_at=now))
             on.execute(
                 sa.update(db.residents)
                 .where(db.residents.c.slot == slot)

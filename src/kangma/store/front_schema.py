@@ -10,7 +10,7 @@ import secrets
 
 import sqlalchemy as sa
 
-FORMAT = "1"
+FORMAT = "2"  # 2: clients, what they send, rides
 
 metadata = sa.MetaData()
 
@@ -96,6 +96,98 @@ looks = sa.Table(
     sa.Column("purpose", sa.String(32), nullable=False),
 )
 sa.Index("looks_person", looks.c.person, looks.c.at)
+_looks_at = sa.Index("looks_at", looks.c.at)
+
+#: Who is registered: a source (laboratory, clinic, pharmacy) or a partner. `name` is also the name of a source's feed and
+#: what a resident sees of a partner; it is never given to another. `keys` are public keys only.
+clients = sa.Table(
+    "clients",
+    metadata,
+    sa.Column("client", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(32), nullable=False, unique=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),  # with spaces between
+    sa.Column("keys", sa.Text, nullable=False),  # JSON: public JWKs
+    sa.Column("zone", sa.String(64)),  # of times without offset in its messages; null: such times are refused
+    sa.Column("brake_factor", sa.Integer, nullable=False),  # times the usual; 0: no brake
+    sa.Column("brake_floor", sa.Integer, nullable=False),  # so many positives never stop it
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("closed_at", sa.BigInteger),
+    sa.CheckConstraint("kind IN ('source', 'partner')", name="clients_kind"),
+)
+
+#: Assertions by which tokens were given, until they expire: none is taken twice. Digests only.
+assertions = sa.Table(
+    "assertions",
+    metadata,
+    sa.Column("client", sa.Integer, sa.ForeignKey("clients.client"), primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.LargeBinary(16), primary_key=True),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+)
+sa.Index("assertions_expire", assertions.c.expires_at)
+
+#: What a source sent under one idempotency key. `after`: the last receipt before it was begun, so that one that became
+#: durable just before a kill is found again. begun → taken, refused, or held → released, rejected.
+submissions = sa.Table(
+    "submissions",
+    metadata,
+    sa.Column("submission", sa.String(32), primary_key=True),
+    sa.Column("client", sa.Integer, sa.ForeignKey("clients.client"), nullable=False),
+    sa.Column("key", sa.LargeBinary(16), nullable=False),  # digest of the idempotency key
+    sa.Column("request", sa.LargeBinary(32), nullable=False),  # digest of kind, form, manifest and body
+    sa.Column("said", sa.Text, nullable=False),  # JSON: kind, form, kinds, manifest
+    sa.Column("digest", sa.String(64), nullable=False),  # SHA-256 of the body
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("after", sa.BigInteger, nullable=False),
+    sa.Column("receipt", sa.BigInteger),
+    sa.Column("became", sa.BigInteger),  # the receipt of a held one that was released
+    sa.Column("positives", sa.BigInteger, nullable=False),
+    sa.Column("problem", sa.Text),  # JSON: code, where, hint of one that was refused whole
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("client", "key", name="submissions_once"),
+    sa.CheckConstraint(
+        "state IN ('begun', 'taken', 'refused', 'held', 'released', 'rejected')", name="submissions_state"
+    ),
+)
+sa.Index("submissions_receipt", submissions.c.receipt)
+sa.Index("submissions_usual", submissions.c.client, submissions.c.at)
+
+#: Who agreed that a held batch is released or rejected: it takes two.
+agreements = sa.Table(
+    "agreements",
+    metadata,
+    sa.Column("submission", sa.String(32), sa.ForeignKey("submissions.submission"), primary_key=True),
+    sa.Column("what", sa.String(16), primary_key=True),
+    sa.Column("officer", sa.String(64), primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
+#: Consent of a resident to one partner for one ride. Neither the consent nor the partner's name of the ride is kept, only
+#: keyed digests of them.
+rides = sa.Table(
+    "rides",
+    metadata,
+    sa.Column("ride", sa.String(16), primary_key=True),  # what the resident calls it
+    sa.Column("client", sa.Integer, sa.ForeignKey("clients.client"), nullable=False),
+    sa.Column("slot", sa.Integer, sa.ForeignKey("residents.slot"), nullable=False),
+    sa.Column("named", sa.LargeBinary(16), nullable=False),
+    sa.Column("consent", sa.LargeBinary(16), nullable=False, unique=True),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Column("withdrawn_at", sa.BigInteger),
+    sa.UniqueConstraint("client", "slot", "named", name="rides_once"),
+)
+sa.Index("rides_of", rides.c.slot, rides.c.expires_at)
+sa.Index("rides_open", rides.c.client, rides.c.expires_at)
+
+#: How often a partner asked on a local day.
+checks = sa.Table(
+    "checks",
+    metadata,
+    sa.Column("client", sa.Integer, sa.ForeignKey("clients.client"), primary_key=True, autoincrement=False),
+    sa.Column("day", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("asked", sa.BigInteger, nullable=False),
+)
 
 APPEND_ONLY = ("looks",)
 
@@ -115,4 +207,9 @@ def make(on: sa.Connection) -> None:
 def migrate(on: sa.Connection, old: str) -> bool:
     """Brings a file of an older format to this one, in the caller's transaction: all or nothing. False when there is no
     way from `old`."""
+    if old == "1":  # clients came; nothing that was there changes
+        metadata.create_all(on)
+        _looks_at.create(on, checkfirst=True)
+        on.execute(sa.update(settings).where(settings.c.name == "format").values(value=FORMAT.encode()))
+        return True
     return old == FORMAT

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import sqlalchemy as sa
 
@@ -39,7 +39,7 @@ from kangma.store.durable import (
     unavailable_when_the_disk_is,
     write_file,
 )
-from kangma.store.inbox import Manifest, Staging, Tally, check_feed, raise_alarm
+from kangma.store.inbox import Manifest, Staging, Tally, check_feed, raise_alarm, take_manifest
 from kangma.store.sandbox import DEFAULT as DEFAULT_BOUNDS
 from kangma.store.sandbox import Bounds, Broken, Sandbox
 from kangma.store.state import State
@@ -58,7 +58,8 @@ class FileReceipt:
     """What became of one file. received = accepted + duplicate + refused + quarantined.
 
     `code` is set when the file was refused whole, and then nothing of it was taken in. A file that is put aside whole
-    counts as one quarantined piece.
+    counts as one quarantined piece. `number` is the receipt's in the registry. `held`: a gate kept all of it back, and it
+    counts as quarantined whole.
     """
 
     path: str
@@ -73,6 +74,8 @@ class FileReceipt:
     where: str = ""
     hint: str = ""
     kinds: dict[str, Tally] = field(default_factory=dict)
+    number: int = 0
+    held: bool = False
 
     def as_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {
@@ -98,6 +101,21 @@ class FileReceipt:
         if self.code is not None:
             out |= {"code": str(self.code), "where": self.where, "hint": self.hint}
         return out
+
+
+class Gate(Protocol):
+    """Somebody who looks at a file's batches before they count."""
+
+    def begin(self) -> None:
+        """The file is read from its start, perhaps once more."""
+
+    def judged(self, batch: Batch) -> Batch:
+        """The batch, with rows refused that its sender may not send."""
+        ...
+
+    def hold(self) -> bool:
+        """All was read, nothing is durable: whether it is kept back whole. True only when the gate can give it back."""
+        ...
 
 
 def files_in(paths: Iterable[Path]) -> list[Path]:
@@ -162,12 +180,15 @@ def receive(
     processing: Sequence[str] = ("P",),
     now: Moment | None = None,
     sandbox: Sandbox | None = None,
+    form: str | None = None,
+    gate: Gate | None = None,
 ) -> FileReceipt:
     """Takes one file in; what the receipt counts as accepted is durable when this returns.
 
     `inside`: the sender may name persons by key. `zone`: of HL7 times without offset. `processing`: values of MSH-11
     that are meant. A manifest given here goes before one beside the file; a feed called "local" takes the manifest's
-    name. Raises Unavailable when the disk is full or another writer stays; then nothing was taken in.
+    name. `form`: where no file name says it. `gate`: looks at every batch first. Raises Unavailable when the disk is full
+    or another writer stays; then nothing was taken in.
     """
     if sandbox is None:
         with sandbox_for(state, limits) as own:
@@ -183,15 +204,17 @@ def receive(
                 processing=processing,
                 now=now,
                 sandbox=own,
+                form=form,
+                gate=gate,
             )
     state.require_writable()
-    digest, form, what = "", "", kind or ""
+    digest, what, form = "", kind or "", form or ""
     try:
         check_feed(feed)
         with _opened(path) as file:
             before = os.fstat(file.fileno())
             head = os.pread(file.fileno(), 64, 0)
-            form = forms.form_of(path.name, head)
+            form = form or forms.form_of(path.name, head)
             what = (kind or forms.kind_of(path.name)) if form in forms.TABLES else form
             if form in forms.TABLES and what not in KINDS:
                 raise Refused(Code.UNKNOWN_KIND, hint=f"one of {', '.join(KINDS)}")
@@ -208,7 +231,7 @@ def receive(
                 "zone": zone,
                 "processing": list(processing),
             }
-            intake = _Intake(state, sandbox, file, request, opened=before, digest=digest)
+            intake = _Intake(state, sandbox, file, request, opened=before, digest=digest, gate=gate)
             try:
                 got = intake.take(feed, said, now, careful=False)
             except Broken:
@@ -217,7 +240,7 @@ def receive(
     except Refused as problem:
         place = replace(problem.where, file=None)
         receipt = FileReceipt(str(path), what, code=problem.code, where=str(place), hint=problem.hint)
-        _note_refusal(state, receipt, feed, digest, now)
+        receipt = replace(receipt, number=_note_refusal(state, receipt, feed, digest, now))
     state.log.info(
         "file received",
         kind=receipt.kind,
@@ -278,8 +301,9 @@ def _agree(said: Manifest, feed: str, digest: str) -> str:
     return said.feed
 
 
-def _note_refusal(state: State, receipt: FileReceipt, feed: str, digest: str, now: Moment | None) -> None:
-    """A file refused whole leaves a line in the registry, and an alarm when its manifest was broken."""
+def _note_refusal(state: State, receipt: FileReceipt, feed: str, digest: str, now: Moment | None) -> int:
+    """A file refused whole leaves a line in the registry, and an alarm when its manifest was broken; the receipt's
+    number."""
     with state.registry.write() as on:
         number = r.next_number(on, "receipts")
         on.execute(
@@ -300,6 +324,29 @@ def _note_refusal(state: State, receipt: FileReceipt, feed: str, digest: str, no
         )
         if receipt.code is Code.MANIFEST_MISMATCH:
             raise_alarm(on, "manifest_mismatch", feed[:64], {"receipt": number}, now)
+    return int(number)
+
+
+def _note_held(
+    state: State, rows: dict[str, int], feed: str, digest: str, said: Manifest | None, now: Moment | None
+) -> FileReceipt:
+    """A file that a gate kept back: its rows are counted as quarantined, its place in the sequence is taken."""
+    tallies = {kind: Tally(quarantined=n) for kind, n in rows.items()}
+    with state.registry.write() as on:
+        number = r.next_number(on, "receipts")
+        if on.execute(sa.select(r.feeds.c.feed).where(r.feeds.c.feed == feed)).first() is None:
+            on.execute(sa.insert(r.feeds).values(feed=feed, inside=False))
+        for kind, tally in tallies.items():
+            on.execute(
+                sa.insert(r.receipts).values(
+                    receipt=number, kind=kind, feed=feed, file_digest=digest, received=tally.received, accepted=0,
+                    duplicate=0, refused=0, quarantined=tally.quarantined, codes="{}", at=now,
+                )
+            )  # fmt: skip
+        raise_alarm(on, "brake", feed, {"receipt": number, "rows": sum(rows.values())}, now)
+        if said is not None:
+            take_manifest(on, said, number, now)
+    return replace(_summed("", tallies, None), number=int(number), held=True)
 
 
 class _Intake:
@@ -314,8 +361,10 @@ class _Intake:
         *,
         opened: os.stat_result,
         digest: str,
+        gate: Gate | None = None,
     ) -> None:
         self._state, self._sandbox, self._file, self._request = state, sandbox, file, request
+        self._gate = gate
         self._opened, self._digest = opened, digest
         self._size = opened.st_size
         self._breaks = 0
@@ -327,11 +376,17 @@ class _Intake:
             tallies: dict[str, Tally] = {}
             batches = self._piece_by_piece(staging.folder) if careful else self._read([(0, self._size)])
             aside: list[_Aside] = []
+            gate, staged = self._gate, dict[str, int]()
+            if gate is not None:
+                gate.begin()
             for batch in batches:
                 if isinstance(batch, _Aside):
                     aside.append(batch)
                     tallies.setdefault(batch.kind, Tally()).quarantined += 1
                     continue
+                if gate is not None:
+                    batch = gate.judged(batch)  # noqa: PLW2901  what follows knows no other
+                staged[batch.kind] = staged.get(batch.kind, 0) + batch.received
                 staging.add(batch.kind, batch.accepted)
                 if batch.secrets is not None:
                     staging.seal(batch.secrets)
@@ -347,13 +402,17 @@ class _Intake:
             now_there = os.fstat(self._file.fileno())
             if (now_there.st_mtime_ns, now_there.st_size) != (self._opened.st_mtime_ns, self._size):
                 raise Refused(Code.UNREADABLE, hint="the file changed while it was read")
+            if gate is not None and gate.hold():
+                for piece in aside:
+                    staged[piece.kind] = staged.get(piece.kind, 0) + 1
+                return _note_held(self._state, staged, feed, self._digest, said, now)
             for piece in aside:
                 piece.keep(self._state.path / "quarantine", self._digest)
             name = rejects.publish(self._state.path / "rejects", self._request["kind"], self._digest, tallies)
             receipt = staging.commit(
                 file_digest=self._digest, tallies=tallies, manifest=said, now=now, quarantined=len(aside)
             )
-        return _summed(self._request["kind"], receipt.tallies, name)
+        return replace(_summed(self._request["kind"], receipt.tallies, name), number=receipt.number)
 
     def _read(self, ranges: Sequence[tuple[int, int]]) -> Iterator[Batch | _Aside]:
         yield from self._sandbox.read(self._file.fileno(), self._request, ranges)

@@ -91,7 +91,7 @@ alarms = sa.Table(
     sa.Column("alarm", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column(
         "what", sa.String(32), nullable=False
-    ),  # sequence_gap, manifest_mismatch, quarantine, deletion_stopped
+    ),  # sequence_gap, manifest_mismatch, quarantine, brake, deletion_stopped
     sa.Column("feed", sa.String(64)),
     sa.Column("detail", sa.Text, nullable=False),  # JSON, numbers and codes only
     sa.Column("at", sa.BigInteger),

@@ -189,7 +189,8 @@ function turnsCard(): Child {
   const say = words().turns;
   const releases = page.log?.releases ?? [];
   if (releases.length === 0) return undefined;
-  const shown = releases.slice(0, MOST_ROWS);
+  const turning = releases.filter((release) => release.turned > 0);
+  const shown = (turning.length > 0 ? turning : releases.slice(0, 1)).slice(0, MOST_ROWS);
   const most = Math.max(1, ...shown.map((release) => release.turned));
   const rows = shown.map((release) =>
     h("tr", {}, h("th", { scope: "row" }, number(release.number)), h("td", {}, when(release.at, language(), zone())), bar(release.turned / most), h("td", { class: "n" }, number(release.turned))),

@@ -43,7 +43,7 @@ const zh: OpenWords = {
   at: (when) => `截至${when}。`,
   turns: {
     head: "每次发布的变动",
-    source: "由公开日志读出，最近的在前。变动本身以承诺形式记录，不露身份。",
+    source: "由公开日志读出，最近的在前；没有人变动的发布从略。变动本身以承诺形式记录，不露身份。",
     release: "发布",
     when: "时间",
     turned: "变动人数",
@@ -99,7 +99,7 @@ const en: OpenWords = {
   at: (when) => `As of ${when}.`,
   turns: {
     head: "Turns by release",
-    source: "Read from the public log, the newest first. The turns themselves stand there as commitments that name nobody.",
+    source: "Read from the public log, the newest first; releases that turned nobody are left out. The turns themselves stand there as commitments that name nobody.",
     release: "Release",
     when: "Time",
     turned: "Turned",

@@ -26,7 +26,10 @@ SHARES: Mapping[Purpose, float] = {
     Purpose.ABOUT: 0.4,
 }
 #: What looks into the evidence keeps the columnar engine, all cores and a second for itself: few at a time.
-CAPS: Mapping[Purpose, int] = {Purpose.HISTORY: 3, Purpose.MAKE: 3, Purpose.BIND: 6}
+#: What sources send comes slowly and is large.
+CAPS: Mapping[Purpose, int] = {Purpose.HISTORY: 3, Purpose.MAKE: 3, Purpose.BIND: 6, Purpose.REPORT: 6}
+#: How long these take follows their size and the sender's line, and says nothing of how busy we are.
+UNTIMED = (Purpose.REPORT,)
 #: As many as the server has threads (`serving.AT_ONCE`): what is admitted is begun.
 LEAST, MOST = 8.0, 24.0
 TARGET = 2.0  # seconds that an answer may take before the room shrinks
@@ -105,7 +108,9 @@ class Admission:
         """One is done, and took so long. Whoever waits is called, the most needed first."""
         self.at_work -= 1
         self._of[purpose] -= 1
-        if seconds > self._target:
+        if purpose in UNTIMED:
+            pass
+        elif seconds > self._target:
             self.room = max(self._least, self.room * SHRINK)
         else:
             self.room = min(self._most, self.room + 1.0 / self.room)

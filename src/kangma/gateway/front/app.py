@@ -11,7 +11,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from kangma.errors import KangmaError
-from kangma.gateway.front import pages, public, residents, schema
+from kangma.gateway.front import oauth, pages, partners, public, residents, schema, sources
 from kangma.gateway.front.city import City
 from kangma.gateway.front.defence import (
     Admitted,
@@ -54,6 +54,11 @@ RESIDENT_TO_SHOW = Needs(Role.RESIDENT, Purpose.SHOW, Own.SELF)
 RESIDENT_TO_MAKE = Needs(Role.RESIDENT, Purpose.MAKE, Own.SELF)
 RESIDENT_TO_SEE = Needs(Role.RESIDENT, Purpose.HISTORY, Own.SELF)
 RESIDENT_TO_BIND = Needs(Role.RESIDENT, Purpose.BIND, Own.SELF)
+SOURCE_TO_REPORT = Needs(Role.SOURCE, Purpose.REPORT, Own.SELF, scope="source:{kind}")
+SOURCE_TO_READ = Needs(Role.SOURCE, Purpose.REPORT, Own.SELF)
+PARTNER_TO_CHECK = Needs(Role.PARTNER, Purpose.CHECK, Own.SELF, scope="ride:check")
+TAKEN: Mapping[int, type[Any]] = {200: schema.ReceiptSaid, 202: schema.ReceiptSaid}
+NOT_GIVEN: Mapping[int, type[Any]] = {400: schema.NoAccess, 401: schema.NoAccess}
 PAPER = ("image/png", "application/pdf")
 
 
@@ -67,6 +72,7 @@ class Route:
     answer: type[Any] | None = None  # of a handler that makes its response itself
     media: tuple[str, ...] = ()  # what else it may answer with than JSON
     also: tuple[int, ...] = ()  # statuses beside `status` that are no failure
+    others: Mapping[int, type[Any]] = field(default_factory=dict)  # what it answers with other statuses
 
 
 ROUTES: tuple[Route, ...] = (
@@ -106,6 +112,19 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/me/carers", residents.carers, RESIDENT_TO_BIND),
     Route("DELETE", "/v1/me/carers/{carer}", residents.end_carer, RESIDENT_TO_BIND, 204),
     Route("DELETE", "/v1/me", residents.leave, RESIDENT_TO_BIND, 204),
+    # residents: one partner may ask about one ride
+    Route("GET", "/v1/me/rides", partners.rides, RESIDENT_TO_SHOW),
+    Route("POST", "/v1/me/rides", partners.agree, RESIDENT_TO_SHOW, 201),
+    Route("DELETE", "/v1/me/rides/{own_ride}", partners.withdraw, RESIDENT_TO_SHOW, 204),
+    # clients: a token, by their own key
+    Route("POST", "/oauth/token", oauth.token, ANYBODY_TO_BIND, 200, schema.Access, others=NOT_GIVEN),
+    # sources: evidence, and what became of it
+    Route("POST", "/source/v1/{kind}", sources.send, SOURCE_TO_REPORT, 201, schema.ReceiptSaid, others=TAKEN),
+    Route("GET", "/source/v1/receipts/{receipt}", sources.receipt, SOURCE_TO_READ),
+    Route("GET", "/source/v1/receipts/{receipt}/rejects", sources.rejects, SOURCE_TO_READ),
+    # partners: whether this passenger may ride
+    Route("POST", "/partner/v1/rides/{ride}/check", partners.check, PARTNER_TO_CHECK, 200, schema.Checked),
+    Route("POST", "/partner/v1/checks", partners.checks, PARTNER_TO_CHECK, 200, schema.ManyChecked),
 )
 
 
@@ -147,12 +166,12 @@ def make_app(
 
     show = limiters.of(Role.RESIDENT, Purpose.SHOW)
     tight = limiters.of(Role.RESIDENT, Purpose.SHOW, strict=True)
-    ticks, count, alarm = defence.ticks, sensors.hot.inc, defence.alarm
+    ticks, alarm = defence.ticks, defence.alarm
 
     def admit(slot: int) -> bool:
         if (tight if alarm.on else show).after(slot, ticks()):
             return False  # the ordinary way says so
-        count()
+        sensors.codes += 1
         return True
 
     return Hot(layered, city, ours=_ours(names), admit=admit)
@@ -285,6 +304,8 @@ def add(app: FastAPI, route: Route, *, listed: bool = True) -> None:
         more["responses"] = {status: {"content": content} for status in (route.status, *route.also)}
         if route.answer is None:
             more["response_class"] = Response
+    if route.others:
+        more["responses"] = {status: {"model": model} for status, model in route.others.items()}
     app.add_api_route(
         route.path,
         behind(route.handler),

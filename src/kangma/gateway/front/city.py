@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,15 +13,22 @@ from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Request
 
+from kangma.gateway.front.clients import Registered
 from kangma.gateway.front.rights import Clients
 from kangma.gateway.front.tokens import Tokens
 from kangma.gateway.front.work import Work
 from kangma.intake.identity import Keyer
+from kangma.policy.rules import Policy
+from kangma.publish.city import city_name
+from kangma.publish.policies import policies
 from kangma.publish.signer import ReleaseSigner
 from kangma.store.durable import WriterLock
 from kangma.store.front import FrontStore, prepare, token_key
+from kangma.store.front_clients import ClientStore
+from kangma.store.front_rides import RideStore
 from kangma.store.slots import SlotReader, TokenTurns
 from kangma.store.state import State
+from kangma.store.submissions import MOST_BODY, Submissions
 from kangma.terms import Moment, Zone
 
 
@@ -77,6 +85,13 @@ class Outbox:
         self._thread.join(5)
 
 
+class Memory:
+    """Bytes of bodies that are held at once, for one event loop."""
+
+    def __init__(self, most: int = 4 * MOST_BODY) -> None:
+        self.most, self.used = most, 0
+
+
 class City:
     """An open state directory as the gateway sees it. Threads share it."""
 
@@ -92,7 +107,7 @@ class City:
         failed: Callable[[], None] = lambda: None,
     ) -> None:
         """`failed` is called for each letter that was not sent."""
-        self.state, self.signer, self.clock, self.zone, self.clients = state, signer, clock, zone, clients
+        self.state, self.signer, self.clock, self.zone = state, signer, clock, zone
         folder = prepare(state.path)
         self._closing = ExitStack()
         self.store = self._closing.enter_context(FrontStore(folder))
@@ -106,6 +121,17 @@ class City:
         self.outbox = Outbox(delivery, failed)
         self._closing.callback(self.outbox.close)
         self.keyer: Keyer = state.keyer()
+        name = city_name(state.path)
+        audience = () if name is None else (f"{name.base}/oauth/token",)
+        self.registered = Registered(
+            ClientStore(self.store), token_key(folder), audience=audience, clock=clock
+        )
+        self.clients: Clients = clients or self.registered
+        self.rides = RideStore(self.store)
+        self.submissions = Submissions(state, self.store)
+        self._closing.callback(self.submissions.close)
+        self.memory = Memory()
+        self._policy: tuple[float, Policy] | None = None
         self.fill_seconds = 1.5  # that a new resident waits at most for the first answer
 
     @property
@@ -121,6 +147,13 @@ class City:
         one lock: whoever copies last has read last, so a worker that starts meanwhile brings no older turn back."""
         with self._turning.hold():
             self.turns.set(slot, self.store.turn_of(slot))
+
+    def policy(self) -> Policy:
+        """The policy in force; a new one is seen within two seconds."""
+        found = self._policy
+        if found is None or time.monotonic() - found[0] > 2.0:
+            found = self._policy = (time.monotonic(), policies(self.state).in_force(self.now))
+        return found[1]
 
     def close(self) -> None:
         self._closing.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import mmap
 import os
+import struct
 from collections.abc import Hashable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from hashlib import blake2s
@@ -82,6 +83,9 @@ class Limiter:
         return 0.0
 
 
+_TWO = struct.Struct("<QQ")
+
+
 class Counted(Protocol):
     """What counts one caller's requests of one role and purpose."""
 
@@ -103,7 +107,7 @@ class Together:
     def __init__(self, fd: int) -> None:
         """Maps what `make` made; the descriptor stays the caller's."""
         self._mapped = mmap.mmap(fd, 0)
-        self._key = self._mapped[:32]
+        self._keyed = blake2s(key=self._mapped[:32], digest_size=16)
         self._buckets = (len(self._mapped) - self._HEAD) // (16 * self.PLACES)
         content = memoryview(self._mapped)[self._HEAD :]
         self._tags, self._dues = content.cast("Q"), content.cast("d")
@@ -118,9 +122,10 @@ class Together:
 
     def after(self, name: bytes, key: Hashable, step: float, room: float, now: float) -> float:
         """As `Limiter.after`, for the limiter called `name`."""
-        said = blake2s(b"%s %s" % (name, str(key).encode()), key=self._key, digest_size=16).digest()
-        tag = int.from_bytes(said[:8], "little") or 1
-        first = int.from_bytes(said[8:], "little") % self._buckets * self.PLACES * 2
+        keyed = self._keyed.copy()
+        keyed.update(name + str(key).encode())
+        tag, first = _TWO.unpack(keyed.digest())
+        tag, first = tag or 1, first % self._buckets * self.PLACES * 2
         tags, dues = self._tags, self._dues
         place, due = -1, now
         for at in range(first, first + self.PLACES * 2, 2):
@@ -144,7 +149,7 @@ class OfTogether:
 
     def __init__(self, rate: Rate, name: str, table: Together) -> None:
         self._step, self._room = 1.0 / rate.a_second, rate.burst / rate.a_second
-        self._name, self._table = name.encode(), table
+        self._name, self._table = f"{name} ".encode(), table
 
     def after(self, key: Hashable, now: float) -> float:
         return self._table.after(self._name, key, self._step, self._room, now)

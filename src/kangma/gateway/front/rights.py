@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 
 from kangma.errors import Code, Corrupt, Refused
 from kangma.gateway.register.problems import NotSignedIn
@@ -82,7 +82,7 @@ def identified(city: City, scope: MutableMapping[str, Any]) -> Caller:
         slot = city.tokens.slot_of(token, now=city.clock())
         if slot is not None:
             return Caller(Role.RESIDENT, slot)
-        found = None if city.clients is None else city.clients.caller(token)
+        found = city.clients.caller(token)
         if found is not None:
             return found
     raise NotSignedIn("no token that is good now")
@@ -94,6 +94,9 @@ def caller_of(request: Request) -> Caller:
     if found is None:
         found = request.scope[CALLER] = identified(request.app.state.city, request.scope)
     return cast(Caller, found)
+
+
+Calling = Annotated[Caller, Depends(caller_of)]
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,51 @@ class Holders(Closed):
     ]
 
 
+#: A partner's own name of a ride: drawn by chance, longer than any document or phone number.
+RIDE = r"^[A-Za-z0-9_-]{20,64}$"
+RideName = Annotated[
+    str, Field(pattern=RIDE, description="The partner's own name of a ride, drawn by chance.")
+]
+
+
+class Riding(Closed):
+    partner: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
+    ride: RideName
+
+
+class Consented(Closed):
+    consent: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{32}$")]
+
+
+class Checking(Consented):
+    ride: RideName
+
+
+class Checks(Closed):
+    checks: Annotated[list[Checking], Field(min_length=1, max_length=400)]
+
+
+class Assertion(Closed):
+    """RFC 6749, 4.4 with RFC 7523, 2.2."""
+
+    grant_type: Annotated[str, Field(description="client_credentials")]
+    client_assertion_type: Annotated[
+        str, Field(description="urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+    ]
+    client_assertion: Annotated[
+        str,
+        Field(
+            max_length=4_096,
+            description="A JWT, ES256 or EdDSA: iss and sub the client's name, aud this address, exp at most five "
+            "minutes ahead, jti new.",
+        ),
+    ]
+    client_id: str | None = None
+    scope: Annotated[
+        str | None, Field(description="With spaces between; all of the client's without it.")
+    ] = None
+
+
 class Agreed(Closed):
     code: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
 
@@ -243,6 +288,85 @@ class Carers(Closed):
     carers: list[CarerSaid]
 
 
+class Consent(Closed):
+    """`consent` goes to the partner's app; `ride` is what the resident calls it."""
+
+    consent: str
+    ride: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    expires_at: Time
+
+
+class RideSaid(Closed):
+    ride: str
+    partner: str
+    since: Time
+    expires_at: Time
+
+
+class Rides(Closed):
+    rides: list[RideSaid]
+
+
+class Checked(Closed):
+    """All that a partner is ever told. `expires_at` is the same for everybody at a time."""
+
+    result: Literal["pass", "refuse", "unknown"]
+    expires_at: Time
+
+
+class ManyChecked(Closed):
+    """In the order in which it was asked."""
+
+    checks: list[Checked]
+
+
+class Access(Closed):
+    """RFC 6749, 5.1."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: str
+
+
+class NoAccess(Closed):
+    """RFC 6749, 5.2."""
+
+    error: Literal["invalid_request", "invalid_client", "unsupported_grant_type", "invalid_scope"]
+    error_description: str
+
+
+class ReceiptSaid(Closed):
+    """received = accepted + duplicate + refused + quarantined. `rejects`: where the refused rows are listed. `held` waits
+    for two people; released, its rows are in the receipt `became`."""
+
+    receipt: int
+    kind: str
+    received: int
+    accepted: int
+    duplicate: int
+    refused: int
+    quarantined: int
+    rejects: str | None
+    state: Literal["taken", "refused", "held", "released", "rejected"]
+    became: int | None
+
+
+class Reject(Closed):
+    row: int
+    line: int | None
+    column: str | None
+    code: str
+
+
+class Rejects(Closed):
+    """The first thousand at most: place and code, never a value."""
+
+    receipt: int
+    refused: int
+    rejects: list[Reject]
+
+
 class Export(Closed):
     """Everything about one resident. `known`: kind of document → what each says of them."""
 
@@ -274,3 +398,4 @@ class ProblemSaid(BaseModel):
     detail: str | None = None
     where: str | None = None
     work: WorkSet | None = None
+    receipt: Annotated[int | None, Field(description="Of a batch that was refused whole.")] = None

@@ -27,6 +27,10 @@ class Sensors:
         self.turned_away = Counter(
             "kangma_front_turned_away", "429s: rate, busy, work", ["why", "purpose"], registry=r
         )
+        self.codes = (
+            0  # answered by the hot path, which counts here: a counter of the registry costs it a lock
+        )
+        self._told = 0
         self.hot = Counter("kangma_front_codes", "Codes answered by the hot path", registry=r)
         self.held = Gauge("kangma_front_held", "Refusals that are answered late, waiting now", registry=r)
         self.failed = Counter("kangma_front_failed", "Answers that failed within", registry=r)
@@ -54,4 +58,7 @@ class Sensors:
 
     def text(self) -> bytes:
         """All of it, in the text form of Prometheus."""
+        codes = self.codes
+        self.hot.inc(codes - self._told)
+        self._told = codes
         return generate_latest(self.registry)

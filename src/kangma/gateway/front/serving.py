@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.tasks
 import os
 import resource
 import signal
@@ -16,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
-from granian._granian import SocketHolder
+from granian._futures import _cbsched_aioschedule, _future_watcher_wrapper
+from granian._granian import ASGIWorker, CallbackScheduler, SocketHolder
+from granian.asgi import _callback_wrapper
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
-from granian.server.embed import Server
+from granian.server.embed import AsyncWorker, Server
 from starlette.types import ASGIApp
 
 from kangma.errors import Unavailable
@@ -29,8 +32,9 @@ from kangma.gateway.front.app import Plane, make_app, make_read_plane
 from kangma.gateway.front.city import City
 from kangma.gateway.front.defence import Defence
 from kangma.gateway.front.delivery import Console
+from kangma.gateway.front.hot import Hot, said
 from kangma.gateway.front.inner import make_inner, make_read_inner
-from kangma.gateway.front.limits import Together
+from kangma.gateway.front.limits import Network, Together
 from kangma.gateway.front.listening import BACKLOG, where
 from kangma.gateway.front.sensors import Sensors
 from kangma.gateway.front.telling import Teller
@@ -74,15 +78,16 @@ class Doorway:
         that wait and looks into the evidence are divided."""
         each = {purpose: max(1, cap // self.workers) for purpose, cap in CAPS.items()}
         try:
-            return Defence(
-                most_held=max(1, HELD // self.workers),
-                most_held_of_a_network=max(1, HELD_OF_A_NETWORK // self.workers),
-                proxies=self.proxies,
-                together=None if self.limits is None else Together(self.limits),
-                admission=partial(Admission, caps=each),
-            )
+            Network(self.proxies)
         except ValueError:
             raise Unavailable("--proxy takes an address or a network") from None
+        return Defence(
+            most_held=max(1, HELD // self.workers),
+            most_held_of_a_network=max(1, HELD_OF_A_NETWORK // self.workers),
+            proxies=self.proxies,
+            together=None if self.limits is None else Together(self.limits),
+            admission=partial(Admission, caps=each),
+        )
 
 
 def serve(
@@ -178,16 +183,80 @@ async def _run(
     servers[0].on_startup(lambda: say(where(doorway.listening)))
     watching = [asyncio.create_task(_watch(look, told, stop)), asyncio.create_task(guard.watch())]
     try:
-        await asyncio.gather(*(server.serve() for server in servers))
+        await asyncio.gather(*(server.answer() for server in servers))
     finally:
         for task in watching:
             task.cancel()
+
+
+class _AtOnce(CallbackScheduler):
+    """Hands each request from Granian's own thread to the event loop, as its scheduler does, unless the hot path has the
+    answer: that is sent from where we are, and no task, no wake of the loop and no turn in its queue is paid for it
+    (docs/decisions/0138). Nothing may be raised here.
+    """
+
+    def __new__(cls, loop: Any, callback: Any, _: Hot) -> _AtOnce:
+        enter, leave = (
+            partial(f, loop) for f in (asyncio.tasks._enter_task, asyncio.tasks._leave_task)
+        )  # what a task does around itself; Granian's class asks for them and does not need them here
+        made: Any = super().__new__
+        return made(cls, loop, callback, None, enter, leave)  # type: ignore[no-any-return]  # of Granian
+
+    def __init__(self, loop: Any, callback: Any, hot: Hot) -> None:
+        super().__init__()
+        scheduler: Any = _cbsched_aioschedule
+        later = scheduler(loop, self._ctx, callback)
+        answer = hot.answer
+
+        def schedule(request: Any) -> None:
+            try:
+                content = answer(request.scope)
+            except Exception:  # the ordinary way fails in its own form, and says so
+                content = None
+            if content is None:
+                later(request)
+                return
+            send = request.proto.send
+            for message in said(content):
+                send(message)
+            request.done()
+
+        self._schedule_fn = schedule
+
+    def cancel(self) -> bool:
+        return False
+
+    def cancelling(self) -> int:
+        return 0
+
+    def uncancel(self) -> int:
+        return 0
+
+
+@AsyncWorker.wrap_target  # type: ignore[untyped-decorator]  # of Granian
+async def _answering(
+    number: int, stopping: Any, app: Any, on: Any, loop: asyncio.AbstractEventLoop, *given: Any
+) -> None:
+    """What Granian runs as a worker, with our scheduler in place of its own."""
+    *threads, _tasks, http, http1, http2, websockets, static, _log, tls, options = given
+    done = loop.create_future()
+    stopping.add_cb(lambda: loop.call_soon_threadsafe(done.set_result, None))
+    made: Any = ASGIWorker
+    worker = made(number, on, None, *threads, http, http1, http2, websockets, static, *tls, (None, None))
+    wrap: Any = _callback_wrapper
+    watched: Any = _future_watcher_wrapper
+    worker.serve_async(_AtOnce(loop, watched(wrap(app, options, {}, None)), app), loop, stopping)
+    await done
 
 
 class _On(Server):
     """Granian on a socket that listens already."""
 
     listening: socket.socket
+
+    async def answer(self) -> None:
+        """Serves until told to stop."""
+        await self.serve(_answering if isinstance(self.target, Hot) else None)
 
     def _init_shared_socket(self) -> None:
         # A descriptor of its own: Granian closes what it was given when it stops.
@@ -207,7 +276,7 @@ def _room_for_connections() -> int:
     return max(64, min(CONNECTIONS, soft - 512))
 
 
-def _server(app: ASGIApp, listening: socket.socket) -> Server:
+def _server(app: ASGIApp, listening: socket.socket) -> _On:
     made = _On(
         app, interface=Interfaces.ASGINL, http=HTTPModes.http1, websockets=False,
         log_enabled=False, backpressure=_room_for_connections(),
@@ -246,8 +315,8 @@ class Guard:
 
     def tick(self, seconds: float, *, late: float) -> None:
         before, now = self.alarm.on, self.clock()
-        read = self.sensors.registry.get_sample_value
-        codes, failed = (int(read(f"kangma_front_{name}_total") or 0) for name in ("codes", "failed"))
+        failed = int(self.sensors.registry.get_sample_value("kangma_front_failed_total") or 0)
+        codes = self.sensors.codes
         event = self.alarm.tick(seconds, late=late, now=now, codes=codes, failed=failed)
         if self.alarm.on != before:
             self.log.warning("under_attack" if self.alarm.on else "attack_over")

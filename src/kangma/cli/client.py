@@ -1,0 +1,242 @@
+"""`kangma client DIR …`: who may send evidence, which partners may check rides, and batches that the brake holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kangma import terms
+from kangma.cli.terminal import (
+    Json,
+    Now,
+    StateDir,
+    counted,
+    fail,
+    out,
+    plain,
+    print_json,
+    table,
+    wall_clock,
+)
+from kangma.gateway.front.clients import public_key, scopes_of
+from kangma.publish.city import city_name
+from kangma.store.front import FrontStore, prepare
+from kangma.store.front_clients import BRAKE_FACTOR, BRAKE_FLOOR, PARTNER, SOURCE, ClientStore
+from kangma.store.state import open_state
+from kangma.store.submissions import REJECT, RELEASE, Submissions
+
+app = typer.Typer(
+    help="Sources and partners of the front door: registered, changed, closed; batches that the brake holds.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+brake = typer.Typer(
+    help="Batches with far more positives than their source ever sends: they wait for two people.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.add_typer(brake, name="brake")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The client's name.", show_default=False)]
+Batch = Annotated[str, typer.Argument(metavar="BATCH", help="As `brake list` names it.", show_default=False)]
+Officer = Annotated[str, typer.Option("--officer", metavar="NAME", help="Who agrees.")]
+Keys = Annotated[
+    list[Path],
+    typer.Option(
+        "--key", metavar="FILE", exists=True, dir_okay=False,
+        help="A public key, P-256 or Ed25519, as JWK or PEM; twice for the one in use and the next.",
+    ),
+]  # fmt: skip
+Factor = Annotated[
+    int | None,
+    typer.Option(
+        "--brake-factor", min=0,
+        help=f"Hold a batch with more positives than this many times the usual; 0 never. At first {BRAKE_FACTOR}.",
+    ),
+]  # fmt: skip
+Floor = Annotated[
+    int | None,
+    typer.Option("--brake-floor", min=0, help=f"So many positives are never held. At first {BRAKE_FLOOR}."),
+]
+
+
+@app.callback()
+def client(ctx: typer.Context, directory: StateDir) -> None:
+    ctx.obj = directory
+
+
+@contextmanager
+def _front(ctx: typer.Context) -> Iterator[FrontStore]:
+    directory: Path = ctx.obj
+    open_state(directory).close()  # says what is wrong with a directory that is none
+    with FrontStore(prepare(directory)) as front:
+        yield front
+
+
+@contextmanager
+def _submissions(ctx: typer.Context) -> Iterator[Submissions]:
+    with _front(ctx) as front, open_state(ctx.obj) as state:
+        made = Submissions(state, front)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+@app.command("add")
+def add(
+    ctx: typer.Context,
+    name: Name,
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="source or partner.")],
+    scope: Annotated[
+        list[str],
+        typer.Option(
+            "--scope", metavar="SCOPE", help="source:tests, source:vaccinations and so on, or ride:check."
+        ),
+    ],
+    key: Keys,
+    zone: Annotated[
+        str | None,
+        typer.Option(
+            "--zone",
+            metavar="ZONE",
+            help="Time zone of HL7 and FHIR times without offset. Without it they are refused.",
+        ),
+    ] = None,
+    factor: Factor = None,
+    floor: Floor = None,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """Register a client. Its name names its feed, or a partner to residents, and is never given again."""
+    if kind not in (SOURCE, PARTNER):
+        fail(f"--kind is {SOURCE} or {PARTNER}")
+    if zone is not None:
+        try:
+            terms.zone(zone)
+        except ValueError as problem:
+            fail(str(problem))
+    keys = [public_key(file.read_bytes()[:65_536]) for file in key]
+    with _front(ctx) as front:
+        made = ClientStore(front).add(
+            name, kind, scopes_of(scope), keys, zone=zone, now=wall_clock() if now is None else now,
+            brake_factor=BRAKE_FACTOR if factor is None else factor, brake_floor=BRAKE_FLOOR if floor is None else floor,
+        )  # fmt: skip
+    if as_json:
+        return print_json(made.as_json())
+    out.print(f"{plain(made.name)} is registered: {plain(' '.join(sorted(made.scopes)))}")
+    city = city_name(ctx.obj)
+    if city is not None:
+        out.print(f"It asks for its tokens at {plain(city.base)}/oauth/token")
+    return None
+
+
+@app.command("list")
+def list_(ctx: typer.Context, as_json: Json = False) -> None:
+    """Every client, closed ones too."""
+    with _front(ctx) as front:
+        found = ClientStore(front).all()
+    if as_json:
+        return print_json({"clients": [c.as_json() for c in found]})
+    rows = table("client", "kind", "scopes", "keys", "brake", "")
+    for c in found:
+        held = "off" if not c.brake_factor else f"{c.brake_factor} × usual, over {c.brake_floor}"
+        rows.add_row(
+            plain(c.name), c.kind, plain(" ".join(sorted(c.scopes))), str(len(c.keys)),
+            held if c.kind == SOURCE else "", "closed" if c.closed_at is not None else "",
+        )  # fmt: skip
+    return out.print(rows)
+
+
+@app.command("change")
+def change(
+    ctx: typer.Context,
+    name: Name,
+    key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="All its public keys from now on.",
+        ),
+    ] = None,
+    factor: Factor = None,
+    floor: Floor = None,
+    as_json: Json = False,
+) -> None:
+    """Give a client other keys, or its brake another setting."""
+    keys = None if not key else [public_key(file.read_bytes()[:65_536]) for file in key]
+    with _front(ctx) as front:
+        made = ClientStore(front).change(name, keys=keys, brake_factor=factor, brake_floor=floor)
+    if as_json:
+        return print_json(made.as_json())
+    return out.print(f"{plain(made.name)} is changed.")
+
+
+@app.command("close")
+def close(ctx: typer.Context, name: Name, now: Now = None) -> None:
+    """Close a client: within a second no token of it is good. What it sent stays evidence."""
+    with _front(ctx) as front:
+        ClientStore(front).close(name, now=wall_clock() if now is None else now)
+    out.print(f"{plain(name)} is closed.")
+
+
+@brake.command("list")
+def held(ctx: typer.Context, now: Now = None, as_json: Json = False) -> None:
+    """Batches that wait for two people."""
+    with _submissions(ctx) as submissions:
+        found = submissions.held(now=wall_clock() if now is None else now)
+    if as_json:
+        return print_json(
+            {
+                "held": [
+                    {
+                        "batch": x.submission, "source": x.source, "receipt": x.receipt, "at": x.at,
+                        "positives": x.positives, "usual": round(x.usual, 2),
+                        "agreed": [{"what": what, "officer": officer} for what, officer in x.agreed],
+                    }
+                    for x in found
+                ]
+            }
+        )  # fmt: skip
+    rows = table("batch", "source", "receipt", "positives", "usual", "agreed")
+    for x in found:
+        agreed = ", ".join(f"{what}: {officer}" for what, officer in x.agreed)
+        rows.add_row(
+            x.submission, plain(x.source), str(x.receipt), f"{x.positives:,}", f"{x.usual:.1f}", plain(agreed)
+        )
+    return out.print(rows if found else "No batch is held.")
+
+
+@brake.command("release")
+def release(
+    ctx: typer.Context, batch: Batch, officer: Officer, now: Now = None, as_json: Json = False
+) -> None:
+    """Agree that a batch is taken in. With the second person's word it is."""
+    _agree(ctx, batch, RELEASE, officer, wall_clock() if now is None else now, as_json)
+
+
+@brake.command("reject")
+def reject(
+    ctx: typer.Context, batch: Batch, officer: Officer, now: Now = None, as_json: Json = False
+) -> None:
+    """Agree that a batch is thrown away. With the second person's word it is, and its source is told by its receipt."""
+    _agree(ctx, batch, REJECT, officer, wall_clock() if now is None else now, as_json)
+
+
+def _agree(ctx: typer.Context, batch: str, what: str, officer: str, now: int, as_json: bool) -> None:
+    with _submissions(ctx) as submissions:
+        done = submissions.agree(batch, what, officer, now=now)
+    if as_json:
+        return print_json({"batch": batch, "done": done is not None, "receipt": done and done.number})
+    if done is None:
+        return out.print("Noted. A second person must agree.")
+    if what == REJECT:
+        return out.print("Rejected. Nothing of it was taken in.")
+    return out.print(f"Released: {counted(done.accepted, 'document')} taken in, receipt {done.number}.")

@@ -1,0 +1,74 @@
+"""The example plays a platform's day against a city that is really served."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hamlet import CASE, ELDER, NURSE
+from joserfc.jwk import ECKey
+from test_front_serving import Served
+
+from kangma.gateway.front.clients import public_key
+from kangma.store.front import FrontStore
+from kangma.store.front_clients import ClientStore
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def rides() -> Any:
+    spec = importlib.util.spec_from_file_location("rides_example", ROOT / "examples" / "rides.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    made = Served(tmp_path)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def test_a_platform_checks_fifty_rides_and_is_told_of_each_passenger_what_their_code_says(
+    served: Served, rides: Any
+) -> None:
+    served.until(lambda: served.client.get("/public/latest.json").status_code == 200, "the first release")
+    key = ECKey.generate_key("P-256")
+    with FrontStore(served.path / "front") as store:
+        ClientStore(store).add(
+            "cars", "partner", ["ride:check"], [public_key(key.as_pem(private=False))], now=1
+        )
+    address = f"http://127.0.0.1:{served.port}"
+    with rides.Line(address) as line, rides.Line(address) as phones:
+        plays(served, rides, rides.Platform("cars", key, line, address), phones)
+
+
+def plays(served: Served, rides: Any, platform: Any, phones: Any) -> None:
+    sent = served.path / "front" / "sent.ndjson"
+    passengers = [rides.Passenger.bound(phones, p.asked, sent) for p in (NURSE, CASE, ELDER)]
+    said, wanted = rides.day(platform, passengers, 50), {}
+    print(said.told())
+    assert sum(said.results.values()) == len(said.seconds) == 50
+    for n, passenger in enumerate(passengers):
+        code = phones.ask("GET", "/v1/me/code", token=passenger.token)
+        result = {"green": "pass", "unknown": "unknown"}.get(code["colour"], "refuse")
+        wanted[result] = wanted.get(result, 0) + len(range(n, 50, 3))
+    assert said.results == wanted
+    assert sum(said.together.values()) == 5
+    looks = phones.ask("GET", "/v1/me/looks", token=passengers[0].token)["looks"]
+    assert {x["who"] for x in looks} == {"cars"}
+    assert 17 <= len(looks) <= 22
+    assert phones.ask("GET", "/v1/me/rides", token=passengers[0].token) == {"rides": []}
+    with pytest.raises(RuntimeError, match="422"):
+        platform.check("x" * 20, "no consent")

@@ -1,5 +1,5 @@
-"""A crowd of clients in one process: it asks at a fixed rate whatever the server does (an open loop), over many connections
-from many addresses of 127.0.0.0/8.
+"""A crowd of clients in one process: it asks at a fixed rate whatever the server does (an open loop), over many
+connections from many addresses of 127.0.0.0/8.
 
 A request's time runs from the moment at which it was due, not from when it could be sent: a server that stops for a
 second is late for everybody who was due in it. Who has no free connection waits (the honest) or is dropped and counted

@@ -29,6 +29,7 @@ NAMES = (
     "publish",
     "register",
     "web",
+    "attack",
 )
 
 

@@ -5,7 +5,8 @@ A real `kangma serve` of an invented city on loopback. The honest ask for their 
 that they keep for ten answers, timed from the moment at which each request was due; others fetch what doors need from the
 public folder; a door verifies codes from what it has. Server and clients have a core each where there are two; the honest
 go before the attackers on theirs (SCHED_FIFO where that is granted, and nice). Where sessions are scheduled as groups
-(autogroup) nice counts within one only: put the whole run into a cgroup. The `idle` row has a busy loop in place of an attack: what is left of one machine.
+(autogroup) nice counts within one only: put the whole run into a cgroup. The `idle` row has a busy loop in place of an
+attack: what is left of one machine.
 
     python bench/attack.py [--full] [--only NAME] [--out FILE]
 

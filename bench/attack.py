@@ -182,6 +182,7 @@ def served(town: Town) -> Iterator[Town]:
     town.port, town.inner = _free(), _free()
     command = [sys.executable, "-m", "kangma", "serve", str(town.path), "--every", "10"]
     command += ["--port", str(town.port), "--inner-port", str(town.inner)]
+    command += ["--proxy", "127.0.0.1"]  # haproxy's; the crowds come from other addresses
     log = (town.path.parent / "serve.log").open("wb")
     child = subprocess.Popen(_pinned(SERVER, command), stdout=log, stderr=log)
     try:
@@ -583,6 +584,7 @@ global
     tune.ssl.default-dh-param 2048
 defaults
     mode http
+    option forwardfor
     timeout connect 3s
     timeout client 10s
     timeout server 10s

@@ -30,7 +30,7 @@ class Role(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What a call is for; admission goes by it too (`limits.RANKS`), the first is the last to be turned away."""
+    """What a call is for; admission goes by it too (`admission.SHARES`), the first is the last to be turned away."""
 
     SHOW = "show"  # the own code, and what it takes to show it
     VERIFY = "verify"  # what a door needs

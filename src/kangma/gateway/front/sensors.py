@@ -5,7 +5,7 @@ Every metric is named in docs/gateway.md. They are read on a port of their own (
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -55,6 +55,14 @@ class Sensors:
     def watch(self, name: str, about: str, value: Callable[[], float]) -> None:
         """A figure that is looked up when it is read."""
         Gauge(f"kangma_front_{name}", about, registry=self.registry).set_function(value)
+
+    def watch_each(
+        self, name: str, about: str, label: str, values: Mapping[str, Callable[[], float]]
+    ) -> None:
+        """The same of each of these, told apart by a label."""
+        gauge = Gauge(f"kangma_front_{name}", about, [label], registry=self.registry)
+        for key, value in values.items():
+            gauge.labels(key).set_function(value)
 
     def text(self) -> bytes:
         """All of it, in the text form of Prometheus."""

@@ -32,6 +32,7 @@ from kangma.gateway.front.app import Plane, make_app, make_read_plane
 from kangma.gateway.front.city import City
 from kangma.gateway.front.defence import Defence
 from kangma.gateway.front.delivery import Console
+from kangma.gateway.front.gauges import watch_city
 from kangma.gateway.front.hot import Hot, said
 from kangma.gateway.front.inner import make_inner, make_read_inner
 from kangma.gateway.front.limits import Network, Together
@@ -114,7 +115,7 @@ def serve(
         City(state, signer, Console(folder, say), zone=zone(name.zone), clock=clock, failed=failed) as city,
     ):
         try:
-            sensors.watch("release", "Release as at which codes are shown", lambda: city.slots.ready() or 0)
+            watch_city(sensors, city)
             app = make_app(
                 city,
                 hosts=doorway.hosts,

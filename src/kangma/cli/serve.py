@@ -234,9 +234,9 @@ def serve(
         case Part.ANSWERS:
             _answers(directory, stopping)
         case Part.GATEWAY:
-            _gateway(directory, door)
+            _gateway(directory, door, stopping)
         case Part.READER:
-            _reader(directory, door)
+            _reader(directory, door, stopping)
         case None:
             if port is None and read_port is not None:
                 raise Refused(Code.BAD_VALUE, hint="--read-port goes with --port")
@@ -260,7 +260,8 @@ def _until_told() -> threading.Event:
 def _watch(supervisor: int, stopping: threading.Event) -> None:
     """A part whose supervisor was killed stops by itself: the next supervisor finds signer, lease and port free."""
     while os.getppid() == supervisor:
-        stopping.wait(0.2)
+        if stopping.wait(0.2):
+            return  # it is stopping, and need not be told
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -305,7 +306,7 @@ def _answers(directory: Path, stopping: threading.Event) -> None:
             stopping.wait(LOOKS)
 
 
-def _gateway(directory: Path, door: Door) -> None:
+def _gateway(directory: Path, door: Door, stopping: threading.Event) -> None:
     from kangma.gateway.front.app import Plane  # noqa: PLC0415  FastAPI takes a second to load
     from kangma.gateway.front.serving import serve as serve_front  # noqa: PLC0415  as above
 
@@ -315,14 +316,19 @@ def _gateway(directory: Path, door: Door) -> None:
         plane=Plane.WHOLE if door.read_port is None else Plane.WRITE,
         clock=wall_clock,
         say=lambda what: _say("gateway", what),
+        told=stopping.is_set,
     )
 
 
-def _reader(directory: Path, door: Door) -> None:
+def _reader(directory: Path, door: Door, stopping: threading.Event) -> None:
     from kangma.gateway.front.serving import serve_read_plane  # noqa: PLC0415  FastAPI takes a second to load
 
     serve_read_plane(
-        directory, door.doorway(Part.READER), clock=wall_clock, say=lambda what: _say("reader", what)
+        directory,
+        door.doorway(Part.READER),
+        clock=wall_clock,
+        say=lambda what: _say("reader", what),
+        told=stopping.is_set,
     )
 
 

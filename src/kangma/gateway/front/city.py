@@ -17,6 +17,7 @@ from kangma.gateway.front.clients import Registered
 from kangma.gateway.front.rights import Clients
 from kangma.gateway.front.tallies import Tallies
 from kangma.gateway.front.tokens import Tokens
+from kangma.gateway.front.work import Work
 from kangma.intake.identity import Keyer
 from kangma.policy.rules import Policy
 from kangma.publish.city import city_name
@@ -120,6 +121,7 @@ class City:
             self.turns = TokenTurns(folder, self.store.turns())
         self._closing.callback(self.turns.close)
         self.tokens = Tokens(token_key(folder), self.turns)
+        self.work = Work(token_key(folder))
         self.slots = SlotReader(folder)
         self.outbox = Outbox(delivery, failed)
         self._closing.callback(self.outbox.close)

@@ -131,8 +131,8 @@ def demo(
     text = next(iter(cards.values())).with_suffix(".txt")
     out.print(f'  kangma verify "$(cat {plain(text)})" --public {plain(home / "public")} --now {at}')
     if port is not None:
-        _tell_logins(port, logins)
         _tell_clients(clients)
+        _tell_logins(port, logins)
         run(home, port)
 
 

@@ -114,6 +114,8 @@ ROUTES: tuple[Route, ...] = (
     # partners: whether this passenger may ride
     Route("POST", "/partner/v1/rides/{ride}/check", partners.check, PARTNER_TO_CHECK, 200, schema.Checked),
     Route("POST", "/partner/v1/checks", partners.checks, PARTNER_TO_CHECK, 200, schema.ManyChecked),
+    Route("DELETE", "/partner/v1/rides/{ride}", partners.end, PARTNER_TO_CHECK, 204),
+    Route("GET", "/partner/v1/keys", partners.keys, ANYBODY_TO_READ),
 )
 
 
@@ -151,6 +153,7 @@ def make_app(
     for address, page in pages.pages().items():
         add(app, Route("GET", address, pages.handler(page), ANYBODY_TO_VERIFY), listed=False)
     require_declared(app)
+    app.webhooks.add_api_route("ride-turned", partners.turned, methods=["POST"], status_code=204)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # as FastAPI documents it
     log, defence, sensors = log or Silent(), defence or Defence(), sensors or Sensors()
     names = frozenset(hosts) | {"localhost", "127.0.0.1", "[::1]"}

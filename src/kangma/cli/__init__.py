@@ -32,6 +32,8 @@ VERBS = {
     "serve": "Run the city: a signer behind a socket, and a cycle every few seconds.",
     "client": "Sources and partners of the front door: registered, changed, closed; batches that the brake holds.",
     "incident": "The register of incidents: what happened, reviewed by a second person, signed, logged, published.",
+    "backup": "Take a backup of a living city: one moment, no keys.",
+    "restore": "Restore a backup into a new state directory, and audit it.",
     "forget": "Let visits and stays go that are over for long enough: mark, wait, shred.",
 }
 #: Failures of the system that may pass; any other is about a path that the user named.

@@ -466,7 +466,7 @@ def _unknown(state: Path) -> Iterator[str]:
             name = _stem(file.name)
             if name in known or name.startswith(("draft-", ".")):
                 continue
-            if folder == FRONT and name.endswith((".sqlite", ".key", ".pub")):
+            if folder == FRONT and name.endswith((".sqlite", ".key", ".pub", ".lock")):
                 continue
             yield f"{folder}/{file.name}"
 

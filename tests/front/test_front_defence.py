@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from kangma.gateway.front.admission import SHARES, Admission
 from kangma.gateway.front.defence import Defence, too_many
+from kangma.gateway.front.gauges import watch_city
 from kangma.gateway.front.inner import make_inner
 from kangma.gateway.front.limits import RATES, Limiter, Network, Rate, network
 from kangma.gateway.front.rights import Purpose, Role
@@ -320,6 +321,7 @@ def test_metrics_count_by_declared_route_and_name_nobody(door: Hamlet) -> None:
 
 def test_every_metric_is_explained(door: Hamlet) -> None:
     page = (Path(__file__).parents[2] / "docs/gateway.md").read_text("utf-8")
+    watch_city(door.sensors, door.city)
     for metric in door.sensors.registry.collect():
         assert f"`{metric.name}" in page, metric.name
 

@@ -24,10 +24,10 @@ from kangma.errors import Conflict, Corrupt
 from kangma.intake.kinds import KINDS
 from kangma.store import registry as r
 from kangma.store import segments
+from kangma.store.alarms import What, raise_alarm
 from kangma.store.columns import drop_day
 from kangma.store.durable import unavailable_when_the_disk_is
 from kangma.store.engine import parquet
-from kangma.store.inbox import raise_alarm
 from kangma.store.numbers import segment_columns
 from kangma.store.segments import ENDS, Segment
 from kangma.terms import DAY, Day, Moment, Zone
@@ -154,7 +154,7 @@ def _mark(
         for segment, rows in marks.items():
             on.execute(sa.insert(r.deletion_marks).values(run=run, segment=segment, rows=rows))
         if stopped:
-            raise_alarm(on, "deletion_stopped", None, {"run": run, "why": stopped}, now)
+            raise_alarm(on, What.DELETION_STOPPED, None, {"run": run, "why": stopped}, now)
     total = sum(going.values())
     state.log.info("rows marked for deletion", run=run, marked=total, why=stopped or "", files=len(marks))
     return run, going, stopped

@@ -27,6 +27,7 @@ import sqlalchemy as sa
 from kangma.errors import Code, Refused, Where
 from kangma.intake.kinds import KINDS, Kind, Type
 from kangma.store import registry as r
+from kangma.store.alarms import What, raise_alarm
 from kangma.store.durable import Claim, file_digest, publish_file, unavailable_when_the_disk_is
 from kangma.store.engine import parquet
 from kangma.store.numbers import numbered, segment_columns
@@ -290,7 +291,7 @@ class Staging:
                     )
                 )
             if quarantined:
-                raise_alarm(on, "quarantine", self.feed, {"receipt": receipt, "pieces": quarantined}, now)
+                raise_alarm(on, What.QUARANTINE, self.feed, {"receipt": receipt, "pieces": quarantined}, now)
             if manifest is not None:
                 take_manifest(on, manifest, receipt, now)
         return receipt
@@ -323,26 +324,13 @@ def take_manifest(on: sa.Connection, manifest: Manifest, receipt: int, now: Mome
     )
     last = on.execute(sa.select(r.feeds.c.last_sequence).where(r.feeds.c.feed == manifest.feed)).scalar()
     if last is not None and manifest.sequence > last + 1:
-        raise_alarm(on, "sequence_gap", manifest.feed, {"expected": last + 1, "got": manifest.sequence}, now)
+        raise_alarm(
+            on, What.SEQUENCE_GAP, manifest.feed, {"expected": last + 1, "got": manifest.sequence}, now
+        )
     if last is None or manifest.sequence > last:
         on.execute(
             sa.update(r.feeds).where(r.feeds.c.feed == manifest.feed).values(last_sequence=manifest.sequence)
         )
-
-
-def raise_alarm(
-    on: sa.Connection, what: str, feed: str | None, detail: Mapping[str, object], now: Moment | None
-) -> None:
-    """An alarm is in the registry when the transaction ends well; `detail` holds numbers and codes only."""
-    on.execute(
-        sa.insert(r.alarms).values(
-            alarm=r.next_number(on, "alarms"),
-            what=what,
-            feed=feed,
-            detail=json.dumps(detail, sort_keys=True),
-            at=now,
-        )
-    )
 
 
 def check_feed(feed: str) -> None:

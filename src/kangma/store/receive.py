@@ -32,6 +32,7 @@ from kangma.intake.limits import DEFAULT as DEFAULT_LIMITS
 from kangma.intake.limits import Limits
 from kangma.store import forms, keys
 from kangma.store import registry as r
+from kangma.store.alarms import What, raise_alarm
 from kangma.store.durable import (
     fsync_file,
     fsync_folder,
@@ -39,7 +40,7 @@ from kangma.store.durable import (
     unavailable_when_the_disk_is,
     write_file,
 )
-from kangma.store.inbox import Manifest, Staging, Tally, check_feed, raise_alarm, take_manifest
+from kangma.store.inbox import Manifest, Staging, Tally, check_feed, take_manifest
 from kangma.store.sandbox import DEFAULT as DEFAULT_BOUNDS
 from kangma.store.sandbox import Bounds, Broken, Sandbox
 from kangma.store.state import State
@@ -323,7 +324,7 @@ def _note_refusal(state: State, receipt: FileReceipt, feed: str, digest: str, no
             )
         )
         if receipt.code is Code.MANIFEST_MISMATCH:
-            raise_alarm(on, "manifest_mismatch", feed[:64], {"receipt": number}, now)
+            raise_alarm(on, What.MANIFEST_MISMATCH, feed[:64], {"receipt": number}, now)
     return int(number)
 
 
@@ -343,7 +344,7 @@ def _note_held(
                     duplicate=0, refused=0, quarantined=tally.quarantined, codes="{}", at=now,
                 )
             )  # fmt: skip
-        raise_alarm(on, "brake", feed, {"receipt": number, "rows": sum(rows.values())}, now)
+        raise_alarm(on, What.BRAKE, feed, {"receipt": number, "rows": sum(rows.values())}, now)
         if said is not None:
             take_manifest(on, said, number, now)
     return replace(_summed("", tallies, None), number=int(number), held=True)

@@ -84,14 +84,12 @@ manifests = sa.Table(
     sa.Column("digest", sa.String(64), nullable=False),
 )
 
-#: What an operator must look at. A later step turns these into incidents.
+#: What an operator must look at: `kangma.store.alarms`.
 alarms = sa.Table(
     "alarms",
     metadata,
     sa.Column("alarm", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column(
-        "what", sa.String(32), nullable=False
-    ),  # sequence_gap, manifest_mismatch, quarantine, brake, deletion_stopped
+    sa.Column("what", sa.String(32), nullable=False),
     sa.Column("feed", sa.String(64)),
     sa.Column("detail", sa.Text, nullable=False),  # JSON, numbers and codes only
     sa.Column("at", sa.BigInteger),

@@ -48,11 +48,13 @@ export type Failure = "away" | "refused" | "unbound";
 export class Failed extends Error {
   readonly how: Failure;
   readonly after: number; // seconds to wait, where the server said so
+  readonly code: string; // why it was refused: docs/reference/refusals.md
 
-  constructor(how: Failure, after = 0) {
+  constructor(how: Failure, after = 0, code = "") {
     super(how);
     this.how = how;
     this.after = after;
+    this.code = code;
   }
 }
 
@@ -83,5 +85,6 @@ export async function call<T>(method: "GET" | "POST" | "DELETE", path: string, s
   }
   if (answer.status === 401) throw new Failed("unbound");
   if (answer.status === 429 || answer.status >= 500) throw new Failed("away", Number(answer.headers.get("retry-after") ?? 0) || 0);
-  throw new Failed("refused");
+  const problem = (await answer.json().catch(() => ({}))) as { code?: unknown };
+  throw new Failed("refused", 0, typeof problem.code === "string" ? problem.code : "");
 }

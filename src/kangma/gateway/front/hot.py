@@ -16,7 +16,7 @@ from kangma.store.slots import SlotReader
 from kangma.terms import Moment
 
 PATH = "/v1/me/code"
-_HEADERS = [
+HEADERS = [
     (b"content-type", b"application/json"),
     (b"cache-control", b"private, no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -46,7 +46,7 @@ class Hot:
             content = self._answer(scope)
             if content is not None:
                 length = (b"content-length", str(len(content)).encode())
-                await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, length]})
+                await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, length]})
                 await send({"type": "http.response.body", "body": content})
                 return
         await self.app(scope, receive, send)

@@ -5,7 +5,7 @@ Every metric is named in docs/gateway.md. They are read on a port of their own (
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -28,6 +28,7 @@ class Sensors:
             "kangma_front_turned_away", "429s: rate, busy", ["why", "purpose"], registry=r
         )
         self.hot = Counter("kangma_front_codes", "Codes answered by the hot path", registry=r)
+        self.entered = Counter("kangma_front_scan_ins", "Scan-ins answered at once", registry=r)
         self.held = Gauge("kangma_front_held", "Refusals that are answered late, waiting now", registry=r)
         self.failed = Counter("kangma_front_failed", "Answers that failed within", registry=r)
         self.letters_failed = Counter("kangma_front_letters_failed", "Codes that were not sent", registry=r)
@@ -35,6 +36,14 @@ class Sensors:
     def watch(self, name: str, about: str, value: Callable[[], float]) -> None:
         """A figure that is looked up when it is read."""
         Gauge(f"kangma_front_{name}", about, registry=self.registry).set_function(value)
+
+    def watch_each(
+        self, name: str, about: str, label: str, values: Mapping[str, Callable[[], float]]
+    ) -> None:
+        """The same of each of these, told apart by a label."""
+        gauge = Gauge(f"kangma_front_{name}", about, [label], registry=self.registry)
+        for key, value in values.items():
+            gauge.labels(key).set_function(value)
 
     def text(self) -> bytes:
         """All of it, in the text form of Prometheus."""

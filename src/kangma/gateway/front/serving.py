@@ -19,6 +19,7 @@ from kangma.gateway.front.app import make_app
 from kangma.gateway.front.city import City
 from kangma.gateway.front.defence import Defence
 from kangma.gateway.front.delivery import Console
+from kangma.gateway.front.gauges import watch_city
 from kangma.gateway.front.inner import make_inner
 from kangma.gateway.front.sensors import Sensors
 from kangma.publish.city import city_name
@@ -65,7 +66,7 @@ def serve(
         City(state, signer, Console(folder, say), zone=zone(name.zone), clock=clock, failed=failed) as city,
     ):
         try:
-            sensors.watch("release", "Release as at which codes are shown", lambda: city.slots.ready() or 0)
+            watch_city(sensors, city)
             app = make_app(city, hosts=hosts, log=log, secure=secure, defence=defence, sensors=sensors)
             asyncio.run(_run(app, make_inner(city, sensors), city, host, port, inner, say))
         finally:

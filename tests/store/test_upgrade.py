@@ -74,10 +74,11 @@ def killed_at(n: int, work: Callable[[], None]) -> bool:
     return process.exitcode == 0
 
 
-def test_the_registry_is_old_or_new_wherever_its_upgrade_is_killed(tmp_path: Path) -> None:
+def upgrade_the_registry(tmp_path: Path, every: int) -> int:
+    """Killed at every so many-th statement; how many kills there were."""
     seen = set()
     old_registry(tmp_path / "old.sqlite")
-    for n in range(200):
+    for n in range(0, 200, every):
         path = shutil.copy(tmp_path / "old.sqlite", tmp_path / f"{n}.sqlite")
         done = killed_at(n, lambda path=path: Registry(path).close())  # type: ignore[misc]
         version = said_by(path, "SELECT version_num FROM alembic_version")[0][0]
@@ -93,6 +94,7 @@ def test_the_registry_is_old_or_new_wherever_its_upgrade_is_killed(tmp_path: Pat
     assert done
     assert n > 5
     assert seen == {"0001", migrations.HEAD}
+    return n
 
 
 def old_front(folder: Path) -> None:
@@ -107,10 +109,11 @@ def old_front(folder: Path) -> None:
         on.execute("INSERT INTO residents VALUES (1, 5, 'r', 3, NULL, 1, 9, NULL)")
 
 
-def test_the_front_door_is_old_or_new_wherever_its_upgrade_is_killed(tmp_path: Path) -> None:
+def upgrade_the_front_door(tmp_path: Path, every: int) -> int:
+    """The same."""
     seen = set()
     old_front(tmp_path / "old")
-    for n in range(200):
+    for n in range(0, 200, every):
         folder = shutil.copytree(tmp_path / "old", tmp_path / str(n))
         done = killed_at(n, lambda folder=folder: FrontStore(folder).close())  # type: ignore[misc]
         file = folder / "front.sqlite"
@@ -124,6 +127,20 @@ def test_the_front_door_is_old_or_new_wherever_its_upgrade_is_killed(tmp_path: P
             break
     assert done
     assert len(seen) == 2
+    return n
+
+
+def test_an_upgrade_that_is_killed_is_what_it_was_or_what_it_is_to_be(tmp_path: Path) -> None:
+    for work, every in ((upgrade_the_registry, 3), (upgrade_the_front_door, 9)):
+        (tmp_path / work.__name__).mkdir()
+        work(tmp_path / work.__name__, every)
+
+
+@pytest.mark.prove
+def test_an_upgrade_is_killed_at_every_statement(tmp_path: Path) -> None:
+    for work in (upgrade_the_registry, upgrade_the_front_door):
+        (tmp_path / work.__name__).mkdir()
+        print(f"{work.__name__}: killed at each of {work(tmp_path / work.__name__, 1)} statements")
 
 
 def test_an_older_program_leaves_a_newer_city_as_it_is(

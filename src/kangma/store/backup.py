@@ -1,11 +1,11 @@
 """A backup of a living city: one folder whose files belong to one moment, taken while everything goes on.
 
 What is written while we look, and why the order is as it is (docs/formats/backup.md has the same in full):
- 1 sealed batches of `front/held` are linked, the SQLite files of `front/` are pinned (a read transaction, which shows
-   what was there when it began), and the sealed batches are linked once more. The front door first: it names persons and
-   receipts of the registry, and the registry names nothing of the front door's. A registry that is newer is what a crash
-   between two steps of `kangma.store.submissions` leaves, and that mends itself; one that is older would lack a receipt
-   that somebody holds.
+ 1 files of scan-ins are linked, and their lengths noted; sealed batches of `front/held` are linked, the SQLite files of
+   `front/` are pinned (a read transaction, which shows what was there when it began), and the sealed batches are linked
+   once more. The front door first: it names persons and receipts of the registry, and the registry names nothing of the
+   front door's. A registry that is newer is what a crash between two steps of `kangma.store.submissions` leaves, and that
+   mends itself; one that is older would lack a receipt that somebody holds.
  2 under the state's lock and the lock of the keys: registry and vault are pinned, every file that a row of the registry
    names is linked, with releases, public folder and signer's book; salts are copied, which are written in place; of
    person keys and journal, which are appended to, the length is noted. No release and no deletion falls into this.
@@ -135,11 +135,12 @@ def check_value(path: str, content: bytes) -> str:
 
 @dataclass
 class _Staged:
-    """What is to be copied. `linked`: path → a link of ours; `growing`: path → bytes that count, read where they lie;
-    `pinned`: path → a connection in a read transaction."""
+    """What is to be copied, by path. `linked`: a link of ours, and of some, `clipped`, how many bytes of it; `growing`: bytes
+    that count, read where they lie; `pinned`: a connection in a read transaction."""
 
     folder: Path
     linked: dict[str, Path] = field(default_factory=dict)
+    clipped: dict[str, int] = field(default_factory=dict)
     growing: dict[str, int] = field(default_factory=dict)
     pinned: dict[str, sqlite3.Connection] = field(default_factory=dict)
 
@@ -220,16 +221,20 @@ def _front_door(state: Path, staged: _Staged) -> None:
     front = state / FRONT
     if not front.is_dir():
         return
+    for file in sorted(front.glob("scans/*.scans")):
+        path = f"{FRONT}/scans/{file.name}"
+        staged.link(state, path)
+        if (
+            path in staged.linked
+        ):  # appended to: whoever scans in from here on may be nobody to what is pinned below
+            staged.clipped[path] = _size(staged.linked[path])
+    for file in sorted((*front.glob("scans/*.damaged"), *front.glob("*.pub"))):
+        staged.link(state, str(file.relative_to(state)))
     for _ in range(_TRIES):
         _sealed(state, staged)
         for file in sorted(front.glob("*.sqlite")):
             staged.pinned[f"{FRONT}/{file.name}"] = _pinned(file)
         _sealed(state, staged)
-        for file in sorted(front.glob("scans/*")):
-            if file.is_file() and not file.name.startswith("."):
-                staged.again(state, f"{FRONT}/scans/{file.name}")
-        for file in sorted(front.glob("*.pub")):
-            staged.again(state, f"{FRONT}/{file.name}")
         if all(f"{FRONT}/{HELD}/{name}.sealed" in staged.linked for name in _held(staged)):
             return
         for path in list(staged.pinned):
@@ -382,7 +387,7 @@ def _copy(state: Path, staged: _Staged, to: Path) -> tuple[dict[str, tuple[int, 
     folders = {to}
     decoys = None
     for path, link in staged.linked.items():
-        files[path] = copy_file(link, _room(to, path, folders))
+        files[path] = copy_file(link, _room(to, path, folders), staged.clipped.get(path))
     for path, size in staged.growing.items():
         files[path] = copy_file(state / path, _room(to, path, folders), size)
         if files[path][0] != size:

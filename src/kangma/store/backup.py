@@ -135,7 +135,7 @@ def check_value(path: str, content: bytes) -> str:
 
 @dataclass
 class _Staged:
-    """What is to be copied, by path. `linked`: a link of ours, and of some, `clipped`, how many bytes of it; `growing`: bytes
+    """What is to be copied, by path. `linked`: a link of ours; `clipped`: how many bytes of a link; `growing`: bytes
     that count, read where they lie; `pinned`: a connection in a read transaction."""
 
     folder: Path

@@ -79,7 +79,7 @@ _SIGNER_KNOWN = {
     "at-work",
     "socket",
 }
-_FRONT_KNOWN = {"codes.slots", "tokens.turns", "sent.ndjson", "locks", HELD, "scans"}
+_FRONT_KNOWN = {"codes.slots", "tokens.turns", "sent.ndjson", "events.ndjson", "locks", HELD, "scans"}
 _TRIES = 5
 
 

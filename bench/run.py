@@ -27,9 +27,11 @@ NAMES = (
     "translog",
     "verify",
     "publish",
+    "gateway",
     "register",
     "scanin",
     "web",
+    "attack",
 )
 
 

@@ -290,6 +290,13 @@ class FrontStore:
             rows = on.execute(sa.select(c.slot, c.token_turn, c.closed_at)).all()
         return [(row.slot, 0 if row.closed_at is not None else row.token_turn) for row in rows]
 
+    def turn_of(self, slot: int) -> int:
+        """The token turn of one slot; 0 for who has left, and for a slot that is nobody's."""
+        c = db.residents.c
+        with self._read() as on:
+            found = on.execute(sa.select(c.token_turn).where(c.slot == slot, c.closed_at.is_(None))).scalar()
+        return int(found or 0)
+
     def signed(self, device: str, *, at: Moment, now: Moment) -> bool:
         """Notes that a device signed for the moment `at`; False when it signed for one as late before."""
         c = db.devices.c

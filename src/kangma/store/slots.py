@@ -18,8 +18,8 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-import zlib
 from pathlib import Path
+from zlib import crc32
 
 from kangma.errors import Corrupt
 
@@ -33,6 +33,7 @@ _MARK = struct.Struct("<QIII")  # number, length, CRC-32 of number, release and 
 MOST = HALF - _MARK.size
 _TAIL = 64  # where the two halves of the tail begin
 _TAIL_HALF = 256
+_OTHER = _TAIL + _TAIL_HALF
 _FIRST = struct.Struct("<8sI")
 _GROW = 1_024  # slots at a time
 _PATIENCE = 64
@@ -57,7 +58,7 @@ def _read_half(mapped: mmap.mmap, at: int, size: int) -> tuple[bytes, int] | Non
 
 
 def _check(number: int, release: int, content: bytes) -> int:
-    return zlib.crc32(content, (number ^ release << 8) & 0xFFFFFFFF)
+    return crc32(content, (number ^ release << 8) & 0xFFFFFFFF)
 
 
 def _write_half(mapped: mmap.mmap, at: int, size: int, content: bytes, release: int) -> None:
@@ -138,6 +139,9 @@ class SlotReader:
         self._path = folder / FILE
         self._mapped: mmap.mmap | None = None
         self._inode = 0
+        self._last: tuple[mmap.mmap | None, bytes, bytes, tuple[bytes, int]] | None = (
+            None  # tail, and its marks
+        )
 
     def ready(self) -> int | None:
         """The release as at which answers hold; None while there is nothing to answer from. Looks at the disk: a new
@@ -159,13 +163,31 @@ class SlotReader:
                 return None
         at = HEAD + slot * SLOT
         for _ in range(_PATIENCE):
-            tail = _read_half(mapped, _TAIL, _TAIL_HALF)  # first: see above
-            found = _read_half(mapped, at, HALF)
-            if tail is not None and found is not None:
-                return found[0] + tail[0] if found[0] else None
+            tail = self._tail_of(mapped)  # first: see above
+            # As `_read_half` does it, in place: every code that is shown comes through here.
+            number, length, check, release = _MARK.unpack_from(mapped, at)
+            other, from_ = _MARK.unpack_from(mapped, at + HALF), at + _MARK.size
+            if number < other[0]:
+                number, length, check, release = other
+                from_ += HALF
+            if tail is not None and number and length <= MOST:
+                content = mapped[from_ : from_ + length]
+                if crc32(content, (number ^ release << 8) & 0xFFFFFFFF) == check:
+                    return content + tail[0] if length else None
             if not any(_MARK.unpack_from(mapped, half)[0] for half in (at, at + HALF)):
                 return None
         return None
+
+    def _tail_of(self, mapped: mmap.mmap) -> tuple[bytes, int] | None:
+        """The tail; while both its marks are as they were, it is what it was: a number is never used again."""
+        one, other = mapped[_TAIL : _TAIL + _MARK.size], mapped[_OTHER : _OTHER + _MARK.size]
+        last = self._last
+        if last is not None and last[1] == one and last[2] == other and last[0] is mapped:
+            return last[3]
+        tail = _read_half(mapped, _TAIL, _TAIL_HALF)
+        if tail is not None and mapped[_TAIL : _TAIL + _MARK.size] == one:
+            self._last = (mapped, one, other, tail)
+        return tail
 
     def _tail(self) -> tuple[bytes, int] | None:
         for _ in range(_PATIENCE):

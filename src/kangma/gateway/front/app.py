@@ -6,9 +6,15 @@ one, and the application does not start while one lacks its declaration.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
+import threading
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -33,18 +39,22 @@ from kangma.gateway.front.city import City
 from kangma.gateway.front.defence import (
     Admitted,
     Defence,
+    Exit,
     Heard,
     Held,
     Known,
     Limiters,
+    Pool,
     Table,
     Whole,
 )
 from kangma.gateway.front.description import describe, described
 from kangma.gateway.front.entering import Entering
 from kangma.gateway.front.hot import Hot
+from kangma.gateway.front.pages import Page
 from kangma.gateway.front.rights import Needs, Own, Purpose, Role, require_declared
 from kangma.gateway.front.sensors import Sensors
+from kangma.gateway.front.shelf import Shelf
 from kangma.gateway.register import layers
 from kangma.gateway.register.asked import only_known
 from kangma.gateway.register.problems import Problem, problem_of
@@ -53,6 +63,7 @@ ANYBODY_TO_VERIFY = Needs(Role.NOBODY, Purpose.VERIFY)
 ANYBODY_TO_BIND = Needs(Role.NOBODY, Purpose.BIND)
 ANYBODY_TO_READ = Needs(Role.NOBODY, Purpose.ABOUT)
 RESIDENT_TO_SHOW = Needs(Role.RESIDENT, Purpose.SHOW, Own.SELF)
+RESIDENT_TO_MAKE = Needs(Role.RESIDENT, Purpose.MAKE, Own.SELF)
 RESIDENT_TO_SEE = Needs(Role.RESIDENT, Purpose.HISTORY, Own.SELF)
 RESIDENT_TO_BIND = Needs(Role.RESIDENT, Purpose.BIND, Own.SELF)
 RESIDENT_TO_ENTER = Needs(Role.RESIDENT, Purpose.ENTER, Own.SELF)
@@ -91,8 +102,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/tokens", residents.renew, ANYBODY_TO_BIND, 201),
     # residents: the code, and what is shown at doors
     Route("GET", "/v1/me/code", residents.code, RESIDENT_TO_SHOW, answer=schema.CodeSaid),
-    Route("POST", "/v1/me/credentials", residents.credentials, RESIDENT_TO_SHOW, 201),
-    Route("POST", "/v1/me/paper", residents.paper, RESIDENT_TO_SHOW, 201, schema.Paper, PAPER),
+    Route("POST", "/v1/me/credentials", residents.credentials, RESIDENT_TO_MAKE, 201),
+    Route("POST", "/v1/me/paper", residents.paper, RESIDENT_TO_MAKE, 201, schema.Paper, PAPER),
     # residents: what is known of them, and who looked
     Route("GET", "/v1/me/tests", residents.tests, RESIDENT_TO_SEE),
     Route("GET", "/v1/me/vaccinations", residents.vaccinations, RESIDENT_TO_SEE),
@@ -118,7 +129,7 @@ ROUTES: tuple[Route, ...] = (
         "GET", "/v1/me/others/{other}/code", residents.code_of_another, RESIDENT_TO_SHOW, 200, schema.CodeSaid
     ),
     Route(
-        "POST", "/v1/me/others/{other}/credentials", residents.credentials_of_another, RESIDENT_TO_SHOW, 201
+        "POST", "/v1/me/others/{other}/credentials", residents.credentials_of_another, RESIDENT_TO_MAKE, 201
     ),
     Route("GET", "/v1/me/carers", residents.carers, RESIDENT_TO_BIND),
     Route("DELETE", "/v1/me/carers/{carer}", residents.end_carer, RESIDENT_TO_BIND, 204),
@@ -139,6 +150,14 @@ ROUTES: tuple[Route, ...] = (
 )
 
 
+class Plane(StrEnum):
+    """Which of the routes a process answers."""
+
+    WHOLE = "whole"  # all of them: one address, one process
+    READ = "read"  # the public folder and the pages: nothing that is anybody's own
+    WRITE = "write"  # everything else
+
+
 class Silent:
     """A log for who wants none."""
 
@@ -153,13 +172,63 @@ def make_app(
     city: City,
     *,
     hosts: Iterable[str],
+    plane: Plane = Plane.WHOLE,
     secure: bool = False,
     log: layers.Log | None = None,
     defence: Defence | None = None,
     sensors: Sensors | None = None,
 ) -> ASGIApp:
-    """The application over an open city. `hosts`: names under which it is reached; others are refused. `secure`: it
-    stands behind https."""
+    """The application over an open city, whole or its write plane. `hosts`: names under which it is reached; others are
+    refused. `secure`: it stands behind https."""
+    log, defence, sensors = log or Silent(), defence or Defence(), sensors or Sensors()
+    app, names, limiters = _bare(plane), _names(hosts), Limiters(defence.rates, defence.together)
+    app.state.city, app.state.public = city, city.public
+    shelf = None if plane is Plane.WRITE else pages.pages()
+    layered = _layer(app, city, names, limiters, secure, log, defence, sensors, shelf)
+
+    show = limiters.of(Role.RESIDENT, Purpose.SHOW)
+    tight = limiters.of(Role.RESIDENT, Purpose.SHOW, strict=True)
+    ticks, alarm = defence.ticks, defence.alarm
+
+    def admit(slot: int) -> bool:
+        if (tight if alarm.on else show).after(slot, ticks()):
+            return False  # the ordinary way says so
+        sensors.codes += 1
+        return True
+
+    enter, entered = limiters.of(Role.RESIDENT, Purpose.ENTER), sensors.entered.inc
+    ours = _ours(names)
+    behind = Entering(
+        layered, city, ours=ours, admit=lambda slot: not enter.after(slot, ticks()), count=entered
+    )
+    return Hot(behind, city, ours=ours, admit=admit)
+
+
+def make_read_plane(
+    folder: Path,
+    *,
+    hosts: Iterable[str],
+    secure: bool = False,
+    log: layers.Log | None = None,
+    defence: Defence | None = None,
+    sensors: Sensors | None = None,
+) -> ASGIApp:
+    """The public folder at `folder` and the pages, behind the same layers. It opens no state, no vault and no key, and
+    looks at no token."""
+    log, defence, sensors = log or Silent(), defence or Defence(), sensors or Sensors()
+    app = _bare(Plane.READ)
+    app.state.public = folder
+    limiters = Limiters(defence.rates, defence.together)
+    return _layer(app, None, _names(hosts), limiters, secure, log, defence, sensors, pages.pages())
+
+
+def _names(hosts: Iterable[str]) -> frozenset[str]:
+    return frozenset(hosts) | {"localhost", "127.0.0.1", "[::1]"}
+
+
+def _bare(plane: Plane) -> FastAPI:
+    """The routes of a plane, each with its declaration. Whatever it answers, the description is of all of them: the world
+    has one address."""
     app = FastAPI(
         title="Kangma",
         version=version("kangma"),
@@ -167,18 +236,36 @@ def make_app(
         redirect_slashes=False,  # one address, one thing
         dependencies=[Depends(only_known)],
     )  # fmt: skip
-    app.state.city = city
     for route in ROUTES:
-        add(app, route)
-    for address, page in pages.pages().items():
-        add(app, Route("GET", address, pages.handler(page), ANYBODY_TO_VERIFY), listed=False)
+        if plane is Plane.WHOLE or (plane is Plane.READ) == (route.handler is public.file):
+            add(app, route)
+    if plane is not Plane.WRITE:
+        for address, page in pages.pages().items():
+            add(app, Route("GET", address, pages.handler(page), ANYBODY_TO_VERIFY), listed=False)
     require_declared(app)
-    app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # as FastAPI documents it
-    log, defence, sensors = log or Silent(), defence or Defence(), sensors or Sensors()
-    names = frozenset(hosts) | {"localhost", "127.0.0.1", "[::1]"}
-    table, limiters, admission = Table(app), Limiters(defence.rates), defence.admission()
+    whole = _bare(Plane.WHOLE) if plane is Plane.WRITE else app
+    app.openapi = lambda: describe(whole)  # type: ignore[method-assign]  # as FastAPI documents it
+    return app
+
+
+def _layer(
+    app: FastAPI,
+    city: City | None,
+    names: frozenset[str],
+    limiters: Limiters,
+    secure: bool,
+    log: layers.Log,
+    defence: Defence,
+    sensors: Sensors,
+    shelf: Mapping[str, Page] | None,
+) -> ASGIApp:
+    """Puts the layers around the routes. Without a city there are only routes for everybody. `shelf`: pages, where these
+    and the public folder are answered."""
+    table, admission = Table(app), defence.admission()
     sensors.watch("at_work", "Requests at work now", lambda: admission.at_work)
     sensors.watch("room", "Requests that may be at work at once", lambda: admission.room)
+
+    pool = Pool(defence, sensors)
 
     def tell(request: Request, problem: Problem) -> Response:
         return problem.response()
@@ -199,32 +286,41 @@ def make_app(
     )  # last of the judges: what is counted here is ready to be done
     app.add_middleware(Whole, tell=tell)  # so that nobody at work waits for a slow sender
     app.add_middleware(
-        Known, city=city, defence=defence, limiters=limiters, sensors=sensors, tell=tell
-    )  # before a byte of a body is read
-    app.add_middleware(
         layers.Limits, tell=tell, credential=credential
     )  # before anybody parses what is too long
     app.add_middleware(layers.Hosts, names=names, tell=tell)  # other names are not ours to answer
     app.add_middleware(
         layers.Net, log=log, tell=tell
     )  # around all that may fail, within what dresses and hears
-    app.add_middleware(Held, defence=defence, sensors=sensors)  # whoever refused, within or without a route
+    app.add_middleware(Held, pool=pool)  # whoever refused within a route
     app.add_middleware(layers.Dressed, secure=secure, credential=credential)  # refusals too
-    app.add_middleware(Heard, log=log, sensors=sensors, table=table)  # sees what left, whoever made it
+    app.add_middleware(Heard, log=log, sensors=sensors)  # sees what left, whoever made it
+    exit = Exit(pool, sensors, layers.Dressed(app, secure, credential))
+    # What anybody may read, without the layers that it does not need; and before all, and outside of the framework, who
+    # calls: what is refused at a glance costs little.
+    inside = app if shelf is None else Shelf(app, app.state.public, shelf, _ours(names), exit)
+    return Known(inside, city, defence, limiters, sensors, table, admission, exit)
 
-    show = limiters.of(Role.RESIDENT, Purpose.SHOW)
-    ticks, count = defence.ticks, sensors.hot.inc
 
-    def admit(slot: int) -> bool:
-        if show.after(slot, ticks()):
-            return False  # the ordinary way says so
-        count()
-        return True
+_THREAD = threading.local()
+BEHIND = 10
 
-    enter, entered = limiters.of(Role.RESIDENT, Purpose.ENTER), sensors.entered.inc
-    ours = _ours(names)
-    behind = Entering(app, city, ours=ours, admit=lambda slot: not enter.after(slot, ticks()), count=entered)
-    return Hot(behind, city, ours=ours, admit=admit)
+
+def behind(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The handler, whose thread stands behind the loop's: what takes long never keeps a code from being shown."""
+
+    @functools.wraps(handler)
+    def politely(*args: Any, **given: Any) -> Any:
+        if (
+            not getattr(_THREAD, "behind", False)
+            and threading.current_thread() is not threading.main_thread()
+        ):
+            _THREAD.behind = True
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
+        return handler(*args, **given)
+
+    return politely
 
 
 def add(app: FastAPI, route: Route, *, listed: bool = True) -> None:
@@ -239,7 +335,7 @@ def add(app: FastAPI, route: Route, *, listed: bool = True) -> None:
         more["responses"] = {status: {"model": model} for status, model in route.others.items()}
     app.add_api_route(
         route.path,
-        route.handler,
+        behind(route.handler),
         methods=[route.method],
         status_code=route.status,
         dependencies=[Depends(route.needs)],

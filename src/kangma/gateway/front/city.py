@@ -17,12 +17,14 @@ from kangma.gateway.front.clients import Registered
 from kangma.gateway.front.rights import Clients
 from kangma.gateway.front.tallies import Tallies
 from kangma.gateway.front.tokens import Tokens
+from kangma.gateway.front.work import Work
 from kangma.intake.identity import Keyer
 from kangma.policy.rules import Policy
 from kangma.publish.city import city_name
 from kangma.publish.policies import policies
 from kangma.publish.signer import ReleaseSigner
 from kangma.store.appeals import Appeals
+from kangma.store.durable import WriterLock
 from kangma.store.front import FrontStore, prepare, token_key
 from kangma.store.front_clients import ClientStore
 from kangma.store.front_rides import RideStore
@@ -114,9 +116,12 @@ class City:
         folder = prepare(state.path)
         self._closing = ExitStack()
         self.store = self._closing.enter_context(FrontStore(folder))
-        self.turns = TokenTurns(folder, self.store.turns())
+        self._turning = WriterLock(folder / "turns.lock")
+        with self._turning.hold():  # what another worker changes now is copied after this
+            self.turns = TokenTurns(folder, self.store.turns())
         self._closing.callback(self.turns.close)
         self.tokens = Tokens(token_key(folder), self.turns)
+        self.work = Work(token_key(folder))
         self.slots = SlotReader(folder)
         self.outbox = Outbox(delivery, failed)
         self._closing.callback(self.outbox.close)
@@ -145,6 +150,12 @@ class City:
     @property
     def now(self) -> Moment:
         return self.clock()
+
+    def copy_turn(self, slot: int) -> None:
+        """The turn that this slot's tokens must name is the store's, for every worker, on return. Read and written under
+        one lock: whoever copies last has read last, so a worker that starts meanwhile brings no older turn back."""
+        with self._turning.hold():
+            self.turns.set(slot, self.store.turn_of(slot))
 
     def policy(self) -> Policy:
         """The policy in force; a new one is seen within two seconds."""

@@ -26,7 +26,7 @@ _AT = "#/components/schemas/"
 
 def described(request: Request) -> Response:
     """This description."""
-    return Response(canonical.dumps(describe(request.app)), media_type="application/json")
+    return Response(canonical.dumps(request.app.openapi()), media_type="application/json")
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

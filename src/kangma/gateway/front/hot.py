@@ -3,11 +3,14 @@
 No SQL, no lock, no call. Whatever is not plain (another method, a query, a token that is not good, a slot not filled yet)
 is not answered here: it goes the ordinary way, through every layer, to the same route in `residents.py`, which says what
 is wrong. So this file refuses nobody, and admits nobody whom that route would not.
+
+The server may ask `answer` by itself, in its own thread and without the event loop (`serving.py`): nothing here waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -37,22 +40,20 @@ class Hot:
         admit: Callable[[int], bool] = lambda _: True,
     ) -> None:
         self.app, self.ours, self.admit = app, ours, admit
-        self.slot_of: Callable[..., int | None] = city.tokens.slot_of
+        self.slot_in: Callable[..., int | None] = city.tokens.slot_in
         self.clock: Callable[[], Moment] = city.clock
         self.slots: SlotReader = city.slots
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == PATH:
-            content = self._answer(scope)
-            if content is not None:
-                length = (b"content-length", str(len(content)).encode())
-                await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, length]})
-                await send({"type": "http.response.body", "body": content})
-                return
+        if scope["type"] == "http" and (content := self.answer(scope)) is not None:
+            for message in said(content):
+                await send(message)
+            return
         await self.app(scope, receive, send)
 
-    def _answer(self, scope: Scope) -> bytes | None:
-        if scope["method"] != "GET" or scope["query_string"]:
+    def answer(self, scope: MutableMapping[str, Any]) -> bytes | None:
+        """The prepared answer to a request of which all is plainly right; None for any other."""
+        if scope["path"] != PATH or scope["method"] != "GET" or scope["query_string"]:
             return None
         token = host = None
         for name, value in scope["headers"]:
@@ -66,7 +67,16 @@ class Hot:
                 host = value
         if token is None or host is None or not token.startswith(b"Bearer ") or not self.ours(host):
             return None
-        slot = self.slot_of(token[7:].decode("latin-1"), now=self.clock())
+        slot = self.slot_in(token[7:], now=self.clock())
         if slot is None or not self.admit(slot):
             return None
         return self.slots.answer(slot)
+
+
+def said(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An answer as ASGI sends it."""
+    headers = [*HEADERS, (b"content-length", b"%d" % len(content))]
+    return (
+        {"type": "http.response.start", "status": 200, "headers": headers},
+        {"type": "http.response.body", "body": content},
+    )

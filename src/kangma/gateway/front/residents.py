@@ -94,7 +94,7 @@ def confirm(binding: str, asked: Annotated[s.Confirming, Depends(Sent(s.Confirmi
     """The code that came, and the device's key: the document is bound to this device. The token lives 30 days."""
     public = _key(asked.device_key, "device_key").compressed
     resident, _ = city.store.confirm(binding, asked.code, public, now=city.now)
-    city.turns.set(resident.slot, resident.token_turn)
+    city.copy_turn(resident.slot)
     token, expires = city.tokens.make(resident.slot, resident.token_turn, now=city.now)
     mask = mask_of(city.state, _person(city, resident))
     until = time.monotonic() + city.fill_seconds
@@ -215,7 +215,7 @@ def end_device(device: Annotated[str, Hex8], city: Here, mine: Me) -> Response:
     """A device is lost or given away: it is bound no more, no token that is out is good (other devices renew theirs by
     their keys), and credentials that are out are withdrawn with the next release."""
     mine_now = city.store.end_device(mine.slot, device, again_until=_days_ahead(city), now=city.now)
-    city.turns.set(mine_now.slot, mine_now.token_turn)
+    city.copy_turn(mine_now.slot)
     _withdraw(city, mine_now)
     return Response(status_code=204)
 
@@ -225,6 +225,7 @@ def leave(city: Here, mine: Me) -> Response:
     Evidence goes by its own days; binding anew is always possible."""
     city.turns.set(mine.slot, 0)
     city.store.leave(mine.slot, again_until=_days_ahead(city), now=city.now)
+    city.copy_turn(mine.slot)
     _withdraw(city, mine)
     return Response(status_code=204)
 

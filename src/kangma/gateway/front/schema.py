@@ -502,6 +502,16 @@ class Export(Closed):
     appeals: list[AppealSaid]
 
 
+class WorkSet(Closed):
+    """Proof of work that is asked for (`kangma.gateway.front.work`): find the number."""
+
+    algorithm: Literal["SHA-256"]
+    challenge: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    maxnumber: int
+    salt: str
+    signature: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class ProblemSaid(BaseModel):
     """RFC 9457."""
 
@@ -510,4 +520,5 @@ class ProblemSaid(BaseModel):
     code: str
     detail: str | None = None
     where: str | None = None
+    work: WorkSet | None = None
     receipt: Annotated[int | None, Field(description="Of a batch that was refused whole.")] = None

@@ -1,27 +1,45 @@
-"""One process that is the front door: Granian in front of the application, until it is told to stop."""
+"""A process that is the front door, or one plane of it: Granian in front of the application, until it is told to stop."""
 
 from __future__ import annotations
 
 import asyncio
+import asyncio.tasks
+import os
+import resource
 import signal
 import socket
-from collections.abc import Callable, Iterable
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
+from granian._futures import _cbsched_aioschedule, _future_watcher_wrapper
+from granian._granian import ASGIWorker, CallbackScheduler, SocketHolder
+from granian.asgi import _callback_wrapper
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
-from granian.server.embed import Server
+from granian.server.embed import AsyncWorker, Server
 from starlette.types import ASGIApp
 
 from kangma.errors import Unavailable
-from kangma.gateway.front.app import make_app
+from kangma.gateway.front.admission import CAPS, Admission
+from kangma.gateway.front.alarm import Alarm
+from kangma.gateway.front.app import Plane, make_app, make_read_plane
 from kangma.gateway.front.city import City
 from kangma.gateway.front.defence import Defence
 from kangma.gateway.front.delivery import Console
 from kangma.gateway.front.gauges import watch_city
-from kangma.gateway.front.inner import make_inner
+from kangma.gateway.front.hot import Hot, said
+from kangma.gateway.front.inner import make_inner, make_read_inner
+from kangma.gateway.front.limits import Network, Together
+from kangma.gateway.front.listening import BACKLOG, where
 from kangma.gateway.front.sensors import Sensors
+from kangma.gateway.front.telling import Teller
+from kangma.gateway.register.layers import Log
 from kangma.publish.city import city_name
 from kangma.publish.wire import SOCKET, RemoteSigner
 from kangma.store.front import prepare
@@ -31,35 +49,66 @@ from kangma.terms import Moment, zone
 
 #: Ordinary requests at work at once; the hot path takes no thread.
 AT_ONCE = 24
+#: That a thread at work may keep the interpreter when the loop wants it; Python's own five milliseconds are a code's
+#: whole time, for each thread.
+SWITCH_SECONDS = 0.0005
 HEADER_SECONDS = 3
-BACKLOG = 4_096
-INNER_HOST = "127.0.0.1"  # health and metrics are for this machine
+CONNECTIONS = 12_000
+HELD, HELD_OF_A_NETWORK = 8_000, 4_000  # refusals that wait, of all workers together
+
+
+@dataclass(frozen=True)
+class Doorway:
+    """Where a process listens, under which names, and whom it believes.
+
+    `inner`: where health and metrics are asked, for this machine only. `proxies`: addresses or networks of ours whose
+    word on where a request comes from is taken. `secure`: browsers came by https. `workers` share `listening`, and count
+    together in the memory that `limits` is a descriptor of.
+    """
+
+    listening: socket.socket
+    hosts: tuple[str, ...]
+    inner: socket.socket | None = None
+    proxies: tuple[str, ...] = ()
+    secure: bool = False
+    workers: int = 1
+    limits: int | None = None
+
+    def defence(self) -> Defence:
+        """A worker's part of it. What a caller may ask is counted by all together; threads are each its own; refusals
+        that wait and looks into the evidence are divided."""
+        each = {purpose: max(1, cap // self.workers) for purpose, cap in CAPS.items()}
+        try:
+            Network(self.proxies)
+        except ValueError:
+            raise Unavailable("--proxy takes an address or a network") from None
+        return Defence(
+            most_held=max(1, HELD // self.workers),
+            most_held_of_a_network=max(1, HELD_OF_A_NETWORK // self.workers),
+            proxies=self.proxies,
+            together=None if self.limits is None else Together(self.limits),
+            admission=partial(Admission, caps=each),
+        )
 
 
 def serve(
     path: Path,
+    doorway: Doorway,
     *,
-    host: str,
-    port: int,
-    hosts: Iterable[str],
+    plane: Plane = Plane.WHOLE,
     clock: Callable[[], Moment],
     say: Callable[[str], None],
-    inner: int | None = None,
-    proxies: Iterable[str] = (),
-    secure: bool = False,
+    told: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Serves the city at `path` until SIGTERM or SIGINT. Unavailable when the port cannot be had, or there is no city.
-
-    `inner`: the port of health and metrics, on this machine only. `proxies`: addresses whose word on where a request
-    comes from is taken.
-    """
+    """Serves the city at `path` until SIGTERM or SIGINT, or until it is `told` to stop; whole or its write plane.
+    Unavailable when there is no city."""
     name = city_name(path)
     if name is None:
         raise Unavailable("this directory names no city that publishes")
     signer = RemoteSigner(path / "signer" / SOCKET)
     folder = prepare(path)
     log = EventLog(folder / "events.ndjson")
-    sensors, defence = Sensors(), Defence(proxies=tuple(proxies))
+    sensors, defence = Sensors(), doorway.defence()
     failed = sensors.letters_failed.inc
     with (
         open_state(path) as state,
@@ -67,25 +116,63 @@ def serve(
     ):
         try:
             watch_city(sensors, city)
-            app = make_app(city, hosts=hosts, log=log, secure=secure, defence=defence, sensors=sensors)
-            asyncio.run(_run(app, make_inner(city, sensors), city, host, port, inner, say))
+            app = make_app(
+                city,
+                hosts=doorway.hosts,
+                plane=plane,
+                log=log,
+                secure=doorway.secure,
+                defence=defence,
+                sensors=sensors,
+            )
+            guard = Guard(defence.alarm, sensors, log, clock, Teller(folder, system=name.name.en))
+            run = _run(app, make_inner(city, sensors), doorway, say, city.slots.ready, guard, told)
+            asyncio.run(run)
         finally:
             log.close()
+
+
+def serve_read_plane(
+    path: Path,
+    doorway: Doorway,
+    *,
+    clock: Callable[[], Moment],
+    say: Callable[[str], None],
+    told: Callable[[], bool] = lambda: False,
+) -> None:
+    """Serves the public folder of the city at `path` and the pages, and reads nothing else of it."""
+    folder, sensors, defence = path / "public", Sensors(), doorway.defence()
+    log = EventLog(path / "log" / "read-plane.ndjson")
+    try:
+        app = make_read_plane(
+            folder,
+            hosts=doorway.hosts,
+            log=log,
+            secure=doorway.secure,
+            defence=defence,
+            sensors=sensors,
+        )
+        guard = Guard(defence.alarm, sensors, log, clock, None)
+        inner = make_read_inner(folder, sensors, clock)
+        asyncio.run(_run(app, inner, doorway, say, lambda: None, guard, told))
+    finally:
+        log.close()
 
 
 async def _run(
     app: ASGIApp,
     inner: ASGIApp,
-    city: City,
-    host: str,
-    port: int,
-    inner_port: int | None,
+    doorway: Doorway,
     say: Callable[[str], None],
+    look: Callable[[], object],
+    guard: Guard,
+    told: Callable[[], bool],
 ) -> None:
-    servers = [_server(app, host, port)]
-    if inner_port is not None:
-        servers.append(_server(inner, INNER_HOST, inner_port))
+    servers = [_server(app, doorway.listening)]
+    if doorway.inner is not None:
+        servers.append(_server(inner, doorway.inner))
     current_default_thread_limiter().total_tokens = AT_ONCE
+    sys.setswitchinterval(SWITCH_SECONDS)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -94,36 +181,145 @@ async def _run(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    servers[0].on_startup(lambda: say(f"http://{f'[{host}]' if ':' in host else host}:{port}"))
-    watching = asyncio.create_task(_watch(city))
+    servers[0].on_startup(lambda: say(where(doorway.listening)))
+    watching = [asyncio.create_task(_watch(look, told, stop)), asyncio.create_task(guard.watch())]
     try:
-        await asyncio.gather(*(server.serve() for server in servers))
+        await asyncio.gather(*(server.answer() for server in servers))
     finally:
-        watching.cancel()
+        for task in watching:
+            task.cancel()
 
 
-def _server(app: ASGIApp, host: str, port: int) -> Server:
-    _bindable(host, port)
-    return Server(
-        app, address=host, port=port, interface=Interfaces.ASGINL, http=HTTPModes.http1, websockets=False,
-        log_enabled=False, backpressure=BACKLOG,
+class _AtOnce(CallbackScheduler):
+    """Hands each request from Granian's own thread to the event loop, as its scheduler does, unless the hot path has the
+    answer: that is sent from where we are, and no task, no wake of the loop and no turn in its queue is paid for it
+    (docs/decisions/0138). Nothing may be raised here.
+    """
+
+    def __new__(cls, loop: Any, callback: Any, _: Hot) -> _AtOnce:
+        enter, leave = (
+            partial(f, loop) for f in (asyncio.tasks._enter_task, asyncio.tasks._leave_task)
+        )  # what a task does around itself; Granian's class asks for them and does not need them here
+        made: Any = super().__new__
+        return made(cls, loop, callback, None, enter, leave)  # type: ignore[no-any-return]  # of Granian
+
+    def __init__(self, loop: Any, callback: Any, hot: Hot) -> None:
+        super().__init__()
+        scheduler: Any = _cbsched_aioschedule
+        later = scheduler(loop, self._ctx, callback)
+        answer = hot.answer
+
+        def schedule(request: Any) -> None:
+            try:
+                content = answer(request.scope)
+            except Exception:  # the ordinary way fails in its own form, and says so
+                content = None
+            if content is None:
+                later(request)
+                return
+            send = request.proto.send
+            for message in said(content):
+                send(message)
+            request.done()
+
+        self._schedule_fn = schedule
+
+    def cancel(self) -> bool:
+        return False
+
+    def cancelling(self) -> int:
+        return 0
+
+    def uncancel(self) -> int:
+        return 0
+
+
+@AsyncWorker.wrap_target  # type: ignore[untyped-decorator]  # of Granian
+async def _answering(
+    number: int, stopping: Any, app: Any, on: Any, loop: asyncio.AbstractEventLoop, *given: Any
+) -> None:
+    """What Granian runs as a worker, with our scheduler in place of its own."""
+    *threads, _tasks, http, http1, http2, websockets, static, _log, tls, options = given
+    done = loop.create_future()
+    stopping.add_cb(lambda: loop.call_soon_threadsafe(done.set_result, None))
+    made: Any = ASGIWorker
+    worker = made(number, on, None, *threads, http, http1, http2, websockets, static, *tls, (None, None))
+    wrap: Any = _callback_wrapper
+    watched: Any = _future_watcher_wrapper
+    worker.serve_async(_AtOnce(loop, watched(wrap(app, options, {}, None)), app), loop, stopping)
+    await done
+
+
+class _On(Server):
+    """Granian on a socket that listens already."""
+
+    listening: socket.socket
+
+    async def answer(self) -> None:
+        """Serves until told to stop."""
+        await self.serve(_answering if isinstance(self.target, Hot) else None)
+
+    def _init_shared_socket(self) -> None:
+        # A descriptor of its own: Granian closes what it was given when it stops.
+        held: Any = SocketHolder
+        self._ssp: Any = None
+        self._shd: Any = held(
+            os.dup(self.listening.fileno()), False, BACKLOG
+        )  # what Granian gives its own workers
+
+
+def _room_for_connections() -> int:
+    """Connections that are open at once: as many as there are descriptors, less what the rest needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, CONNECTIONS + 512), hard))
+        soft = min(hard, CONNECTIONS + 512)
+    return max(64, min(CONNECTIONS, soft - 512))
+
+
+def _server(app: ASGIApp, listening: socket.socket) -> _On:
+    made = _On(
+        app, interface=Interfaces.ASGINL, http=HTTPModes.http1, websockets=False,
+        log_enabled=False, backpressure=_room_for_connections(),
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1_000, max_buffer_size=64 * 1024),
     )  # fmt: skip
+    made.listening = listening
+    return made
 
 
-async def _watch(city: City) -> None:
-    """A read model that was begun anew is taken up."""
-    while True:
-        city.slots.ready()
+async def _watch(look: Callable[[], object], told: Callable[[], bool], stop: Callable[[], None]) -> None:
+    """A read model that was begun anew is taken up. Who was told to stop before the signals were ours stops too."""
+    while not told():
+        look()
         await asyncio.sleep(0.5)
+    stop()
 
 
-def _bindable(host: str, port: int) -> None:
-    """Asks before the server does: it tells the reason in its own way and log."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((host, port))
-        except OSError as problem:
-            raise Unavailable(f"cannot listen on port {port}: {problem.strerror}") from None
+class Guard:
+    """Ticks the alarm once a second, by how late this loop is, and hands on what it says."""
+
+    def __init__(
+        self, alarm: Alarm, sensors: Sensors, log: Log, clock: Callable[[], Moment], teller: Teller | None
+    ) -> None:
+        self.alarm, self.sensors, self.log, self.clock, self.teller = alarm, sensors, log, clock, teller
+        sensors.watch("under_attack", "1 while the door is under attack", lambda: float(alarm.on))
+
+    async def watch(self) -> None:
+        sending: asyncio.Task[int] | None = None
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(1.0)
+            passed = time.monotonic() - began
+            self.tick(passed, late=passed - 1.0)
+            if self.teller is not None and (sending is None or sending.done()):
+                sending = asyncio.create_task(asyncio.to_thread(self.teller.send))
+
+    def tick(self, seconds: float, *, late: float) -> None:
+        before, now = self.alarm.on, self.clock()
+        failed = int(self.sensors.registry.get_sample_value("kangma_front_failed_total") or 0)
+        codes = self.sensors.codes
+        event = self.alarm.tick(seconds, late=late, now=now, codes=codes, failed=failed)
+        if self.alarm.on != before:
+            self.log.warning("under_attack" if self.alarm.on else "attack_over")
+        if self.teller is not None:
+            self.teller.saw(event, now=now)

@@ -31,6 +31,7 @@ NAMES = (
     "register",
     "scanin",
     "web",
+    "attack",
 )
 
 

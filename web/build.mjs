@@ -35,14 +35,16 @@ await writeFile(at("dist/verify.html"), one);
 await mkdir(at("dist/pages"), { recursive: true });
 const kept = [];
 for (const [path, name] of Object.entries({ "/": "resident", "/scan": "scan", "/open": "open", "/venue": "venue" })) {
-  const named = async (kind, entry) => {
-    const text = `${await inline({ entryPoints: [entry] })}\n`;
-    const file = `${name}-${createHash("sha256").update(text).digest("hex").slice(0, 12)}.${kind}`;
+  const named = async (kind, entry, define = {}, as = name) => {
+    const text = `${await inline({ entryPoints: [entry], define })}\n`;
+    const file = `${as}-${createHash("sha256").update(text).digest("hex").slice(0, 12)}.${kind}`;
     await writeFile(at(`dist/pages/${file}`), text);
     kept.push(`/${file}`);
     return `/${file}`;
   };
-  const [script, sheet] = [await named("js", `src/${name}/main.ts`), await named("css", `src/${name}/${name}.css`)];
+  // What the resident's page has worked out beside itself.
+  const define = name === "resident" ? { WORKER: JSON.stringify(await named("js", "src/resident/worker.ts", {}, "worker")) } : {};
+  const [script, sheet] = [await named("js", `src/${name}/main.ts`, define), await named("css", `src/${name}/${name}.css`)];
   const frame = (await readFile(at(`${name}.html`), "utf8"))
     .replace("<!-- style -->", `<link rel="stylesheet" href="${sheet}">`)
     .replace("<!-- script -->", `<script src="${script}" defer></script>`);

@@ -194,6 +194,7 @@ class Hamlet:
     events: Events
     sensors: Sensors
     app: Any
+    defence: Defence
 
     def client(self, token: str | None = None) -> TestClient:
         made = TestClient(self.app, base_url=BASE, follow_redirects=False)
@@ -257,7 +258,9 @@ def hamlet(folder: Path, **more: Any) -> Iterator[Hamlet]:
         sensors = Sensors()
         given = {"defence": Defence(held_seconds=0.0)} | more
         app = make_app(city, hosts=["door.example"], log=events, sensors=sensors, **given)
-        made = Hamlet(path, state, signer, city, answers, clock, letters, events, sensors, app)
+        made = Hamlet(
+            path, state, signer, city, answers, clock, letters, events, sensors, app, given["defence"]
+        )
         try:
             yield made
         finally:

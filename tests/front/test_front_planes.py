@@ -204,7 +204,7 @@ def test_a_full_table_forgives_who_used_least_and_charges_nobody() -> None:
 def test_workers_divide_what_each_holds() -> None:
     with listen("127.0.0.1", 0) as listening:
         one, three = (Doorway(listening, (), workers=n).defence() for n in (1, 3))
-    assert (one.most_held, three.most_held, three.most_held_of_a_network) == (1_000, 333, 166)
+    assert (one.most_held, three.most_held, three.most_held_of_a_network) == (8_000, 2_666, 1_333)
 
 
 # gone for all ------------------------------------------------------------------------------------------------------

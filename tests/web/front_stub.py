@@ -30,6 +30,7 @@ from kangma.credential import qr
 from kangma.credential.claims import Kind
 from kangma.credential.issue import shown
 from kangma.credential.venue_code import check_digit, code_at, minute_of, token_at
+from kangma.gateway.front.work import Work
 from kangma.publish.answers import code_of_person
 from kangma.publish.credentials import for_phone, mask_of, on_paper, resident
 from kangma.publish.cycle import cycle
@@ -131,6 +132,7 @@ class Front:
     came: list[str] = field(default_factory=list)  # results that the door sees
     appeals: list[dict[str, Any]] = field(default_factory=list)
     lost: Callable[[str], bool] = lambda path: False  # which paths are answered with 503
+    work: Work | None = None  # under attack: what who has no token has to bring
 
     @property
     def public(self) -> Path:
@@ -350,6 +352,14 @@ class _Door(http.server.BaseHTTPRequestHandler):
                 return self._send(503, b"{}", "application/problem+json")
             if self.path.startswith("/v1/"):
                 said = json.loads(sent) if sent else None
+                if (challenge := self._unworked()) is not None:
+                    problem = {
+                        "title": "Too many requests",
+                        "status": 429,
+                        "code": "work_needed",
+                        "work": challenge,
+                    }
+                    return self._send(429, json.dumps(problem).encode(), "application/problem+json")
                 token = self.headers.get("authorization", "").removeprefix("Bearer ")
                 status, answer = self.front.told(method, self.path, said, token)
                 media = "application/json" if status < 400 else "application/problem+json"
@@ -372,6 +382,13 @@ class _Door(http.server.BaseHTTPRequestHandler):
             if not page.is_file():
                 return self._send(404, b"", "text/plain")
             return self._send(200, page.read_bytes(), MEDIA[page.suffix])
+
+    def _unworked(self) -> dict[str, Any] | None:
+        """What this caller has to solve first; None for who has, or has a token, or on a quiet day."""
+        work, brought = self.front.work, self.headers.get("kangma-work", "").encode()
+        if work is None or self.path.startswith("/v1/me") or work.takes(brought, now=self.front.now):
+            return None
+        return work.challenge(now=self.front.now)
 
     def _send(self, status: int, content: bytes, media: str) -> None:
         self.send_response(status)

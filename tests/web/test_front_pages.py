@@ -29,6 +29,7 @@ from kangma.credential.marks import MarksInMemory
 from kangma.credential.outcome import Colour, Verified
 from kangma.credential.venue_code import code_at, key_text, minute_of
 from kangma.credential.verify import Verifier
+from kangma.gateway.front.work import Work
 from kangma.publish.release import read_table
 from kangma.publish.signer import LocalSigner
 from kangma.signing.keys import Algorithm, Environment, KeySigner
@@ -176,6 +177,27 @@ def test_a_resident_binds_in_two_steps_and_sees_the_colour_in_word_and_shape(
     # Who is green shows the code at once; who is not is told first what to do.
     assert page.locator("#code-card").is_visible() == (colour in ("green", "notice"))
     keep(page, f"code-{colour}-zh", whole=True)
+
+
+def test_under_attack_the_page_works_beside_itself_says_so_and_binds(alone: Serving, opened: Open) -> None:
+    """Nothing to solve for a person; and the page is not held up: its script goes on while the worker counts."""
+    page = opened(alone, "/", lang="en-GB")
+    alone.front.work = Work(bytes(32))
+    person = alone.front.town.people["green"]
+    page.fill("#number", person.id_number)
+    page.fill("#name", person.name)
+    page.evaluate(
+        "() => { window.said = [];"
+        " new MutationObserver(() => window.said.push(document.querySelector('.said')?.textContent)).observe("
+        "document.querySelector('main'), { subtree: true, childList: true, characterData: true }); }"
+    )
+    page.click("form .button")
+    page.fill("#code", CODE)
+    page.click("form .button")
+    page.locator("#state").wait_for()
+    assert any("under attack" in (text or "") for text in page.evaluate("() => window.said"))
+    assert [path for method, path in alone.front.asked if method == "POST"][:2] == ["/v1/bindings"] * 2
+    alone.front.work = None
 
 
 def test_a_wrong_code_and_a_wrong_name_say_no_more_than_that(shared: Serving, opened: Open) -> None:

@@ -1,5 +1,7 @@
 // The gateway's API as the page uses it. Nothing personal in an address; a token in a header; what fails says how.
 
+import { solution, type Work } from "./work.ts";
+
 export interface Words {
   readonly zh: string;
   readonly en: string;
@@ -59,9 +61,32 @@ export class Failed extends Error {
 }
 
 const PATIENCE = 15_000; // milliseconds for one call
+const WORKING = 60_000; // for work: a second or two on most phones
+declare const WORKER: string; // the address of worker.ts as it is built
 
-/** A call of the API. Throws Failed. */
-export async function call<T>(method: "GET" | "POST" | "DELETE", path: string, sent?: unknown, token?: string): Promise<T> {
+/** Says "work" when this device has something to work out before it is answered: the door is under attack. */
+export const waiting = new EventTarget();
+
+/** The solution of what the door asks for, worked out beside the page. Throws Failed when it takes too long. */
+function worked(work: Work): Promise<string> {
+  waiting.dispatchEvent(new Event("work"));
+  return new Promise((done, fail) => {
+    const worker = new Worker(WORKER);
+    const end = (number?: number): void => {
+      clearTimeout(timer);
+      worker.terminate();
+      if (number === undefined) fail(new Failed("away"));
+      else done(solution(work, number));
+    };
+    const timer = setTimeout(end, WORKING);
+    worker.onmessage = ({ data }: MessageEvent<number | undefined>) => end(data);
+    worker.onerror = () => end();
+    worker.postMessage(work);
+  });
+}
+
+/** A call of the API; where the door asks for work first, that is done, once. Throws Failed. */
+export async function call<T>(method: "GET" | "POST" | "DELETE", path: string, sent?: unknown, token?: string, work?: string): Promise<T> {
   const gone = new AbortController();
   const timer = setTimeout(() => gone.abort(), PATIENCE);
   let answer: Response;
@@ -74,6 +99,7 @@ export async function call<T>(method: "GET" | "POST" | "DELETE", path: string, s
       headers: {
         ...(sent === undefined ? {} : { "Content-Type": "application/json" }),
         ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+        ...(work === undefined ? {} : { "Kangma-Work": work }),
       },
       ...(sent === undefined ? {} : { body: JSON.stringify(sent) }),
     });
@@ -84,6 +110,10 @@ export async function call<T>(method: "GET" | "POST" | "DELETE", path: string, s
     clearTimeout(timer);
   }
   if (answer.status === 401) throw new Failed("unbound");
+  if (answer.status === 429 && work === undefined) {
+    const problem = (await answer.json().catch(() => ({}))) as { readonly work?: Work };
+    if (problem.work !== undefined) return call<T>(method, path, sent, token, await worked(problem.work));
+  }
   if (answer.status === 429 || answer.status >= 500) throw new Failed("away", Number(answer.headers.get("retry-after") ?? 0) || 0);
   const problem = (await answer.json().catch(() => ({}))) as { code?: unknown };
   throw new Failed("refused", 0, typeof problem.code === "string" ? problem.code : "");

@@ -8,7 +8,7 @@ import { qr } from "../look/symbol.ts";
 import { clock, dayOf, fullDay, longDay, now, when } from "../look/when.ts";
 import { worker } from "../look/worker.ts";
 import { STEP } from "../verify/holder.ts";
-import { Failed, type Named } from "./api.ts";
+import { Failed, type Named, waiting } from "./api.ts";
 import { Phone, type Whose } from "./phone.ts";
 import { AtDoor } from "./at_door.ts";
 import { DOOR, OBJECT } from "./door_words.ts";
@@ -167,8 +167,13 @@ function form(work: (form: HTMLFormElement) => Promise<string>, button: string, 
     event.preventDefault();
     press.disabled = true;
     status.textContent = "…";
+    const busy = (): void => {
+      status.textContent = words().working;
+    };
+    waiting.addEventListener("work", busy);
     work(made)
       .catch(said)
+      .finally(() => waiting.removeEventListener("work", busy))
       .then((text) => {
         page.said = text;
         status.textContent = text;

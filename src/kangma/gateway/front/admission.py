@@ -21,6 +21,7 @@ SHARES: Mapping[Purpose, float] = {
     Purpose.CHECK: 0.85,
     Purpose.ENTER: 0.85,
     Purpose.REPORT: 0.8,
+    Purpose.MAKE: 0.75,
     Purpose.BIND: 0.7,
     Purpose.HISTORY: 0.5,
     Purpose.APPEAL: 0.45,
@@ -28,7 +29,13 @@ SHARES: Mapping[Purpose, float] = {
 }
 #: What looks into the evidence keeps the columnar engine, all cores and a second for itself: few at a time.
 #: What sources send comes slowly and is large.
-CAPS: Mapping[Purpose, int] = {Purpose.HISTORY: 3, Purpose.APPEAL: 2, Purpose.REPORT: 6}
+CAPS: Mapping[Purpose, int] = {
+    Purpose.HISTORY: 3,
+    Purpose.APPEAL: 2,
+    Purpose.MAKE: 3,
+    Purpose.BIND: 6,
+    Purpose.REPORT: 6,
+}
 #: How long these take follows their size and the sender's line, and says nothing of how busy we are.
 UNTIMED = (Purpose.REPORT,)
 #: As many as the server has threads (`serving.AT_ONCE`): what is admitted is begun.
@@ -37,6 +44,7 @@ TARGET = 2.0  # seconds that an answer may take before the room shrinks
 SHRINK = 0.95
 PATIENCE = 1.0  # seconds that somebody waits for room
 LINE = 256  # how many wait
+LINE_A_PLACE = 8  # and of a purpose with few places, for each: more would wait in vain
 
 
 class Admission:
@@ -72,11 +80,17 @@ class Admission:
         self._of[purpose] += 1
         return True
 
+    def hopeless(self, purpose: Purpose) -> bool:
+        """Whether there is neither room nor a place in the line; asked before anything is done for a request."""
+        cap, line = self._caps.get(purpose), self._waiting[purpose]
+        full = self.waiting >= LINE or (cap is not None and len(line) >= cap * LINE_A_PLACE)
+        return full and not self._fits(purpose)
+
     async def come(self, purpose: Purpose) -> bool:
         """The same, after a moment's wait if it must be; False when none was found, or too many wait already."""
         if self.enter(purpose):
             return True
-        if self.waiting >= LINE or not self._patience:
+        if self.hopeless(purpose) or not self._patience:
             return False
         called = asyncio.get_running_loop().create_future()
         self._waiting[purpose].append(called)

@@ -6,6 +6,10 @@ one, and the application does not start while one lacks its declaration.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
+import threading
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -35,18 +39,22 @@ from kangma.gateway.front.city import City
 from kangma.gateway.front.defence import (
     Admitted,
     Defence,
+    Exit,
     Heard,
     Held,
     Known,
     Limiters,
+    Pool,
     Table,
     Whole,
 )
 from kangma.gateway.front.description import describe, described
 from kangma.gateway.front.entering import Entering
 from kangma.gateway.front.hot import Hot
+from kangma.gateway.front.pages import Page
 from kangma.gateway.front.rights import Needs, Own, Purpose, Role, require_declared
 from kangma.gateway.front.sensors import Sensors
+from kangma.gateway.front.shelf import Shelf
 from kangma.gateway.register import layers
 from kangma.gateway.register.asked import only_known
 from kangma.gateway.register.problems import Problem, problem_of
@@ -55,6 +63,7 @@ ANYBODY_TO_VERIFY = Needs(Role.NOBODY, Purpose.VERIFY)
 ANYBODY_TO_BIND = Needs(Role.NOBODY, Purpose.BIND)
 ANYBODY_TO_READ = Needs(Role.NOBODY, Purpose.ABOUT)
 RESIDENT_TO_SHOW = Needs(Role.RESIDENT, Purpose.SHOW, Own.SELF)
+RESIDENT_TO_MAKE = Needs(Role.RESIDENT, Purpose.MAKE, Own.SELF)
 RESIDENT_TO_SEE = Needs(Role.RESIDENT, Purpose.HISTORY, Own.SELF)
 RESIDENT_TO_BIND = Needs(Role.RESIDENT, Purpose.BIND, Own.SELF)
 RESIDENT_TO_ENTER = Needs(Role.RESIDENT, Purpose.ENTER, Own.SELF)
@@ -93,8 +102,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/tokens", residents.renew, ANYBODY_TO_BIND, 201),
     # residents: the code, and what is shown at doors
     Route("GET", "/v1/me/code", residents.code, RESIDENT_TO_SHOW, answer=schema.CodeSaid),
-    Route("POST", "/v1/me/credentials", residents.credentials, RESIDENT_TO_SHOW, 201),
-    Route("POST", "/v1/me/paper", residents.paper, RESIDENT_TO_SHOW, 201, schema.Paper, PAPER),
+    Route("POST", "/v1/me/credentials", residents.credentials, RESIDENT_TO_MAKE, 201),
+    Route("POST", "/v1/me/paper", residents.paper, RESIDENT_TO_MAKE, 201, schema.Paper, PAPER),
     # residents: what is known of them, and who looked
     Route("GET", "/v1/me/tests", residents.tests, RESIDENT_TO_SEE),
     Route("GET", "/v1/me/vaccinations", residents.vaccinations, RESIDENT_TO_SEE),
@@ -120,7 +129,7 @@ ROUTES: tuple[Route, ...] = (
         "GET", "/v1/me/others/{other}/code", residents.code_of_another, RESIDENT_TO_SHOW, 200, schema.CodeSaid
     ),
     Route(
-        "POST", "/v1/me/others/{other}/credentials", residents.credentials_of_another, RESIDENT_TO_SHOW, 201
+        "POST", "/v1/me/others/{other}/credentials", residents.credentials_of_another, RESIDENT_TO_MAKE, 201
     ),
     Route("GET", "/v1/me/carers", residents.carers, RESIDENT_TO_BIND),
     Route("DELETE", "/v1/me/carers/{carer}", residents.end_carer, RESIDENT_TO_BIND, 204),
@@ -138,6 +147,8 @@ ROUTES: tuple[Route, ...] = (
     # partners: whether this passenger may ride
     Route("POST", "/partner/v1/rides/{ride}/check", partners.check, PARTNER_TO_CHECK, 200, schema.Checked),
     Route("POST", "/partner/v1/checks", partners.checks, PARTNER_TO_CHECK, 200, schema.ManyChecked),
+    Route("DELETE", "/partner/v1/rides/{ride}", partners.end, PARTNER_TO_CHECK, 204),
+    Route("GET", "/partner/v1/keys", partners.keys, ANYBODY_TO_READ),
 )
 
 
@@ -174,20 +185,24 @@ def make_app(
     log, defence, sensors = log or Silent(), defence or Defence(), sensors or Sensors()
     app, names, limiters = _bare(plane), _names(hosts), Limiters(defence.rates, defence.together)
     app.state.city, app.state.public = city, city.public
-    _layer(app, city, names, limiters, secure, log, defence, sensors)
+    shelf = None if plane is Plane.WRITE else pages.pages()
+    layered = _layer(app, city, names, limiters, secure, log, defence, sensors, shelf)
 
     show = limiters.of(Role.RESIDENT, Purpose.SHOW)
-    ticks = defence.ticks
+    tight = limiters.of(Role.RESIDENT, Purpose.SHOW, strict=True)
+    ticks, alarm = defence.ticks, defence.alarm
 
     def admit(slot: int) -> bool:
-        if show.after(slot, ticks()):
+        if (tight if alarm.on else show).after(slot, ticks()):
             return False  # the ordinary way says so
         sensors.codes += 1
         return True
 
     enter, entered = limiters.of(Role.RESIDENT, Purpose.ENTER), sensors.entered.inc
     ours = _ours(names)
-    behind = Entering(app, city, ours=ours, admit=lambda slot: not enter.after(slot, ticks()), count=entered)
+    behind = Entering(
+        layered, city, ours=ours, admit=lambda slot: not enter.after(slot, ticks()), count=entered
+    )
     return Hot(behind, city, ours=ours, admit=admit)
 
 
@@ -206,8 +221,7 @@ def make_read_plane(
     app = _bare(Plane.READ)
     app.state.public = folder
     limiters = Limiters(defence.rates, defence.together)
-    _layer(app, None, _names(hosts), limiters, secure, log, defence, sensors)
-    return app
+    return _layer(app, None, _names(hosts), limiters, secure, log, defence, sensors, pages.pages())
 
 
 def _names(hosts: Iterable[str]) -> frozenset[str]:
@@ -231,6 +245,7 @@ def _bare(plane: Plane) -> FastAPI:
         for address, page in pages.pages().items():
             add(app, Route("GET", address, pages.handler(page), ANYBODY_TO_VERIFY), listed=False)
     require_declared(app)
+    app.webhooks.add_api_route("ride-turned", partners.turned, methods=["POST"], status_code=204)
     whole = _bare(Plane.WHOLE) if plane is Plane.WRITE else app
     app.openapi = lambda: describe(whole)  # type: ignore[method-assign]  # as FastAPI documents it
     return app
@@ -245,11 +260,15 @@ def _layer(
     log: layers.Log,
     defence: Defence,
     sensors: Sensors,
-) -> None:
-    """Puts the layers around the routes. Without a city there are only routes for everybody."""
+    shelf: Mapping[str, Page] | None,
+) -> ASGIApp:
+    """Puts the layers around the routes. Without a city there are only routes for everybody. `shelf`: pages, where these
+    and the public folder are answered."""
     table, admission = Table(app), defence.admission()
     sensors.watch("at_work", "Requests at work now", lambda: admission.at_work)
     sensors.watch("room", "Requests that may be at work at once", lambda: admission.room)
+
+    pool = Pool(defence, sensors)
 
     def tell(request: Request, problem: Problem) -> Response:
         return problem.response()
@@ -270,18 +289,41 @@ def _layer(
     )  # last of the judges: what is counted here is ready to be done
     app.add_middleware(Whole, tell=tell)  # so that nobody at work waits for a slow sender
     app.add_middleware(
-        Known, city=city, defence=defence, limiters=limiters, sensors=sensors, tell=tell
-    )  # before a byte of a body is read
-    app.add_middleware(
         layers.Limits, tell=tell, credential=credential
     )  # before anybody parses what is too long
     app.add_middleware(layers.Hosts, names=names, tell=tell)  # other names are not ours to answer
     app.add_middleware(
         layers.Net, log=log, tell=tell
     )  # around all that may fail, within what dresses and hears
-    app.add_middleware(Held, defence=defence, sensors=sensors)  # whoever refused, within or without a route
+    app.add_middleware(Held, pool=pool)  # whoever refused within a route
     app.add_middleware(layers.Dressed, secure=secure, credential=credential)  # refusals too
-    app.add_middleware(Heard, log=log, sensors=sensors, table=table)  # sees what left, whoever made it
+    app.add_middleware(Heard, log=log, sensors=sensors)  # sees what left, whoever made it
+    exit = Exit(pool, sensors, layers.Dressed(app, secure, credential))
+    # What anybody may read, without the layers that it does not need; and before all, and outside of the framework, who
+    # calls: what is refused at a glance costs little.
+    inside = app if shelf is None else Shelf(app, app.state.public, shelf, _ours(names), exit)
+    return Known(inside, city, defence, limiters, sensors, table, admission, exit)
+
+
+_THREAD = threading.local()
+BEHIND = 10
+
+
+def behind(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The handler, whose thread stands behind the loop's: what takes long never keeps a code from being shown."""
+
+    @functools.wraps(handler)
+    def politely(*args: Any, **given: Any) -> Any:
+        if (
+            not getattr(_THREAD, "behind", False)
+            and threading.current_thread() is not threading.main_thread()
+        ):
+            _THREAD.behind = True
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
+        return handler(*args, **given)
+
+    return politely
 
 
 def add(app: FastAPI, route: Route, *, listed: bool = True) -> None:
@@ -296,7 +338,7 @@ def add(app: FastAPI, route: Route, *, listed: bool = True) -> None:
         more["responses"] = {status: {"model": model} for status, model in route.others.items()}
     app.add_api_route(
         route.path,
-        route.handler,
+        behind(route.handler),
         methods=[route.method],
         status_code=route.status,
         dependencies=[Depends(route.needs)],

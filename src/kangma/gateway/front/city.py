@@ -17,6 +17,7 @@ from kangma.gateway.front.clients import Registered
 from kangma.gateway.front.rights import Clients
 from kangma.gateway.front.tallies import Tallies
 from kangma.gateway.front.tokens import Tokens
+from kangma.gateway.front.work import Work
 from kangma.intake.identity import Keyer
 from kangma.policy.rules import Policy
 from kangma.publish.city import city_name
@@ -26,6 +27,7 @@ from kangma.store.appeals import Appeals
 from kangma.store.durable import WriterLock
 from kangma.store.front import FrontStore, prepare, token_key
 from kangma.store.front_clients import ClientStore
+from kangma.store.front_hooks import HookStore
 from kangma.store.front_rides import RideStore
 from kangma.store.scans import FOLDER as SCANS
 from kangma.store.scans import ScanJournal, prepare_scans
@@ -65,7 +67,7 @@ class Outbox:
         self._thread.start()
 
     def put(self, letter: Letter) -> None:
-        """At once; a full outbox loses it, as a network would: the person asks again."""
+        """At once; a full outbox loses it, as a network would: the person asks again. One to nobody is not sent."""
         try:
             self._waiting.put_nowait(letter)
         except queue.Full:
@@ -74,7 +76,8 @@ class Outbox:
     def _work(self) -> None:
         while (letter := self._waiting.get()) is not None:
             try:
-                self._delivery.send(letter)
+                if letter.to:
+                    self._delivery.send(letter)
             except Exception:  # whatever a provider does, the next letter goes out
                 self._failed()
             self._waiting.task_done()
@@ -120,6 +123,7 @@ class City:
             self.turns = TokenTurns(folder, self.store.turns())
         self._closing.callback(self.turns.close)
         self.tokens = Tokens(token_key(folder), self.turns)
+        self.work = Work(token_key(folder))
         self.slots = SlotReader(folder)
         self.outbox = Outbox(delivery, failed)
         self._closing.callback(self.outbox.close)
@@ -130,7 +134,7 @@ class City:
             ClientStore(self.store), token_key(folder), audience=audience, clock=clock
         )
         self.clients: Clients = clients or self.registered
-        self.rides = RideStore(self.store)
+        self.rides, self.hooks = RideStore(self.store), HookStore(self.store)
         self.submissions = Submissions(state, self.store)
         self._closing.callback(self.submissions.close)
         self.memory = Memory()

@@ -15,16 +15,30 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from fastapi import FastAPI, Request
+from fastapi.dependencies.models import Dependant
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kangma.errors import Code, KangmaError, Refused, Where
 from kangma.gateway.front.admission import Admission
+from kangma.gateway.front.alarm import Alarm
 from kangma.gateway.front.city import City
-from kangma.gateway.front.limits import ELSE, RATES, Counted, Limiter, Network, OfTogether, Rate, Together
+from kangma.gateway.front.limits import (
+    ELSE,
+    RATES,
+    STRICT,
+    Counted,
+    Limiter,
+    Network,
+    OfTogether,
+    Rate,
+    Together,
+)
 from kangma.gateway.front.rights import CALLER, Caller, Needs, Purpose, Role, identified, needs_of, operations
 from kangma.gateway.front.sensors import Sensors
-from kangma.gateway.register.layers import Log, Teller
-from kangma.gateway.register.problems import BadRequest, Problem, problem_of
+from kangma.gateway.front.work import HEADER
+from kangma.gateway.register.layers import Dressed, Log, Teller
+from kangma.gateway.register.problems import MEDIA, BadRequest, Problem, problem_of
+from kangma.incidents import canonical
 
 BODY = 64 * 1024  # bytes, of everything but what sources send
 
@@ -35,8 +49,9 @@ class Defence:
 
     rates: Mapping[tuple[Role, Purpose], Rate] = field(default_factory=lambda: RATES)
     held_seconds: float = 1.0
-    most_held: int = 1_000
-    most_held_of_a_network: int = 500
+    most_held: int = 8_000
+    most_held_of_a_network: int = 4_000
+    alarm: Alarm = field(default_factory=Alarm)
     proxies: Iterable[str] = ()
     together: Together | None = None  # where several workers count; None: one counts alone
     ticks: Callable[[], float] = time.monotonic
@@ -50,13 +65,18 @@ class Table:
     def __init__(self, app: FastAPI) -> None:
         self._plain: dict[tuple[str, str], tuple[str, Needs]] = {}
         self._others: list[tuple[str, re.Pattern[str], str, Needs]] = []
+        self._everywhere: set[str] = set()
+        self._asking: set[str] = set()
         for path, method, route in operations(app):
             needs = needs_of(route)
             assert needs is not None
+            if _takes_parameters(route.dependant):
+                self._asking.add(path)
             if "{" in path:
                 self._others.append((method, route.path_regex, path, needs))
             else:
                 self._plain[method, path] = (path, needs)
+                self._everywhere.add(path)
 
     def find(self, method: str, path: str) -> tuple[str, Needs, dict[str, str]] | None:
         method = "GET" if method == "HEAD" else method
@@ -68,6 +88,17 @@ class Table:
                 return declared, needs, matched.groupdict()
         return None
 
+    def knows(self, path: str) -> bool:
+        """Whether there is anything at this address, by whatever method."""
+        return path in self._everywhere or any(p.match(path) for _, p, _, _ in self._others)
+
+    def takes_parameters(self, declared: str) -> bool:
+        return declared in self._asking
+
+
+def _takes_parameters(dependant: Dependant) -> bool:
+    return bool(dependant.query_params) or any(map(_takes_parameters, dependant.dependencies))
+
 
 NOWHERE = Needs(Role.NOBODY, Purpose.ABOUT)
 
@@ -76,16 +107,14 @@ class Heard:
     """Counts every answer, and logs those that somebody may want to look into: refusals by a limit or for a bad token
     come by the thousand in a flood and are only counted. Method, declared route, status, seconds: never more."""
 
-    def __init__(self, app: ASGIApp, log: Log, sensors: Sensors, table: Table) -> None:
-        self.app, self.log, self.sensors, self.table = app, log, sensors, table
+    def __init__(self, app: ASGIApp, log: Log, sensors: Sensors) -> None:
+        self.app, self.log, self.sensors = app, log, sensors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         began, status = time.perf_counter(), 0
-        found = self.table.find(scope["method"], scope["path"])
-        route, needs = ("none", NOWHERE) if found is None else found[:2]
-        scope["kangma.needs"], scope["kangma.parameters"] = needs, {} if found is None else found[2]
+        route, needs = scope["kangma.route"], scope["kangma.needs"]
 
         async def noted(message: Message) -> None:
             nonlocal status
@@ -98,8 +127,8 @@ class Heard:
         finally:
             took = time.perf_counter() - began
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self.sensors.answers.labels(method, route, status).inc()
-            self.sensors.seconds.labels(needs.purpose.value).observe(took)
+            self.sensors.answered(method, route, status)
+            self.sensors.took(needs.purpose.value, took)
             if status >= 500 and status != 503:
                 self.sensors.failed.inc()
             if status not in _COUNTED_ONLY:
@@ -110,15 +139,44 @@ _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _COUNTED_ONLY = (304, 401, 429)
 
 
-class Held:
-    """A refusal for a bad token is answered late, from a pool with an end: whoever tries tokens waits, and the honest
-    are served meanwhile. Beyond the pool, and beyond one network's share of it, the answer comes at once."""
+class Pool:
+    """Those who are answered late: whoever tries tokens or asks too often waits a second, and the honest are served
+    meanwhile. It has an end, and each network a share of it."""
 
-    def __init__(self, app: ASGIApp, defence: Defence, sensors: Sensors) -> None:
-        self.app, self.defence, self.sensors = app, defence, sensors
+    def __init__(self, defence: Defence, sensors: Sensors) -> None:
+        self.defence, self.sensors = defence, sensors
         self.network = Network(defence.proxies)
         self.held = 0
         self.of: Counter[str] = Counter()
+
+    async def wait(self, scope: Scope) -> bool:
+        """A second or two later; at once, and False, when the pool is full, or the network's share of it."""
+        seconds = self.defence.held_seconds
+        if not seconds:
+            return True
+        network = self.network.of(scope)
+        if self.held >= self.defence.most_held or self.of[network] >= self.defence.most_held_of_a_network:
+            return False
+        self.held += 1
+        self.of[network] += 1
+        self.sensors.held.set(self.held)
+        try:
+            # Up to as long again, so that those who came together do not go, and come back, together.
+            await asyncio.sleep(seconds * (1 + self.defence.chance()))
+        finally:
+            self.held -= 1
+            self.of[network] -= 1
+            if not self.of[network]:
+                del self.of[network]
+            self.sensors.held.set(self.held)
+        return True
+
+
+class Held:
+    """A refusal for a bad token or signature that a route found is answered late too."""
+
+    def __init__(self, app: ASGIApp, pool: Pool) -> None:
+        self.app, self.pool = app, pool
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -126,32 +184,66 @@ class Held:
 
         async def late(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 401:
-                await self._wait(self.network.of(scope))
+                self.pool.defence.alarm.refused("token")
+                await self.pool.wait(scope)
             await send(message)
 
         await self.app(scope, receive, late)
 
-    async def _wait(self, network: str) -> None:
-        full = self.held >= self.defence.most_held
-        if full or self.of[network] >= self.defence.most_held_of_a_network or not self.defence.held_seconds:
-            return
-        self.held += 1
-        self.of[network] += 1
-        self.sensors.held.set(self.held)
-        try:
-            await asyncio.sleep(self.defence.held_seconds)
-        finally:
-            self.held -= 1
-            self.of[network] -= 1
-            if not self.of[network]:
-                del self.of[network]
-            self.sensors.held.set(self.held)
+
+class Exit:
+    """How a refusal leaves that was made at a glance: late, dressed as every answer, counted, for a tenth of what the
+    ordinary way costs. Beyond the pool it leaves at once and takes its connection along."""
+
+    def __init__(self, pool: Pool, sensors: Sensors, dressed: Dressed) -> None:
+        self.pool, self.sensors, self.dressed = pool, sensors, dressed
+        self.alarm = pool.defence.alarm
+        self._made: dict[tuple[int, str, str, bool], tuple[list[tuple[bytes, bytes]], bytes]] = {}
+
+    async def refuse(self, scope: Scope, send: Send, problem: Problem, why: str) -> None:
+        began = time.perf_counter()
+        self.alarm.refused(why)
+        headers, body = self._as_sent(problem, private=self.dressed.credential(scope))
+        if (problem.status in _LATE or self.alarm.pressed) and not await self.pool.wait(scope):
+            headers = [*headers, (b"connection", b"close")]
+        self.count(scope, problem.status, time.perf_counter() - began)
+        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    def count(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self.sensors.answered(method, scope["kangma.route"], status)
+        self.sensors.took(scope["kangma.needs"].purpose.value, seconds)
+
+    def _as_sent(self, problem: Problem, *, private: bool) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Headers and body. What a problem says beside its code and detail is made each time; the rest is remembered."""
+        key = (problem.status, problem.code, problem.detail, private)
+        made = None if problem.more else self._made.get(key)
+        if made is None:
+            body = canonical.dumps(problem.as_json())
+            told = self.dressed.told(page=False, private=private)
+            told |= {"content-type": MEDIA, "content-length": str(len(body))}
+            made = ([(k.encode(), v.encode()) for k, v in told.items()], body)
+            if not problem.more and len(self._made) < 256:
+                self._made[key] = made
+        headers = [*made[0], *((k.lower().encode(), v.encode()) for k, v in problem.headers.items())]
+        return headers, made[1]
+
+
+_LATE = (401, 429)
+NO_ADDRESS = Problem(404, "not_found", "nothing at this address")
+ESCAPED = problem_of(BadRequest(Code.BAD_VALUE, Where(path="address"), "an address as it is written here"))
+PARAMETER = problem_of(
+    BadRequest(Code.UNKNOWN_COLUMN, Where(path="address"), "this address takes no parameters")
+)
 
 
 class Known:
-    """Who calls, whether they may, and whether they ask too often: before a byte of the body is read.
+    """Who calls, whether they may, and whether they ask too often, in front of everything but the hot path: what can be
+    refused at a glance is refused for little, before a byte of the body is read.
 
-    One address, one thing: an address with an escape is none of ours, so nobody gets past a cache by spelling anew.
+    One address, one thing: an address with an escape is none of ours, so nobody gets past a cache by spelling anew; nor
+    by parameters where none are taken.
     """
 
     def __init__(
@@ -161,57 +253,96 @@ class Known:
         defence: Defence,
         limiters: Limiters,
         sensors: Sensors,
-        tell: Teller,
+        table: Table,
+        admission: Admission,
+        exit: Exit,
     ) -> None:
-        self.app, self.city, self.defence, self.tell = app, city, defence, tell
-        self.limiters, self.sensors, self.network = limiters, sensors, Network(defence.proxies)
+        self.admission = admission
+        self.app, self.city, self.defence, self.table, self.exit = app, city, defence, table, exit
+        self.limiters, self.sensors, self.network = limiters, sensors, exit.pool.network
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        problem = self._judged(scope)
-        if problem is not None:
-            return await self.tell(Request(scope), problem)(scope, receive, send)
+        found = self.table.find(scope["method"], scope["path"])
+        route, needs, parameters = ("none", NOWHERE, {}) if found is None else found
+        scope["kangma.route"], scope["kangma.needs"], scope["kangma.parameters"] = route, needs, parameters
+        refused = self._judged(scope, route, needs)
+        if refused is not None:
+            return await self.exit.refuse(scope, send, *refused)
         await self.app(scope, receive, send)
 
-    def _judged(self, scope: Scope) -> Problem | None:
-        raw = scope.get("raw_path") or b""
+    def _judged(self, scope: Scope, route: str, needs: Needs) -> tuple[Problem, str] | None:
+        """The problem and its kind."""
+        raw, alarm = scope.get("raw_path") or b"", self.defence.alarm
         if b"%" in raw or b"//" in raw:
-            where = Where(path="address")
-            return problem_of(BadRequest(Code.BAD_VALUE, where, "an address as it is written here"))
-        needs: Needs = scope["kangma.needs"]
+            return ESCAPED, "address"
+        if scope["query_string"] and route != "none" and not self.table.takes_parameters(route):
+            return PARAMETER, "address"
+        if route == "none" and not self.table.knows(scope["path"]):
+            return NO_ADDRESS, "address"
         try:
             caller = Caller(Role.NOBODY)
             if needs.role is not Role.NOBODY and self.city is not None:
                 caller = identified(self.city, scope)
             scope[CALLER] = caller
+            strict = alarm.on
+            if (
+                strict
+                and needs.role is Role.NOBODY
+                and needs.purpose is Purpose.BIND
+                and self.city is not None
+            ):
+                if not self._worked(scope):
+                    self.sensors.turned_away.labels("work", needs.purpose.value).inc()
+                    return self._work(), "work"
+                strict = False  # who has worked has as much as on a quiet day
             key = caller.slot or caller.client or self.network.of(scope)
-            wait = self.limiters.of(caller.role, needs.purpose).after(key, self.defence.ticks())
+            limiter = self.limiters.of(caller.role, needs.purpose, strict=strict)
+            wait = limiter.after(key, self.defence.ticks())
             if wait:
                 self.sensors.turned_away.labels("rate", needs.purpose.value).inc()
-                return too_many(wait, self.defence.chance())
+                return too_many(wait, self.defence.chance()), "rate"
             needs.judge(caller, scope["kangma.parameters"])
+            if self.admission.hopeless(needs.purpose):
+                self.sensors.turned_away.labels("busy", needs.purpose.value).inc()
+                return too_many(2.0, self.defence.chance()), "busy"
         except KangmaError as problem:
-            return problem_of(problem)
+            return problem_of(problem), "token"
         return None
+
+    def _worked(self, scope: Scope) -> bool:
+        told = [v for k, v in scope["headers"] if k == HEADER]
+        assert self.city is not None
+        return len(told) == 1 and self.city.work.takes(told[0], now=self.city.clock())
+
+    def _work(self) -> Problem:
+        """Come back later, or at once with this solved (`work.py`)."""
+        assert self.city is not None
+        set_ = self.city.work.challenge(now=self.city.clock())
+        detail = "the door is under attack: solve this and ask again, or come later"
+        return Problem(429, "work_needed", detail, {"work": set_}, {"Retry-After": "60"})
 
 
 class Limiters:
-    """A limiter for each role and purpose, made when first needed. The hot path asks the same ones."""
+    """A limiter for each role and purpose, made when first needed. The hot path asks the same ones. `strict` are those of
+    an attack, of the purposes that have such; they begin to count when it does."""
 
     def __init__(self, rates: Mapping[tuple[Role, Purpose], Rate], table: Together | None = None) -> None:
         """`table`: where several processes count together."""
         self._rates, self._table = rates, table
-        self._made: dict[tuple[Role, Purpose], Counted] = {}
+        self._made: dict[tuple[Role, Purpose, bool], Counted] = {}
 
-    def of(self, role: Role, purpose: Purpose) -> Counted:
-        found = self._made.get((role, purpose))
+    def of(self, role: Role, purpose: Purpose, *, strict: bool = False) -> Counted:
+        found = self._made.get((role, purpose, strict))
         if found is None:
             rate = self._rates.get((role, purpose), ELSE)
-            found = (
-                Limiter(rate) if self._table is None else OfTogether(rate, f"{role} {purpose}", self._table)
-            )
-            self._made[role, purpose] = found
+            if strict:
+                tight = STRICT.get((role, purpose), rate)
+                rate = Rate(min(rate.a_second, tight.a_second), min(rate.burst, tight.burst))
+            name = f"{role} {purpose}{' strict' if strict else ''}"
+            found = Limiter(rate) if self._table is None else OfTogether(rate, name, self._table)
+            self._made[role, purpose, strict] = found
         return found
 
 
@@ -278,6 +409,7 @@ class Admitted:
         purpose = scope["kangma.needs"].purpose
         if not await self.admission.come(purpose):
             self.sensors.turned_away.labels("busy", purpose.value).inc()
+            self.defence.alarm.refused("busy")
             problem = too_many(2.0, self.defence.chance())
             return await self.tell(Request(scope), problem)(scope, receive, send)
         began = self.defence.ticks()

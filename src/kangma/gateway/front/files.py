@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi import Request, Response
@@ -29,9 +30,9 @@ def handed_out(request: Request, path: Path, *, media: str, cache: str, **header
         facts = os.fstat(fd)
         tag = f'"{facts.st_size:x}-{facts.st_mtime_ns:x}"'
         told = {"etag": tag, "cache-control": cache, "accept-ranges": "bytes", **headers}
-        if _matches(request.headers.get("if-none-match"), tag):
+        if matches(request.headers.get("if-none-match"), tag):
             return Response(status_code=304, headers=told)
-        part = _part(request, tag, facts.st_size)
+        part = part_of(request.headers, tag, facts.st_size)
         if part is None:
             return Response(file.read(), headers=told, media_type=media)
         start, end = part
@@ -42,17 +43,17 @@ def handed_out(request: Request, path: Path, *, media: str, cache: str, **header
         return Response(file.read(end - start), 206, headers=told, media_type=media)
 
 
-def _matches(asked: str | None, tag: str) -> bool:
+def matches(asked: str | None, tag: str) -> bool:
     return asked is not None and any(
         t.strip().removeprefix("W/") in (tag, "*") for t in asked[:1_000].split(",")
     )
 
 
-def _part(request: Request, tag: str, size: int) -> tuple[int, int] | None:
+def part_of(headers: Mapping[str, str], tag: str, size: int) -> tuple[int, int] | None:
     """[start, end) of the one range that is asked for; None for the whole: no range, several, or of another version.
     An empty one cannot be satisfied."""
-    asked = _RANGE.fullmatch(request.headers.get("range", ""))
-    held = request.headers.get("if-range")
+    asked = _RANGE.fullmatch(headers.get("range", ""))
+    held = headers.get("if-range")
     if asked is None or asked[0] == "bytes=-" or (held is not None and held != tag):
         return None
     first, last = asked[1], asked[2]

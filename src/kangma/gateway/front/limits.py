@@ -37,6 +37,7 @@ RATES: Mapping[tuple[Role, Purpose], Rate] = {
     (Role.NOBODY, Purpose.BIND): Rate(2, 120),
     (Role.NOBODY, Purpose.ABOUT): Rate(5, 60),
     (Role.RESIDENT, Purpose.SHOW): Rate(2, 40),
+    (Role.RESIDENT, Purpose.MAKE): Rate(0.1, 15),  # a phone is filled for five people once a day
     (Role.RESIDENT, Purpose.HISTORY): Rate(0.2, 20),
     (Role.RESIDENT, Purpose.BIND): Rate(0.2, 40),
     (Role.RESIDENT, Purpose.ENTER): Rate(0.2, 40),
@@ -46,6 +47,18 @@ RATES: Mapping[tuple[Role, Purpose], Rate] = {
     (Role.PARTNER, Purpose.CHECK): Rate(500, 5_000),
 }
 ELSE = Rate(5, 60)
+#: The same while the door is under attack: enough for everybody who does what people do.
+STRICT: Mapping[tuple[Role, Purpose], Rate] = {
+    **RATES,
+    (Role.NOBODY, Purpose.VERIFY): Rate(20, 100),
+    (Role.NOBODY, Purpose.BIND): Rate(1, 20),
+    (Role.NOBODY, Purpose.ABOUT): Rate(0.5, 5),
+    (Role.RESIDENT, Purpose.SHOW): Rate(1, 10),
+    (Role.RESIDENT, Purpose.MAKE): Rate(0.02, 3),
+    (Role.RESIDENT, Purpose.HISTORY): Rate(0.02, 3),
+    (Role.RESIDENT, Purpose.APPEAL): Rate(0.02, 3),
+    (Role.RESIDENT, Purpose.BIND): Rate(0.05, 5),
+}
 
 
 class Limiter:

@@ -34,6 +34,7 @@ KINDS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (r"sunset/[0-9a-f]{16}\.json", "application/json", EVER),
     )
 )
+EVERYBODYS = {"access-control-allow-origin": "*"}  # whatever page they are on
 MEDIA = tuple(dict.fromkeys(media.partition(";")[0] for _, media, _ in KINDS))
 
 
@@ -46,8 +47,16 @@ Folder = Annotated[Path, Depends(folder_of)]
 
 def file(path: str, request: Request, folder: Folder) -> Response:
     """One file of the public folder."""
+    found = kind_of(path)
+    if found is None:
+        raise NotThere
+    media, cache = found
+    return handed_out(request, folder / path, media=media, cache=cache, **EVERYBODYS)
+
+
+def kind_of(path: str) -> tuple[str, str] | None:
+    """(media type, how long it may be kept) of a name that may be in the folder; None for one that is none of ours."""
     for pattern, media, cache in KINDS:
         if pattern.fullmatch(path):
-            more = {"access-control-allow-origin": "*"}  # it is everybody's, whatever page they are on
-            return handed_out(request, folder / path, media=media, cache=cache, **more)
-    raise NotThere
+            return media, cache
+    return None

@@ -31,13 +31,14 @@ class Role(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What a call is for; admission goes by it too (`limits.RANKS`), the first is the last to be turned away."""
+    """What a call is for; admission goes by it too (`admission.SHARES`), the first is the last to be turned away."""
 
     SHOW = "show"  # the own code, and what it takes to show it
     VERIFY = "verify"  # what a door needs
     CHECK = "check"  # a partner's question
     ENTER = "enter"  # a phone scans in at a door
     REPORT = "report"  # evidence comes in
+    MAKE = "make"  # what takes signatures or drawing: credentials for days ahead, a paper
     BIND = "bind"  # a document, a device, another person
     HISTORY = "history"  # what is known of oneself
     APPEAL = "appeal"  # this is wrong, says the person whom it holds

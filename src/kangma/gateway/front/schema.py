@@ -442,6 +442,25 @@ class ManyChecked(Closed):
     checks: list[Checked]
 
 
+class Turned(Checked):
+    """All that a partner is told unasked: what it would be told if it asked about this ride now."""
+
+    ride: RideName
+
+
+class KeySaid(Closed):
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    x: str
+    kid: str
+
+
+class Keys(Closed):
+    """RFC 7517."""
+
+    keys: list[KeySaid]
+
+
 class Access(Closed):
     """RFC 6749, 5.1."""
 
@@ -502,6 +521,16 @@ class Export(Closed):
     appeals: list[AppealSaid]
 
 
+class WorkSet(Closed):
+    """Proof of work that is asked for (`kangma.gateway.front.work`): find the number."""
+
+    algorithm: Literal["SHA-256"]
+    challenge: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    maxnumber: int
+    salt: str
+    signature: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class ProblemSaid(BaseModel):
     """RFC 9457."""
 
@@ -510,4 +539,5 @@ class ProblemSaid(BaseModel):
     code: str
     detail: str | None = None
     where: str | None = None
+    work: WorkSet | None = None
     receipt: Annotated[int | None, Field(description="Of a batch that was refused whole.")] = None

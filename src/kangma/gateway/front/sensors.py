@@ -25,7 +25,7 @@ class Sensors:
             "kangma_front_seconds", "Seconds to an answer", ["purpose"], buckets=BUCKETS, registry=r
         )
         self.turned_away = Counter(
-            "kangma_front_turned_away", "429s: rate, busy", ["why", "purpose"], registry=r
+            "kangma_front_turned_away", "429s: rate, busy, work", ["why", "purpose"], registry=r
         )
         self.codes = (
             0  # answered by the hot path, which counts here: a counter of the registry costs it a lock
@@ -36,6 +36,22 @@ class Sensors:
         self.held = Gauge("kangma_front_held", "Refusals that are answered late, waiting now", registry=r)
         self.failed = Counter("kangma_front_failed", "Answers that failed within", registry=r)
         self.letters_failed = Counter("kangma_front_letters_failed", "Codes that were not sent", registry=r)
+
+        self._answered: dict[tuple[str, str, int], Counter] = {}
+        self._took: dict[str, Histogram] = {}
+
+    def answered(self, method: str, route: str, status: int) -> None:
+        """One more. The few that there are of them are remembered: looking a label up costs more than counting."""
+        found = self._answered.get((method, route, status))
+        if found is None:
+            found = self._answered[method, route, status] = self.answers.labels(method, route, status)
+        found.inc()
+
+    def took(self, purpose: str, seconds: float) -> None:
+        found = self._took.get(purpose)
+        if found is None:
+            found = self._took[purpose] = self.seconds.labels(purpose)
+        found.observe(seconds)
 
     def watch(self, name: str, about: str, value: Callable[[], float]) -> None:
         """A figure that is looked up when it is read."""

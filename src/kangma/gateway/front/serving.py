@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import asyncio.tasks
 import os
+import resource
 import signal
 import socket
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +27,7 @@ from starlette.types import ASGIApp
 
 from kangma.errors import Unavailable
 from kangma.gateway.front.admission import CAPS, Admission
+from kangma.gateway.front.alarm import Alarm
 from kangma.gateway.front.app import Plane, make_app, make_read_plane
 from kangma.gateway.front.city import City
 from kangma.gateway.front.defence import Defence
@@ -34,6 +38,8 @@ from kangma.gateway.front.inner import make_inner, make_read_inner
 from kangma.gateway.front.limits import Network, Together
 from kangma.gateway.front.listening import BACKLOG, where
 from kangma.gateway.front.sensors import Sensors
+from kangma.gateway.front.telling import Teller
+from kangma.gateway.register.layers import Log
 from kangma.publish.city import city_name
 from kangma.publish.wire import SOCKET, RemoteSigner
 from kangma.store.front import prepare
@@ -43,8 +49,12 @@ from kangma.terms import Moment, zone
 
 #: Ordinary requests at work at once; the hot path takes no thread.
 AT_ONCE = 24
+#: That a thread at work may keep the interpreter when the loop wants it; Python's own five milliseconds are a code's
+#: whole time, for each thread.
+SWITCH_SECONDS = 0.0005
 HEADER_SECONDS = 3
-HELD, HELD_OF_A_NETWORK = 1_000, 500  # refusals that wait, of all workers together
+CONNECTIONS = 12_000
+HELD, HELD_OF_A_NETWORK = 8_000, 4_000  # refusals that wait, of all workers together
 
 
 @dataclass(frozen=True)
@@ -88,8 +98,10 @@ def serve(
     plane: Plane = Plane.WHOLE,
     clock: Callable[[], Moment],
     say: Callable[[str], None],
+    told: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Serves the city at `path` until SIGTERM or SIGINT, whole or its write plane. Unavailable when there is no city."""
+    """Serves the city at `path` until SIGTERM or SIGINT, or until it is `told` to stop; whole or its write plane.
+    Unavailable when there is no city."""
     name = city_name(path)
     if name is None:
         raise Unavailable("this directory names no city that publishes")
@@ -113,16 +125,23 @@ def serve(
                 defence=defence,
                 sensors=sensors,
             )
-            asyncio.run(_run(app, make_inner(city, sensors), doorway, say, city.slots.ready))
+            guard = Guard(defence.alarm, sensors, log, clock, Teller(folder, system=name.name.en))
+            run = _run(app, make_inner(city, sensors), doorway, say, city.slots.ready, guard, told)
+            asyncio.run(run)
         finally:
             log.close()
 
 
 def serve_read_plane(
-    path: Path, doorway: Doorway, *, clock: Callable[[], Moment], say: Callable[[str], None]
+    path: Path,
+    doorway: Doorway,
+    *,
+    clock: Callable[[], Moment],
+    say: Callable[[str], None],
+    told: Callable[[], bool] = lambda: False,
 ) -> None:
     """Serves the public folder of the city at `path` and the pages, and reads nothing else of it."""
-    folder, sensors = path / "public", Sensors()
+    folder, sensors, defence = path / "public", Sensors(), doorway.defence()
     log = EventLog(path / "log" / "read-plane.ndjson")
     try:
         app = make_read_plane(
@@ -130,10 +149,12 @@ def serve_read_plane(
             hosts=doorway.hosts,
             log=log,
             secure=doorway.secure,
-            defence=doorway.defence(),
+            defence=defence,
             sensors=sensors,
         )
-        asyncio.run(_run(app, make_read_inner(folder, sensors, clock), doorway, say, lambda: None))
+        guard = Guard(defence.alarm, sensors, log, clock, None)
+        inner = make_read_inner(folder, sensors, clock)
+        asyncio.run(_run(app, inner, doorway, say, lambda: None, guard, told))
     finally:
         log.close()
 
@@ -144,11 +165,14 @@ async def _run(
     doorway: Doorway,
     say: Callable[[str], None],
     look: Callable[[], object],
+    guard: Guard,
+    told: Callable[[], bool],
 ) -> None:
     servers = [_server(app, doorway.listening)]
     if doorway.inner is not None:
         servers.append(_server(inner, doorway.inner))
     current_default_thread_limiter().total_tokens = AT_ONCE
+    sys.setswitchinterval(SWITCH_SECONDS)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -158,11 +182,12 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     servers[0].on_startup(lambda: say(where(doorway.listening)))
-    watching = asyncio.create_task(_watch(look))
+    watching = [asyncio.create_task(_watch(look, told, stop)), asyncio.create_task(guard.watch())]
     try:
         await asyncio.gather(*(server.answer() for server in servers))
     finally:
-        watching.cancel()
+        for task in watching:
+            task.cancel()
 
 
 class _AtOnce(CallbackScheduler):
@@ -243,18 +268,58 @@ class _On(Server):
         )  # what Granian gives its own workers
 
 
+def _room_for_connections() -> int:
+    """Connections that are open at once: as many as there are descriptors, less what the rest needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, CONNECTIONS + 512), hard))
+        soft = min(hard, CONNECTIONS + 512)
+    return max(64, min(CONNECTIONS, soft - 512))
+
+
 def _server(app: ASGIApp, listening: socket.socket) -> _On:
     made = _On(
         app, interface=Interfaces.ASGINL, http=HTTPModes.http1, websockets=False,
-        log_enabled=False, backpressure=BACKLOG,
+        log_enabled=False, backpressure=_room_for_connections(),
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1_000, max_buffer_size=64 * 1024),
     )  # fmt: skip
     made.listening = listening
     return made
 
 
-async def _watch(look: Callable[[], object]) -> None:
-    """A read model that was begun anew is taken up."""
-    while True:
+async def _watch(look: Callable[[], object], told: Callable[[], bool], stop: Callable[[], None]) -> None:
+    """A read model that was begun anew is taken up. Who was told to stop before the signals were ours stops too."""
+    while not told():
         look()
         await asyncio.sleep(0.5)
+    stop()
+
+
+class Guard:
+    """Ticks the alarm once a second, by how late this loop is, and hands on what it says."""
+
+    def __init__(
+        self, alarm: Alarm, sensors: Sensors, log: Log, clock: Callable[[], Moment], teller: Teller | None
+    ) -> None:
+        self.alarm, self.sensors, self.log, self.clock, self.teller = alarm, sensors, log, clock, teller
+        sensors.watch("under_attack", "1 while the door is under attack", lambda: float(alarm.on))
+
+    async def watch(self) -> None:
+        sending: asyncio.Task[int] | None = None
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(1.0)
+            passed = time.monotonic() - began
+            self.tick(passed, late=passed - 1.0)
+            if self.teller is not None and (sending is None or sending.done()):
+                sending = asyncio.create_task(asyncio.to_thread(self.teller.send))
+
+    def tick(self, seconds: float, *, late: float) -> None:
+        before, now = self.alarm.on, self.clock()
+        failed = int(self.sensors.registry.get_sample_value("kangma_front_failed_total") or 0)
+        codes = self.sensors.codes
+        event = self.alarm.tick(seconds, late=late, now=now, codes=codes, failed=failed)
+        if self.alarm.on != before:
+            self.log.warning("under_attack" if self.alarm.on else "attack_over")
+        if self.teller is not None:
+            self.teller.saw(event, now=now)

@@ -160,16 +160,20 @@ class Dressed:
                 headers = _headers(message)
                 there = {k.lower().decode("latin-1") for k, _ in headers}
                 page = (_header(message, b"content-type") or "").startswith("text/html")
-                told = {
-                    **self.always,
-                    "content-security-policy": POLICY if page else BARE_POLICY,
-                    "cache-control": "no-store",
-                    "cross-origin-resource-policy": "same-origin" if private or page else "cross-origin",
-                }
+                told = self.told(page=page, private=private)
                 headers += [(k.encode(), v.encode()) for k, v in told.items() if k not in there]
             await send(message)
 
         await self.app(scope, receive, dressed)
+
+    def told(self, *, page: bool, private: bool) -> dict[str, str]:
+        """Headers of an answer that says none of them itself."""
+        return {
+            **self.always,
+            "content-security-policy": POLICY if page else BARE_POLICY,
+            "cache-control": "no-store",
+            "cross-origin-resource-policy": "same-origin" if private or page else "cross-origin",
+        }
 
 
 class Hosts:

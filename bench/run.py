@@ -28,6 +28,7 @@ NAMES = (
     "verify",
     "publish",
     "register",
+    "scanin",
     "web",
     "attack",
 )

@@ -34,7 +34,7 @@ await writeFile(at("dist/verify.html"), one);
 // are named by their content, so that a browser may keep them for ever and a policy need not know them.
 await mkdir(at("dist/pages"), { recursive: true });
 const kept = [];
-for (const [path, name] of Object.entries({ "/": "resident", "/scan": "scan", "/open": "open" })) {
+for (const [path, name] of Object.entries({ "/": "resident", "/scan": "scan", "/open": "open", "/venue": "venue" })) {
   const named = async (kind, entry, define = {}, as = name) => {
     const text = `${await inline({ entryPoints: [entry], define })}\n`;
     const file = `${as}-${createHash("sha256").update(text).digest("hex").slice(0, 12)}.${kind}`;

@@ -57,6 +57,14 @@ class Code(StrEnum):
         "not_a_result"  # nothing in it that this platform takes: another pathogen, an antibody, a comment
     )
     NO_PERSON = "no_person"
+    # the code of a door
+    UNKNOWN_VENUE = "unknown_venue"  # of another city, closed, or nobody's
+    WRONG_CODE = "wrong_code"  # not the code of that minute
+    CODE_TOO_OLD = "code_too_old"
+    CODE_AHEAD = "code_ahead"  # of a minute that has not come: a clock is wrong
+    # an appeal
+    NO_HOLD = "no_hold"  # nothing stands that it could be about
+    ALREADY_OPEN = "already_open"
     # the register of incidents
     DUPLICATE_ID = "duplicate_id"
     NOT_ALLOWED = "not_allowed"

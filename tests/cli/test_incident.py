@@ -93,6 +93,17 @@ def test_a_record_from_a_file_to_everybody_and_its_correction(run: Session) -> N
     assert "1 motive: for members" in run("show", "an-attack", plain=True)
 
 
+def test_two_records_of_one_incident_are_merged_by_whoever_saves_it(run: Session) -> None:
+    run("new", run.file("r.json", RECORD), "--as", "ed")
+    run("new", run.file("o.json", {"id": "o", "date": "2022", "description": {"en": "More"}}), "--as", "rob")
+    merged = run("edit", "an-attack", "--merge", "o", "--as", "ed")
+    assert (merged["edit"], merged["differ"]) == (1, ["date"])
+    assert run("edit", "an-attack", "--as", "ed")["edit"] == 1  # nothing was saved
+    both = run.file("m.json", merged["record"])
+    assert run("edit", "an-attack", both, "--as", "ed")["record"]["description"] == {"en": "More"}
+    run("edit", "an-attack", both, "--merge", "o", "--as", "ed", code=2)
+
+
 def test_every_fault_of_a_file_is_told(run: Session) -> None:
     run("new", run.file("bad.json", {**RECORD, "date": "1 May", "certainty": "sure"}), "--as", "ed", code=2)
     assert "date: bad_date" in run.error

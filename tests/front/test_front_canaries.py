@@ -27,7 +27,9 @@ from hamlet import (
 from laboratory import lines, registered, send
 from test_front_rights import described, named
 
+from kangma.credential.venue_code import code_at, minute_of, token_at
 from kangma.gateway.front.city import Letter
+from kangma.store.appeals import Decision
 from kangma.store.logs import EventLog
 
 
@@ -80,8 +82,26 @@ def everything(door: Hamlet) -> list[Any]:
     phone.post("/v1/me/others/1/credentials", json=key)
     phone.post("/v1/me/credentials", json=key)
     phone.post("/v1/me/paper")
+    hold = phone.get("/v1/me/code").json()["holds"][0]
+    appeal = {
+        "rule": hold["rule"],
+        "since": hold["since"],
+        "why": "not_me",
+        "text": f"{ELDER.name} {ELDER.phone}",
+    }
+    more = {"evidence": {"kind": "visits", "what": ELDER.id_number}}
+    assert phone.post("/v1/me/appeals", json=appeal | more).status_code == 201
+    venue, venue_key = door.city.venues.register("V1", "door", now=door.clock.now)
+    minute = minute_of(door.clock.now)
+    scan = {"venue": venue.venue, "minute": minute, "code": code_at(venue_key, minute)}
+    for who in tokens.values():
+        assert door.client(who).post("/v1/me/visits", json={"entered": scan}).status_code == 201
+    door.client(token_at(venue.venue, venue_key, minute)).get("/v1/venue")
+    decision = Decision(False, ELDER.name, ELDER.name, {})
+    door.city.appeals.propose(1, decision, now=door.clock.now)
     wrong: list[Any] = [
         ELDER.asked, {**ELDER.asked, ELDER.name: 1}, {"code": ELDER.id_number, "device_key": ELDER.name},
+        {"entered": {"venue": ELDER.phone, "minute": 1, "code": ELDER.name}}, appeal | {"rule": ELDER.id_number},
         {"holders": [ELDER.phone]}, {"id_type": ELDER.name, "id_number": ELDER.phone, "name": ELDER.name},
         {"id_type": "10", "id_number": ELDER.id_number, "name": ELDER.id_number}, [ELDER.name],
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from hamlet import CASE, CHILD, ELDER, NURSE, STRANGER, TEACHER, Hamlet, Person,
 from laboratory import registered, send
 from openapi_spec_validator import validate
 
+from kangma.credential.venue_code import minute_of, token_at
 from kangma.errors import Corrupt, Refused
 from kangma.gateway.front.app import ROUTES, add
 from kangma.gateway.front.rights import (
@@ -44,6 +45,21 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield made
 
 
+def token_now(door: Hamlet) -> str:
+    """What the device of a door sends."""
+    number, key = DOORS.setdefault(id(door), a_door(door))
+    return token_at(number, key, minute_of(door.clock.now))
+
+
+DOORS: dict[int, tuple[str, bytes]] = {}
+
+
+def a_door(door: Hamlet) -> tuple[str, bytes]:
+    made, key = door.city.venues.register("V1", "door", now=door.clock.now)
+    door.city.venues._due = 0.0
+    return made.venue, key
+
+
 def described(door: Hamlet) -> dict[str, Any]:
     said: dict[str, Any] = door.client().get("/openapi.json").json()
     return said
@@ -56,6 +72,7 @@ def named(path: str) -> str:
         ("device", "0" * 16),
         ("carer", "0" * 16),
         ("other", "4"),
+        ("appeal", "0" * 16),
         ("kind", "tests"),
         ("own_ride", "0" * 16),
         ("ride", "0" * 20),
@@ -71,7 +88,7 @@ def test_every_cell_of_the_matrix_is_right(door: Hamlet) -> None:
         for method, told in methods.items():
             wanted = Role(told["x-role"])
             for role, token in ((Role.NOBODY, None), (Role.RESIDENT, resident), (Role.SOURCE, "lab"),
-                                (Role.PARTNER, "rides")):  # fmt: skip
+                                (Role.PARTNER, "rides"), (Role.VENUE, token_now(door))):  # fmt: skip
                 if (path, method, role) == ("/v1/me", "delete", Role.RESIDENT):
                     continue  # it would leave
                 status = door.client(token).request(method, named(path)).status_code
@@ -81,7 +98,7 @@ def test_every_cell_of_the_matrix_is_right(door: Hamlet) -> None:
                 if refused is may or (not may and status != (401 if role is Role.NOBODY else 403)):
                     wrong.append((method, path, role, status))
     assert wrong == []
-    assert cells >= 4 * len(ROUTES) - 1
+    assert cells >= 5 * len(ROUTES) - 1
 
 
 def test_a_bad_token_opens_nothing_that_needs_one_and_closes_nothing_that_needs_none(door: Hamlet) -> None:
@@ -244,7 +261,7 @@ def test_the_description_is_one_and_every_answer_in_it_is_closed(door: Hamlet) -
             assert told["responses"]["default"]["content"].keys() == {"application/problem+json"}
 
 
-PATHS = ("path", "binding", "device", "other", "carer", "own_ride", "ride", "kind", "receipt")
+PATHS = ("path", "binding", "device", "other", "carer", "appeal", "own_ride", "ride", "kind", "receipt")
 HEADERS = ("Idempotency-Key", "Manifest-Sequence", "Manifest-Rows", "Manifest-SHA256")
 
 

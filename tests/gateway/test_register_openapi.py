@@ -11,6 +11,7 @@ from fastapi import Response
 from house import RECORD, House
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
+from makers import canaries
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -102,6 +103,25 @@ def test_every_route_keeps_what_it_promises_to_every_role(at_home: House, role: 
     at_home.publish(RECORD)
     cases, seen = drive(at_home, role, examples=60)
     print(f"{role}: {cases} cases of {len(seen)} operations")
+
+
+def test_a_list_shows_of_the_fullest_record_what_it_promises(at_home: House) -> None:
+    at_home.publish(canaries() | {"id": "full"})
+    schema.Found.model_validate(at_home.client(Role.READER).get("/v1/incidents").json())
+
+
+def test_what_is_described_is_described_by_somebody(at_home: House) -> None:
+    """A dataclass without a docstring has its signature for one, which tells nobody anything."""
+    told = at_home.client().get("/openapi.json").json()["components"]["schemas"]
+    assert [name for name, one in told.items() if one.get("description", "").startswith(f"{name}(")] == []
+
+
+def test_a_value_that_is_left_out_is_named(at_home: House) -> None:
+    """Nothing is guessed from what is not said, unless the form says what that means."""
+    told = at_home.client().get("/openapi.json").json()["components"]["schemas"]
+    assert told["Motive"]["properties"]["basis"]["default"] == "speculated"
+    assert told["Source"]["properties"]["reliability"]["default"] == "F"
+    assert told["Figure"]["properties"]["exactness"]["default"] == "about"
 
 
 def test_a_route_that_promises_something_else_is_caught(at_home: House) -> None:

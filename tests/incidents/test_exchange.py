@@ -101,6 +101,14 @@ def test_stix_bundles_pass_stix2_strictly(member: bool) -> None:
             assert set(o.object_refs) <= ids
 
 
+def test_a_bundle_of_nothing_is_a_bundle() -> None:
+    """STIX knows no empty list: a register without records has a bundle without objects."""
+    written = stix.write([], ABOUT)
+    assert "objects" not in json.loads(written)  # the library would let the empty list pass
+    assert stix2.parse(written.decode(), allow_custom=False, version="2.1").type == "bundle"
+    assert stix.read(written).entries == []
+
+
 def test_the_same_version_gives_the_same_bundle_and_two_views_are_two_objects() -> None:
     assert stix.write(founding(member=True), ABOUT) == stix.write(founding(member=True), ABOUT)
     incidents = [
@@ -363,6 +371,7 @@ def test_the_csv_of_another_database_comes_in_through_a_mapping() -> None:
         ("line 4", Code.BAD_DATE),
         ("line 5", Code.MISSING_VALUE),
     ]
+    assert taken.refused[0].faults[0].path == "Start"
     assert {(n.where, n.what) for n in taken.notes} == {
         ("column Colour", "the mapping file does not name it"),
         ("line 2, Type", "a value that the mapping file does not know: taken as other"),
@@ -379,8 +388,41 @@ def test_the_csv_of_another_database_comes_in_through_a_mapping() -> None:
         "[",
         'format = 1\n[id]\ncolumn="a"\n[fields]\n"a b" = "c"',
         "format = 1\n[x]",
+        *(
+            f'format = 1\n[id]\ncolumn="a"\n[fields]\n"{field}" = "b"'
+            for field in (
+                "sumary",
+                "victim.nme",
+                "victim",
+                "sources.url",
+                "sources[]",
+                "sources[].where",
+                "date.x",
+                "id",
+                "levels.id",
+                "summary.en.x",
+            )
+        ),
     ],
 )
 def test_a_mapping_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(Refused):
         mapping.load(text)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "summary",
+        "summary.zh",
+        "victim.names.de",
+        "kinds",
+        "date",
+        "impact[].what",
+        "actions[].at",
+        "picture.alt",
+        "levels.motives",
+    ],
+)
+def test_a_mapping_may_name_any_field(field: str) -> None:
+    assert field in mapping.load(f'format = 1\n[id]\ncolumn="a"\n[fields]\n"{field}" = "b"').fields

@@ -530,6 +530,32 @@ def test_what_may_be_the_same_is_suggested_from_drafts_and_versions(register: Re
     assert {s.id for s in found} == {"attack", "in-work"}
 
 
+def test_a_published_record_of_the_same_source_is_suggested_whatever_its_victim_is_called(
+    register: Register,
+) -> None:
+    source = {"title": "Report", "url": "https://news.example/one", "level": "member"}
+    told = {
+        "id": "told",
+        "date": "2022-05-01",
+        "victim": {"name": "健康码"},
+        "summary": {"zh": "一", "en": "One"},
+    }
+    published(register, from_json({**told, "sources": [source]}))
+
+    def reasons(url: str) -> list[tuple[str, tuple[str, ...]]]:
+        mine = {
+            "id": "mine",
+            "date": "2022-05-02",
+            "victim": {"name": "Health Kit"},
+            "sources": [{"url": url}],
+        }
+        found = register.duplicates(register.member("ed"), from_json(mine), now=NOW)
+        return [(s.id, s.reasons) for s in found]
+
+    assert reasons("https://news.example/one/") == [("told", ("date", "source"))]
+    assert reasons("https://news.example/two") == []
+
+
 def signal(event: str = "flood-1", **more: object) -> Signal:
     return Signal(
         "gateway", event, Kind.DENIAL_OF_SERVICE, "健康码", "Refusals above 1,000 a second", NOW,
@@ -539,11 +565,15 @@ def signal(event: str = "flood-1", **more: object) -> Signal:
 
 
 def test_a_defence_opens_one_draft_for_an_event_however_often_it_says_so(register: Register) -> None:
-    first = register.signal(signal(), now=NOW)
+    first = register.signal(signal(), now=NOW + 90)
     assert [register.signal(signal(ended=NOW + n), now=NOW + n) for n in range(1, 5)] == [first] * 4
     assert register.signal(signal("flood-2"), now=NOW) != first
     work = register.work(register.member("ed"), first, now=NOW)
     assert (work.origin, work.record.certainty, work.state) == ("signal", "suspected", State.DRAFT)
+    assert [str(a.at) for a in work.record.actions] == [
+        "2023-11-14T22:14:50Z"
+    ]  # when it was opened; it began 90 s before
+    assert ", " not in work.record.description.get("zh")
     assert work.record.impact[0].value == "1400000"
     assert work.record.kept_working[0].what.get("en") == "offline verification"
 

@@ -29,6 +29,7 @@ from web_built import DIST
 from kangma.credential import qr
 from kangma.credential.claims import Kind
 from kangma.credential.issue import shown
+from kangma.credential.venue_code import check_digit, code_at, minute_of, token_at
 from kangma.gateway.front.work import Work
 from kangma.publish.answers import code_of_person
 from kangma.publish.credentials import for_phone, mask_of, on_paper, resident
@@ -55,6 +56,8 @@ MEDIA = {
     ".webmanifest": "application/manifest+json",
 }
 CODE = "246810"
+#: A door that is registered.
+VENUE, VENUE_KEY, PLACE = "1234567" + check_digit("1234567"), bytes(range(32)), "松榆东里社区超市"
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ class Front:
     others: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)  # under /public/, in place of the real ones
     release: int = 0
+    came: list[str] = field(default_factory=list)  # results that the door sees
+    appeals: list[dict[str, Any]] = field(default_factory=list)
     lost: Callable[[str], bool] = lambda path: False  # which paths are answered with 503
     work: Work | None = None  # under attack: what who has no token has to bring
 
@@ -200,10 +205,32 @@ class Front:
             if key is None or not signed(key, sent["signature"], said):
                 return 401, {"title": "Sign in first", "status": 401, "code": "not_signed_in"}
             return 201, self.token(sent["resident"])
+        if (method, path) == ("GET", "/v1/venue"):
+            if token_at(VENUE, VENUE_KEY, minute_of(self.now)) != token:
+                return 401, {"title": "Sign in first", "status": 401, "code": "not_allowed"}
+            recent = [{"at": self.now, "result": result} for result in self.came]
+            today = {"pass": len(self.came), "wait": 0, "unknown": 0, "left": 0, "late": 0}
+            return 200, {"venue": VENUE, "name": PLACE, "now": self.now, "today": today, "recent": recent}
         name = self.tokens.get(token, "")
         if name not in self.residents:
             return 401, {"title": "Sign in first", "status": 401, "code": "not_signed_in"}
         return self._mine(method, path.removeprefix("/v1/me"), sent, name)
+
+    def _scanned(self, sent: Any) -> tuple[int, Any]:
+        """As the gateway answers a scan-in, by the code of that minute."""
+        entered, left = sent["entered"], sent.get("left")
+        for scan in (entered, left):
+            if scan is not None and code_at(VENUE_KEY, scan["minute"]) != scan["code"]:
+                return 422, {"title": "Not taken", "status": 422, "code": "wrong_code"}
+        begins = entered["minute"] * 60
+        late = begins < self.now - 180
+        if left is None and not late:
+            self.came.append("pass")
+        ends = begins + 3_600 if left is None else (left["minute"] + 1) * 60
+        return 201, {
+            "visit": "0" * 16, "place": PLACE, "entered_at": HERE.iso(begins), "left_at": HERE.iso(ends), "late": late,
+            "assumed": left is None, "result": None if late or left else "pass", "sealed": True,
+        }  # fmt: skip
 
     def _mine(self, method: str, path: str, sent: Any, name: str) -> tuple[int, Any]:
         person, _ = self.residents[name]
@@ -231,6 +258,22 @@ class Front:
                 return 200, {
                     "visits": [visit | {"entered_at": yesterday, "left_at": HERE.iso(self.now - 78_000)}]
                 }
+            case ("POST", "/visits"):
+                return self._scanned(sent)
+            case ("GET", "/appeals"):
+                return 200, {"appeals": self.appeals}
+            case ("POST", "/appeals"):
+                said = {
+                    "appeal": "0" * 16, "state": "open", "filed_at": HERE.iso(self.now), "late": False,
+                    "machine": "stands",
+                    "answer_by": HERE.iso(self.now + 86_400), "answer": None, "follows": None,
+                    "steps": [{"at": HERE.iso(self.now), "who": "resident", "what": "filed"}],
+                }  # fmt: skip
+                self.appeals.append(sent | said)
+                return 201, self.appeals[-1]
+            case ("DELETE", "/appeals/0000000000000000"):
+                self.appeals[0]["state"] = "withdrawn"
+                return 204, None
             case ("GET", "/looks"):
                 looks = [
                     {"at": yesterday, "who": "示例出行", "purpose": "ride"},
@@ -329,9 +372,12 @@ class _Door(http.server.BaseHTTPRequestHandler):
                     found = file.read_bytes()
                 media = "application/json" if name == "latest.json" else "application/octet-stream"
                 return self._send(404 if found is None else 200, found or b"", media)
-            name = {"/": "index.html", "/scan": "scan.html", "/open": "open.html"}.get(
-                self.path, self.path[1:]
-            )
+            name = {
+                "/": "index.html",
+                "/scan": "scan.html",
+                "/open": "open.html",
+                "/venue": "venue.html",
+            }.get(self.path, self.path[1:])
             page = DIST / "pages" / name
             if not page.is_file():
                 return self._send(404, b"", "text/plain")

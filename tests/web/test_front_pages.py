@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import zxingcpp
 from chromium import ALONE, browser
-from front_stub import CODE, HERE, Person, Serving, Town, serving, town
+from front_stub import CODE, HERE, PLACE, VENUE, VENUE_KEY, Person, Serving, Town, serving, town
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from web_built import DIST, ROOT, built
@@ -27,6 +27,7 @@ from web_built import DIST, ROOT, built
 from kangma.credential.claims import Kind
 from kangma.credential.marks import MarksInMemory
 from kangma.credential.outcome import Colour, Verified
+from kangma.credential.venue_code import code_at, key_text, minute_of
 from kangma.credential.verify import Verifier
 from kangma.gateway.front.work import Work
 from kangma.publish.release import read_table
@@ -382,6 +383,93 @@ def test_leaving_forgets_everything(alone: Serving, opened: Open) -> None:
     page.locator("#number").wait_for()
 
 
+# at a door, and against a hold ---------------------------------------------------------------------------------------
+
+
+def test_a_phone_scans_a_door_without_a_network_and_hands_it_in_later(alone: Serving, opened: Open) -> None:
+    """Both sides by themselves: the door draws its code, and the phone keeps what it scanned."""
+    door = opened(alone, f"/venue#{key_text(VENUE, VENUE_KEY)}", viewport=DESK)
+    expect(door.locator("#place")).to_have_text(PLACE)
+    assert door.url == f"{alone.base}/venue"  # the key is not in the history
+    phone = opened(alone, "/")
+    bind(phone, alone.front.town.people["green"])
+    came = in_the_qr(door)
+    assert came.startswith(f"{alone.base}/#in.{VENUE}.")
+    phone.goto(came)
+    expect(phone.locator("#yes")).to_be_visible()  # an address is asked about before anything is registered
+    assert alone.front.came == []
+    phone.click("#yes")
+    expect(phone.locator("#entered")).to_contain_text("请通行")
+    alone.front.now += 3
+    door.clock.set_fixed_time(alone.front.now)
+    expect(door.locator("#result")).to_contain_text("请通行")
+    keep(door, "venue-pass-zh")
+    keep(phone, "scan-in-zh", whole=True)
+    alone.front.lost = lambda path: path.startswith("/v1/")
+    for page in (door, phone):
+        page.clock.set_fixed_time(alone.front.now + 900)
+    expect(door.locator("#ready")).to_have_text("未联网，照常可用")
+    digits = code_at(VENUE_KEY, minute_of(alone.front.now + 900))
+    expect(door.locator("#digits")).to_have_text(f"{digits[:4]}\xa0{digits[4:]}")
+    phone.locator("summary", has_text="输入号码").click()
+    phone.fill("#venue", VENUE)
+    phone.fill("#digits", door.inner_text("#digits"))
+    phone.click("details form .button")
+    phone.click("#yes")
+    expect(phone.locator("#entered")).to_contain_text("已存在本机")
+    expect(phone.locator("#door")).to_contain_text("1 条记录在本机等候补交")
+    keep(phone, "scan-kept-zh", whole=True)
+    phone.reload()  # it outlives the page
+    alone.front.lost = lambda path: False
+    alone.front.now += 3_600
+    phone.clock.set_fixed_time(alone.front.now)
+    phone.evaluate("dispatchEvent(new Event('online'))")
+    expect(phone.locator("#door")).not_to_contain_text("等候补交")
+    assert [path for _, path in alone.front.asked if path == "/v1/me/visits"][-1:] == ["/v1/me/visits"]
+
+
+@pytest.mark.prove
+def test_a_camera_reads_the_doors_code_and_a_code_of_another_city_is_told_apart(
+    alone: Serving, chromium: Browser, opened: Open, tmp_path: Path
+) -> None:
+    door = opened(alone, f"/venue#{key_text(VENUE, VENUE_KEY)}")
+    in_the_qr(door)
+    switches = in_front_of_the_camera(door.locator("#qr").screenshot(), tmp_path / "camera.y4m")
+    started = chromium.browser_type.launch(executable_path=shutil.which("chromium"), args=[*ALONE, *switches])
+    with closing(started):
+        context = started.new_context(locale="en-GB", viewport=PHONE)
+        page = context.new_page()
+        page.clock.set_fixed_time(alone.front.now)
+        page.goto(alone.base)
+        bind(page, alone.front.town.people["green"])
+        page.click("#tabs a[href='#scan']")
+        page.click(".camera .button")
+        expect(page.locator("#entered")).to_contain_text("Please come in")
+        page.wait_for_timeout(6_000)
+        expect(page.locator("#yes")).to_have_text(
+            "I am leaving"
+        )  # it is still there: nothing happens by itself
+
+
+def test_an_appeal_is_sent_and_its_state_stays_below_the_hold(alone: Serving, opened: Open) -> None:
+    page = opened(alone, "/", lang="en-GB")
+    bind(page, alone.front.town.people["yellow"])
+    hold = page.locator("article").first
+    hold.locator(".object").click()
+    hold.locator("select").select_option("not_there")
+    hold.locator("textarea").fill("<img src=x onerror=alert(1)>")
+    hold.locator("form .button").click()
+    appeal = page.locator("article").first.locator(".appeal")
+    expect(appeal).to_contain_text("Waiting for an answer")
+    expect(appeal).to_contain_text("<img src=x")  # text is text
+    expect(appeal).to_contain_text("Answered by")
+    keep(page, "appeal-open-en", whole=True)
+    alone.front.appeals[0] |= {"state": "granted", "answer": "No link was found.", "follows": "clearance"}
+    page.reload()
+    expect(page.locator("article").first.locator(".appeal")).to_contain_text("No link was found.")
+    keep(page, "appeal-granted-en", whole=True)
+
+
 # the door -------------------------------------------------------------------------------------------------------------
 
 
@@ -674,7 +762,7 @@ def test_another_root_says_nothing_in_the_open_either(alone: Serving, opened: Op
 
 # all of them ----------------------------------------------------------------------------------------------------------
 
-PAGES = ("/", "/scan", "/open")
+PAGES = ("/", "/scan", "/open", "/venue")
 
 _RUN = """async () => (await axe.run(document, {
     runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
@@ -704,13 +792,20 @@ def states(at: Serving, opened: Open, **given: Any) -> Iterator[tuple[str, Page]
             for one in page.locator("article details summary").all():
                 one.click()
         yield f"code-{colour}", page
-    for tab in ("others", "looks", "more"):
+    for tab in ("scan", "others", "looks", "more"):
         page.click(f"#tabs a[href='#{tab}']")
         page.wait_for_timeout(200)
         for one in page.locator("details > summary").all():
             one.click()
         page.wait_for_timeout(700)
         yield tab, page
+    page = opened(at, "/venue", **given)
+    page.locator("#key").wait_for()
+    yield "venue-setup", page
+    page.fill("#key", key_text(VENUE, VENUE_KEY))
+    page.click("form .button")
+    expect(page.locator("#place")).to_have_text(PLACE)
+    yield "venue", page
     page = opened(at, "/open", **given)
     page.locator("table").nth(1).wait_for()
     yield "open", page
@@ -838,7 +933,7 @@ def test_without_scripts_the_page_says_what_to_do(path: str, shared: Serving, ch
     context.close()
 
 
-@pytest.mark.parametrize("name", ["index", "scan", "open"])
+@pytest.mark.parametrize("name", ["index", "scan", "open", "venue"])
 def test_a_first_load_is_60_kilobytes_at_most(name: str) -> None:
     frame = built(f"pages/{name}.html").read_text("utf-8")
     needed = re.findall(r'(?:src|href)="/([\w.-]+\.(?:js|css|svg|webmanifest))"', frame)

@@ -30,6 +30,8 @@ VERBS = {
     "keys": "Keys and trust: ceremony, rotation, emergency, kill switch, sunset.",
     "audit": "Derive every code again and check log, lists and credentials against it.",
     "serve": "Run the city: a signer behind a socket, and a cycle every few seconds.",
+    "venues": "Doors whose rotating code phones scan: register, renew a key, close.",
+    "appeals": "Appeals against holds: read, decide, agree.",
     "alarms": "What an operator must look at: gaps in batches, broken manifests, quarantine, the brake, deletions.",
     "client": "Sources and partners of the front door: registered, changed, closed; batches that the brake holds.",
     "incident": "The register of incidents: what happened, reviewed by a second person, signed, logged, published.",

@@ -19,6 +19,7 @@ SAYS = {
     What.MANIFEST_MISMATCH: "a file was not what its manifest says, and was refused",
     What.QUARANTINE: "bytes broke the reader three times and were put aside",
     What.BRAKE: "a batch with far more positives than usual is held",
+    What.SCANS_DAMAGED: "a file of scan-ins at doors does not open",
     What.DELETION_STOPPED: "a deletion would have taken too much",
 }
 

@@ -20,6 +20,7 @@ from kangma.cli.serve import run
 from kangma.cli.terminal import SIGNS, Json, fail, out, plain, print_json, progress, sign, table, wall_clock
 from kangma.credential.issue import shown as shown_text
 from kangma.credential.qr import png
+from kangma.credential.venue_code import key_text
 from kangma.policy.rules import Policy
 from kangma.publish.answers import code_of_person
 from kangma.publish.city import CityName, name_city, the_signer
@@ -30,9 +31,11 @@ from kangma.publish.release import read_table
 from kangma.publish.signer import ReleaseSigner
 from kangma.signing.keys import Environment
 from kangma.store.durable import write_file
+from kangma.store.front import prepare
 from kangma.store.receive import receive_all
 from kangma.store.releases import last_release
 from kangma.store.state import State, create
+from kangma.store.venues import Venues
 from kangma.terms import DAY, Moment, Text, calendar, moment, zone
 from kangma.terms import State as Colour
 
@@ -96,6 +99,7 @@ def demo(
             telling = _telling(state, done.policy)
             cards = _cards(state, signer, directory / "cards", telling, now=done.release.now)
             logins = _logins(state, telling) if port is not None else []
+            door = _door(state, now=done.release.now) if port is not None else None
             clients = _clients(home, directory / "clients", now=done.release.now) if port is not None else {}
         people = [code_of_person(state, person, now=done.release.now) for person in telling.values()]
     infected = sorted(moment(str(at)) for at in city.truth()["infected_at"].to_pylist())
@@ -113,7 +117,16 @@ def demo(
                 "cards": {name: str(file) for name, file in cards.items()},
                 "public": str(home / "public"),
                 "as_of": zone(CITY.zone).iso(done.release.now),
-                **({} if port is None else {"address": _address(port), "logins": logins, "clients": clients}),
+                **(
+                    {}
+                    if port is None
+                    else {
+                        "address": _address(port),
+                        "logins": logins,
+                        "clients": clients,
+                        "door": f"{_address(port)}/venue#{door}",
+                    }
+                ),
             }
         )
         if port is not None:
@@ -132,6 +145,7 @@ def demo(
     out.print(f'  kangma verify "$(cat {plain(text)})" --public {plain(home / "public")} --now {at}')
     if port is not None:
         _tell_logins(port, logins)
+        out.print(f"A door to scan at, on another screen: {_address(port)}/venue#{door}\n", soft_wrap=True)
         _tell_clients(clients)
         run(home, port)
 
@@ -154,6 +168,19 @@ def _logins(state: State, people: Mapping[Colour, int]) -> list[dict[str, str]]:
         said = {"id_type": known.id_type, "id_number": known.id_number, "name": known.name}
         found.append({"code": SIGNS[colour][1]} | {k: v or "" for k, v in said.items()})
     return found
+
+
+def _door(state: State, *, now: Moment) -> str:
+    """The key of a door that is registered at a place of the city."""
+    with state.engine.work() as con:
+        state.raw(con)
+        row = con.execute(
+            "SELECT place_id, name FROM raw_places WHERE kind = 'venue' ORDER BY place_id"
+        ).fetchone()
+    assert row is not None
+    with Venues(prepare(state.path)) as venues:
+        made, key = venues.register(row[0], row[1], now=now)
+    return key_text(made.venue, key)
 
 
 def _clients(home: Path, folder: Path, *, now: Moment) -> dict[str, str]:

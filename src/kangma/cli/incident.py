@@ -260,11 +260,15 @@ def serve(
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Behind a reverse proxy: leave it.")
     ] = "127.0.0.1",
+    as_json: Json = False,
 ) -> None:
     """Serve the register: pages, feeds, and the API. SIGTERM or Ctrl-C stops it."""
     from kangma.gateway.register.serving import serve as run  # noqa: PLC0415  the web's libraries load slowly
 
     def ready(address: str) -> None:
+        if as_json:
+            print_json({"register": str(directory), "address": address})
+            return
         out.print(f"[bold green]✓[/] {plain(directory)} at {address}")
         sys.stdout.flush()
 
@@ -334,11 +338,24 @@ def edit(
     ] = "",
     submit: Annotated[bool, typer.Option("--submit", help="Ask for review when saved.")] = False,
     discard: Annotated[bool, typer.Option("--discard", help="Give the draft up.")] = False,
+    other: Annotated[
+        str | None,
+        typer.Option(
+            "--merge",
+            metavar="OTHER",
+            help="Print the draft with what OTHER says besides it; save it as FILE.",
+        ),
+    ] = None,
     now: Now = None,
     as_json: Json = False,
 ) -> None:
     """Print a draft, save it, open a correction or a withdrawal, ask for review. Exit code 3 if somebody saved since."""
     at = _moment(now)
+    if other is not None:
+        if file is not None or correct or withdraw or submit or discard:
+            fail("--merge prints and does nothing else")
+        _merge(directory, by, id, other, at, as_json)
+        return
     with open_register(directory) as register:
         caller = register.member(by)
         if correct or withdraw:
@@ -374,6 +391,17 @@ def edit(
         print_json(to_json(work.record))
     else:
         out.print(f"[bold green]✓[/] {plain(id)}: {work.state}, edit {work.edit}")
+
+
+def _merge(directory: Path, by: str, id: str, other: str, at: int, as_json: bool) -> None:
+    with open_register(directory) as register:
+        record, began, differ = register.merged(register.member(by), id, other, now=at)
+    if as_json:
+        print_json({"id": id, "edit": began, "record": to_json(record), "differ": list(differ)})
+        return
+    if differ:
+        complain(f"{id} and {other} differ, and {id} stands: {', '.join(differ)}")
+    print_json(to_json(record))
 
 
 @app.command()

@@ -75,6 +75,8 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Motive:
+    """Why, and on what ground that is said: nobody says it is a speculation that is none."""
+
     term: Term = Term.UNKNOWN
     basis: Basis = Basis.SPECULATED
     confidence: Confidence = Confidence.UNKNOWN

@@ -61,8 +61,8 @@ class TakesSignals(Protocol):
         ...
 
 
-def draft_of(signal: Signal, id: str, *, country: str = "unknown") -> Record:
-    """The draft that a signal opens. Refused when what the machine says does not fit a record."""
+def draft_of(signal: Signal, id: str, *, now: Moment, country: str = "unknown") -> Record:
+    """The draft that a signal opens, `now`. Refused when what the machine says does not fit a record."""
     began = _iso(signal.began)
     span = "" if signal.ended is None else f"/{_iso(signal.ended)}"
     affected = f"; affected: {', '.join(signal.affected)}" if signal.affected else ""
@@ -79,8 +79,8 @@ def draft_of(signal: Signal, id: str, *, country: str = "unknown") -> Record:
                 "zh": f"{signal.title}（机器起草，尚未经人核对）"[:LINE],
             },
             "description": {
-                "en": f"Since {began}{_until(signal, 'until', 'goes on')}{affected}.",
-                "zh": f"自 {began} 起{_until(signal, '至', '仍在持续')}{affected_zh}。",
+                "en": f"Since {began}{_until(signal, ', goes on', ' until ')}{affected}.",
+                "zh": f"自 {began} 起{_until(signal, '，仍在持续', '，至 ')}{affected_zh}。",
             },
             "impact": [
                 {
@@ -95,7 +95,7 @@ def draft_of(signal: Signal, id: str, *, country: str = "unknown") -> Record:
             "actions": [
                 {
                     "what": {"zh": "机器开立草稿", "en": "draft opened by machine"},
-                    "at": began,
+                    "at": _iso(now),
                     "by": signal.source,
                 }
             ],
@@ -103,8 +103,8 @@ def draft_of(signal: Signal, id: str, *, country: str = "unknown") -> Record:
     )
 
 
-def _until(signal: Signal, word: str, on: str) -> str:
-    return f", {on}" if signal.ended is None else f" {word} {_iso(signal.ended)}"
+def _until(signal: Signal, goes_on: str, until: str) -> str:
+    return goes_on if signal.ended is None else f"{until}{_iso(signal.ended)}"
 
 
 def _iso(at: Moment) -> str:

@@ -34,6 +34,7 @@ from kangma.publish.touched import last_deletion, touched
 from kangma.store.engine import engine
 from kangma.store.forget import DAYS, Forgotten, forget
 from kangma.store.releases import Lease, Release, acquire, last_release, release
+from kangma.store.scans import take_in
 from kangma.store.segments import Absorbed
 from kangma.store.state import State
 from kangma.terms import Moment, zone
@@ -116,6 +117,7 @@ def _cycle(
         policy, force = times.in_force(now), times.force(now)
 
         step("absorb")
+        take_in(state, now=now)  # what phones scanned in at doors
         absorbed = state.absorb()
         with reach_of(state) as reach:
             held = reach.documents

@@ -13,6 +13,7 @@ from kangma.publish import MEMORY
 from kangma.publish.answers import canonical_number, evidence_of, facts_of
 from kangma.publish.policies import policies
 from kangma.store.engine import engine
+from kangma.store.scans import FEED
 from kangma.store.state import State
 from kangma.terms import DAY, Moment, Zone, calendar, zone
 
@@ -63,17 +64,19 @@ def _told(value: Any, kind: FactType, here: Zone) -> Any:
 
 
 def visits_of(state: State, number: int, *, now: Moment) -> list[dict[str, Any]]:
-    """Where the person was in the last 14 days, the newest first: place, kind, district, entered_at, left_at, source."""
+    """Where the person was in the last 14 days, the newest first: place, kind, district, entered_at, left_at,
+    source; `visit`, what a phone that scanned in calls it, or None."""
     here = zone(policies(state).in_force(now).zone)
     person = canonical_number(state, number)
     with engine(state.path / "tmp", memory=MEMORY) as con:
         state.raw(con)
         documents(con, ("visits", "places"))
         rows = con.execute(
-            "SELECT p.name AS place, p.kind, p.district, v.entered_at, v.left_at, v.source "
+            "SELECT p.name AS place, p.kind, p.district, v.entered_at, v.left_at, v.source, "
+            "CASE WHEN v.feed = $feed THEN v.document_id END AS document "
             "FROM live_visits v LEFT JOIN live_places p USING (place) "
             "WHERE v.person = $person AND v.entered_at BETWEEN $since AND $now ORDER BY v.entered_at DESC, v.left_at",
-            {"person": person, "since": now - VISIT_DAYS * DAY, "now": now},
+            {"person": person, "since": now - VISIT_DAYS * DAY, "now": now, "feed": FEED},
         ).fetchall()
     return [
         {
@@ -83,8 +86,10 @@ def visits_of(state: State, number: int, *, now: Moment) -> list[dict[str, Any]]
             "entered_at": here.iso(entered),
             "left_at": here.iso(left),
             "source": source,
+            "visit": document and document.removeprefix("in-"),
+            "sealed": document is not None,
         }
-        for place, kind, district, entered, left, source in rows
+        for place, kind, district, entered, left, source, document in rows
     ]
 
 

@@ -24,6 +24,7 @@ class What(StrEnum):
     MANIFEST_MISMATCH = "manifest_mismatch"  # a file is not what its manifest says
     QUARANTINE = "quarantine"  # bytes broke the reader three times
     BRAKE = "brake"  # a batch has far more positives than its source usually sends
+    SCANS_DAMAGED = "scans_damaged"  # a file of scan-ins does not open
     DELETION_STOPPED = "deletion_stopped"  # a deletion would have taken too much
 
 

@@ -60,6 +60,7 @@ from kangma.terms import Moment, day_number
 from kangma.translog.log import Log as Tree
 
 MOST_PICTURE = 4 * 2**20
+MOST_SOURCES = 20  # addresses of a record's sources that are looked for in others
 MOST_ALIKE = 200  # opened drafts of one import that are held against the others
 LEAST_ROOM = 64 * 2**20  # bytes free below which a register says that it is not ready
 _MAGIC = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff", "image/webp": b"RIFF"}
@@ -907,6 +908,7 @@ class Register:
                     if not page.next or len(others) >= 20_000:
                         break
                     query = Query(since=query.since, until=query.until, size=200, after=page.next)
+                others |= self._with_sources_of(on, record, list(others))
             open_ = sa.select(db.edits.c.document).join(
                 db.heads, sa.and_(db.heads.c.id == db.edits.c.id, db.heads.c.edit == db.edits.c.edit)
             )
@@ -916,6 +918,37 @@ class Register:
                 others[draft.id] = draft
         return duplicates.suggest(record, others.values())
 
+    def _with_sources_of(self, on: sa.Connection, record: Record, ids: Sequence[str]) -> dict[str, Record]:
+        """Those of these published records that name an address which this one's sources name: whole, since what lists
+        show of a record has no sources. Only those documents are read in which the address stands."""
+        named = dict.fromkeys(s.url.rstrip("/").encode() for s in record.sources if s.url)
+        if not named:
+            return {}
+        told = sa.or_(*(sa.func.instr(db.versions.c.document, url) > 0 for url in list(named)[:MOST_SOURCES]))
+        newest = sa.select(db.versions.c.id, db.versions.c.document).join(
+            db.heads, sa.and_(db.heads.c.id == db.versions.c.id, db.heads.c.version == db.versions.c.version)
+        )
+        return {
+            row.id: decode(bytes(row.document))
+            for cut in range(0, len(ids), 400)
+            for row in on.execute(newest.where(db.versions.c.id.in_(ids[cut : cut + 400]), told))
+        }
+
+    def merged(self, by: Caller, id: str, other: str, *, now: Moment) -> tuple[Record, int, tuple[str, ...]]:
+        """A draft with what `other` says besides it, the edit that this began with, and the fields on which the two
+        disagree: there the draft's own stands. Nothing is saved: a person reads it and saves it, or does not.
+
+        Of a published record counts what is published, whatever was begun or given up since. Refused (bad_value) for a
+        record and itself, Conflict when the record is no draft."""
+        if id == other:
+            raise Refused(Code.BAD_VALUE, Where(path="with"), "another record")
+        mine = self.work(by, id, now=now)
+        after(mine.state, Act.EDIT)
+        theirs = self.work(by, other, now=now)
+        record = self.show(other, by, now=now).entry.seen.record if theirs.version else theirs.record
+        made, differ = duplicates.merged(mine.record, record)
+        return made, mine.edit, differ
+
     def signal(self, signal: Signal, *, now: Moment) -> str:
         """As `kangma.incidents.signal.TakesSignals`: at most one draft for an event, however often it is told."""
         with self._write() as on:
@@ -923,7 +956,7 @@ class Register:
             if there is not None:
                 return str(there)
             id = f"signal-{signal.key[:12]}"
-            self._open(on, MACHINE, draft_of(signal, id), now, "signal")
+            self._open(on, MACHINE, draft_of(signal, id, now=now), now, "signal")
             on.execute(sa.insert(db.signals).values(key=signal.key, id=id, source=signal.source[:64], at=now))
         return id
 

@@ -164,6 +164,21 @@ class Vault:
             content.get("id_type"), content.get("id_number"), content.get("name"), content.get("phone")
         )
 
+    def seal(self, about: bytes, content: bytes) -> bytes:
+        """Words of a person or about one, sealed for another file and bound to what they are about (not 17 bytes: those
+        are rows of this one)."""
+        assert len(about) != 17
+        nonce = randomness.token_bytes(_NONCE)
+        return nonce + self._seal.encrypt(nonce, content + b" " * (-len(content) % _PAD), about)
+
+    def unseal(self, about: bytes, sealed: bytes) -> bytes:
+        """What was sealed, with up to 63 spaces at its end. Corrupt when it was changed, moved, or sealed under
+        another key."""
+        try:
+            return self._seal.decrypt(sealed[:_NONCE], sealed[_NONCE:], about)
+        except InvalidTag:
+            raise Corrupt("sealed words do not open") from None
+
     def shred(self, persons: Iterable[PersonKey]) -> int:
         """The identities of these persons are gone from the file and its journal; how many rows that were."""
         rows = [self.row(p) for p in persons]

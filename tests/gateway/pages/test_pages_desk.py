@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from house import RECORD, House
+from makers import canaries
 from sound_html import Sound, sound
 
 from kangma.gateway.register import editing
 from kangma.incidents.form import from_json
-from kangma.incidents.life import Role
+from kangma.incidents.life import Change, Role
+from kangma.incidents.record import ITEMS
+from kangma.incidents.words import MOST_LANGUAGES, Words
 
 WORK = "/members/work/an-attack"
 
@@ -108,6 +112,38 @@ def test_a_correction_is_an_edit_of_what_is_published(at_home: House) -> None:
     assert "Compared with what is published" in work.text
 
 
+def inputs(groups: Any) -> Iterator[editing.Box]:
+    for item in groups:
+        yield from inputs(item.items) if isinstance(item, editing.Group) else (item,)
+
+
+def test_the_fullest_record_fits_its_own_form() -> None:
+    """As many items as a record may have, each in as many languages: what can be written can be edited."""
+    tags = [f"{a}{b}" for a in "ab" for b in "abcdefghij"]
+    assert len(tags) == MOST_LANGUAGES
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, list):
+            return [filled(value[0])] * (ITEMS if isinstance(value[0], dict) else 1)
+        if isinstance(value, dict):
+            return (
+                dict.fromkeys(tags, "x")
+                if set(value) == {"zh", "en"}
+                else {k: filled(v) for k, v in value.items()}
+            )
+        return value
+
+    groups = editing.form_of(filled(canaries()), "en", with_id=True)
+    marks = 2 * ITEMS * len(_lists())  # of each row: that it was there, that it is to stay
+    assert 15_000 < sum(1 for _ in inputs(groups)) + marks <= editing.MOST_FIELDS
+
+
+def _lists() -> list[str]:
+    return [
+        name for name, value in canaries().items() if isinstance(value, list) and isinstance(value[0], dict)
+    ]
+
+
 def pairs(sent: dict[str, Any]) -> list[tuple[str, str]]:
     return [(n, v) for n, value in sent.items() for v in (value if isinstance(value, list) else [value])]
 
@@ -134,6 +170,48 @@ def test_the_second_to_save_gets_the_difference_and_keeps_every_word(at_home: Ho
     found = at_home.register.work(at_home.caller(Role.EDITOR), "an-attack", now=at_home.clock())
     assert found.edit == 3
     assert found.record.description.get("en") == "All that I wrote\nin two lines"
+
+
+def test_two_records_of_one_incident_are_merged_by_a_person(at_home: House) -> None:
+    post(at_home, Role.EDITOR, "/members/new", NEW)
+    other = {"id": "a-draft", "victim": {"name": "健康宝"}, "date": "2022-04-28", "levels": {"sources": "member"},
+             "summary": {"en": "Another"}, "sources": [{"title": "A second source"}],
+             "description": {"en": "What only the other says"}}  # fmt: skip
+    at_home.register.new(at_home.caller(Role.REVIEWER), from_json(other), now=at_home.clock())
+    links = [e.attributes["href"] for e in get(at_home, Role.EDITOR, WORK).all("a")]
+    assert "/members/work/a-draft" in links  # where a draft can be read; its public address is none yet
+    assert f"{WORK}/edit?with=a-draft" in links
+    page = get(at_home, Role.EDITOR, f"{WORK}/edit?with=a-draft")
+    assert "not saved yet" in page.text
+    assert "this draft’s own stands: Victim, Summary." in page.text
+    sent = as_form(page)
+    assert sent["summary.en"] == "Attacked in peak hours"
+    assert post(at_home, Role.EDITOR, f"{WORK}/edit", sent) == WORK
+    merged = at_home.register.work(at_home.caller(Role.EDITOR), "an-attack", now=at_home.clock()).record
+    assert [s.title for s in merged.sources] == ["Press conference", "A second source"]
+    assert merged.description.get("en") == "What only the other says"
+    assert merged.level("sources").value == "member"  # what was for members of either stays so
+    get(at_home, Role.EDITOR, f"{WORK}/edit?with=an-attack", status=422)
+    get(at_home, Role.EDITOR, f"{WORK}/edit?with=nobody", status=404)
+    get(at_home, Role.READER, f"{WORK}/edit?with=a-draft", status=403)
+
+
+def test_of_a_published_record_counts_what_is_published(at_home: House) -> None:
+    """A correction that was given up says nothing to whoever merges."""
+    at_home.publish(RECORD)
+    ed, now = at_home.caller(Role.EDITOR), at_home.clock()
+    began = at_home.register.reopen(
+        ed, "an-attack", Change.CORRECTION, Words.of({"zh": "改", "en": "Mended"}), now=now
+    )
+    given_up = from_json({**RECORD, "description": {"en": "Given up"}})
+    at_home.register.edit(ed, given_up, after_edit=began, now=now)
+    at_home.register.discard(ed, "an-attack", now=now)
+    at_home.register.new(ed, from_json({"id": "b", "date": "2022-04"}), now=now)
+    answer = at_home.client(Role.EDITOR).get("/v1/drafts/b/merged?with=an-attack").json()
+    assert "description" not in answer["record"]
+    assert answer["record"]["victim"]["name"] == "健康宝"
+    assert (answer["edit"], answer["differ"]) == (1, ["date"])
+    assert at_home.client(Role.EDITOR).get("/v1/drafts/an-attack/merged?with=b").status_code == 409
 
 
 def test_a_draft_that_was_handed_on_meanwhile_is_not_saved_and_what_was_written_not_lost(

@@ -489,6 +489,20 @@ def test_the_judge_of_pages_finds_what_it_is_there_for() -> None:
 # Levels
 
 
+def test_a_member_is_told_of_every_field_that_only_members_see(at_home: House) -> None:
+    """Whoever may read it has to know what not to pass on: of a whole field, as of one item."""
+    for number, field in enumerate(FIELDS):
+        at_home.publish({**canaries(), "id": f"quiet-{number}", "levels": {field: "member"}})
+        told = {
+            role: sum(
+                e.text == "members only"
+                for e in read(at_home, f"/incidents/quiet-{number}", role=role).all("span")
+            )
+            for role in (None, Role.READER)
+        }
+        assert told == {None: 0, Role.READER: 1}, field
+
+
 def test_no_page_and_no_picture_tells_a_stranger_what_is_for_members(at_home: House) -> None:
     at_home.publish({**canaries(), "id": "quiet", "levels": dict.fromkeys(FIELDS, "member"), "picture": None})
     addresses = [

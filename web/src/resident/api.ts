@@ -50,11 +50,13 @@ export type Failure = "away" | "refused" | "unbound";
 export class Failed extends Error {
   readonly how: Failure;
   readonly after: number; // seconds to wait, where the server said so
+  readonly code: string; // why it was refused: docs/reference/refusals.md
 
-  constructor(how: Failure, after = 0) {
+  constructor(how: Failure, after = 0, code = "") {
     super(how);
     this.how = how;
     this.after = after;
+    this.code = code;
   }
 }
 
@@ -113,5 +115,6 @@ export async function call<T>(method: "GET" | "POST" | "DELETE", path: string, s
     if (problem.work !== undefined) return call<T>(method, path, sent, token, await worked(problem.work));
   }
   if (answer.status === 429 || answer.status >= 500) throw new Failed("away", Number(answer.headers.get("retry-after") ?? 0) || 0);
-  throw new Failed("refused");
+  const problem = (await answer.json().catch(() => ({}))) as { code?: unknown };
+  throw new Failed("refused", 0, typeof problem.code === "string" ? problem.code : "");
 }

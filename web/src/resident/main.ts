@@ -4,16 +4,21 @@
 import { type Child, h, part, put, row } from "../look/dom.ts";
 import { Kept } from "../look/kept.ts";
 import { language, sayLanguage, turnLanguage } from "../look/language.ts";
+import { qr } from "../look/symbol.ts";
 import { clock, dayOf, fullDay, longDay, now, when } from "../look/when.ts";
 import { worker } from "../look/worker.ts";
 import { STEP } from "../verify/holder.ts";
 import { Failed, type Named, waiting } from "./api.ts";
 import { Phone, type Whose } from "./phone.ts";
-import { ageLine, facts, holds, named, qr, stateCard, zoneOf } from "./view.ts";
+import { AtDoor } from "./at_door.ts";
+import { DOOR, OBJECT } from "./door_words.ts";
+import { Entering } from "./entering.ts";
+import { Objections } from "./object.ts";
+import { ageLine, facts, holds, named, stateCard, zoneOf } from "./view.ts";
 import { RESIDENT } from "./words.ts";
 
 const EVERY = 60; // seconds between two looks for a new state, and up to half as many more
-const TABS = ["code", "others", "looks", "more"] as const;
+const TABS = ["code", "scan", "others", "looks", "more"] as const;
 type Tab = (typeof TABS)[number];
 
 interface Other {
@@ -24,6 +29,8 @@ interface Other {
 }
 interface Page {
   phone: Phone | undefined;
+  entering: Entering | undefined;
+  objections: Objections | undefined;
   lasting: boolean;
   binding: string | undefined; // between the two steps
   said: string; // what went wrong or well, below a form
@@ -34,9 +41,12 @@ interface Page {
   others: readonly Other[] | undefined;
   asked: string | undefined; // a consent that is awaited
   step: number; // the half minute that the QR shows
+  appealsAsked: boolean;
 }
 const page: Page = {
   phone: undefined,
+  entering: undefined,
+  objections: undefined,
   lasting: true,
   binding: undefined,
   said: "",
@@ -47,11 +57,13 @@ const page: Page = {
   others: undefined,
   asked: undefined,
   step: 0,
+  appealsAsked: false,
 };
 const words = () => RESIDENT[language()];
 const tab = (): Tab => TABS.find((one) => `#${one}` === location.hash) ?? "code";
 const zone = (): string | undefined => zoneOf(page.phone?.last("")?.code);
 const main = part("main");
+const door = new AtDoor(() => page.entering, zone);
 
 function said(problem: unknown): string {
   if (!(problem instanceof Failed)) throw problem;
@@ -80,11 +92,28 @@ async function refresh(whose: Whose = ""): Promise<void> {
     news = problem.how === "unbound" && !page.ended;
     page.ended ||= problem.how === "unbound";
   }
+  if (whose === "" && !page.ended) await behind();
   const change = phone.last("")?.code.next_change_at;
   const next = change === null || change === undefined ? Infinity : Math.floor(Date.parse(change) / 1_000) + 1 - now();
   page.due = now() + Math.max(5, Math.min(wait, next > 0 ? next + phone.own(30) : wait));
   if (news && (tab() === "code" || whose !== "")) show();
   tick();
+}
+
+/** What else a network is good for: scan-ins that wait, and what became of appeals. */
+async function behind(): Promise<void> {
+  try {
+    if ((page.entering?.left.n ?? 0) > 0) {
+      door.handedIn(await page.entering?.handIn(now()));
+    }
+    const holding = (page.phone?.last("")?.code.holds.length ?? 0) > 0;
+    if (holding && page.objections !== undefined && (page.objections.open || !page.appealsAsked)) {
+      await page.objections.refresh();
+      page.appealsAsked = true;
+    }
+  } catch (problem) {
+    if (!(problem instanceof Failed)) throw problem;
+  }
 }
 
 // Views
@@ -93,6 +122,7 @@ function show(): void {
   const bound = page.phone?.bound === true;
   sayLanguage(part("language"));
   document.title = `${bound ? words().tabs[tab()] : words().bind.head} · 康码 Kangma`;
+  if (tab() !== "scan") door.stop();
   const tabs = part("tabs");
   tabs.hidden = !bound;
   tabs.setAttribute("aria-label", words().title);
@@ -100,7 +130,7 @@ function show(): void {
   if (typeof crypto.subtle === "undefined") main.replaceChildren(h("div", { class: "card" }, h("h1", {}, words().bind.head), h("p", {}, words().noCrypto)));
   else if (page.phone === undefined) main.replaceChildren();
   else if (!bound) put(main, ...bindView());
-  else put(main, ...{ code: codeView, others: othersView, looks: looksView, more: moreView }[tab()]());
+  else put(main, ...{ code: codeView, scan: () => door.view(), others: othersView, looks: looksView, more: moreView }[tab()]());
   page.step = 0;
   tick();
 }
@@ -232,7 +262,7 @@ function shown(whose: Whose): Child[] {
     facts(code),
     h("p", { class: "age", id: "age" }),
   );
-  const rest = h("div", { class: "rest" }, ...holds(code, where));
+  const rest = h("div", { class: "rest" }, ...holds(code, where, (hold) => (whose === "" ? page.objections?.below(hold) : undefined)));
   return [glance, rest, !plain && h("div", { class: "later" }, press, codeCard)];
 }
 
@@ -414,6 +444,7 @@ interface Visit {
   readonly district: string | null;
   readonly entered_at: string;
   readonly source: string;
+  readonly sealed?: boolean;
 }
 
 function moreView(): Child[] {
@@ -426,7 +457,7 @@ function moreView(): Child[] {
       rows(...found.vaccinations.map((one) => row(fullDay(one.given_on, language()), dot(dose(one.dose), one.product)))),
     );
   const visits = (): HTMLElement =>
-    fetched<{ visits: Visit[] }>("/visits", (found) => rows(...found.visits.map((one) => row(moment(one.entered_at), dot(one.place, one.district, sources[one.source] ?? one.source)))));
+    fetched<{ visits: Visit[] }>("/visits", (found) => rows(...found.visits.map((one) => row(moment(one.entered_at), dot(one.place, one.district, one.sealed === true ? `${sources[one.source] ?? one.source}，${DOOR[language()].came}`.replace("，", language() === "zh" ? "，" : ", ") : (sources[one.source] ?? one.source))))));
   return [
     h("h1", {}, tabs.more),
     h(
@@ -435,6 +466,7 @@ function moreView(): Child[] {
       fold(lists.tests, () => [tests()]),
       fold(lists.vaccinations, () => [shots()]),
       fold(lists.visits, () => [visits()]),
+      fold(OBJECT[language()].list, () => [appealsList()]),
       fold(paper.head, paperPart),
       fold(devices.head, devicesPart),
       fold(take.head, () => [h("p", {}, take.line), exportButton()]),
@@ -442,6 +474,11 @@ function moreView(): Child[] {
     ),
     h("nav", { class: "links", "aria-label": elsewhere.head }, h("a", { href: "/scan" }, elsewhere.scan), h("a", { href: "/open" }, elsewhere.open)),
   ];
+}
+
+/** Every appeal, of holds that are gone too. */
+function appealsList(): HTMLElement {
+  return fetched<{ appeals: Parameters<Objections["told"]>[0][] }>("/appeals", (found) => found.appeals.map((one) => page.objections?.told(one)));
 }
 
 function paperPart(): Child[] {
@@ -455,7 +492,7 @@ function paperPart(): Child[] {
       const mask = page.phone?.last("")?.code.name_mask ?? "";
       // Drawn here as well: a picture of ours prints sharp at any size.
       sheet.replaceChildren(
-        h("div", { id: "printed" }, h("div", { class: "drawn" }, qr(made.text)), h("p", {}, h("b", {}, mask)), h("p", {}, `${paper.until} ${moment(made.valid_until)}`), h("p", {}, h("b", {}, paper.check))),
+        h("div", { id: "printed" }, h("div", { class: "drawn" }, qr(made.text, words().qr.label)), h("p", {}, h("b", {}, mask)), h("p", {}, `${paper.until} ${moment(made.valid_until)}`), h("p", {}, h("b", {}, paper.check))),
         h("p", {}, paper.next),
         h("button", { type: "button", class: "quiet", click: () => print() }, paper.print),
       );
@@ -503,6 +540,7 @@ function exportButton(): HTMLElement {
 async function leave(tell: boolean): Promise<void> {
   if (tell) await page.phone?.mine("DELETE", "");
   await page.phone?.forget();
+  await page.entering?.forget();
   [page.ended, page.others, page.whose] = [false, undefined, ""];
   history.replaceState(null, "", location.pathname);
   show();
@@ -540,7 +578,7 @@ async function draw(whose: Whose, at: number): Promise<void> {
     part("until").textContent = "";
     return;
   }
-  place.replaceChildren(qr(shows.text));
+  place.replaceChildren(qr(shows.text, words().qr.label));
   part("until").textContent = `${words().qr.today} ${when(shows.until, language(), zone())}`;
 }
 
@@ -557,18 +595,34 @@ part("language").addEventListener("click", () => {
   show();
 });
 addEventListener("hashchange", () => {
+  byLink();
   [page.whose, page.said, page.asked] = ["", "", undefined];
   show();
   main.focus();
   scrollTo(0, 0);
 });
 addEventListener("online", () => void refresh());
+// A page that nobody looks at does not hold the camera.
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "hidden" && tab() === "scan") show();
+});
+
+/** A door's code that a camera opened as an address: it becomes a question in the view "scan", and leaves the history. */
+function byLink(): void {
+  if (location.hash.startsWith("#in.") && door.offered(location.hash)) history.replaceState(null, "", "#scan");
+}
 
 async function begin(): Promise<void> {
   const kept = await Kept.open("kangma resident");
   const phone = new Phone(kept);
   await phone.restore();
-  [page.phone, page.lasting] = [phone, kept.lasting];
+  const entering = new Entering(kept, phone);
+  await entering.restore();
+  [page.phone, page.entering, page.lasting] = [phone, entering, kept.lasting];
+  page.objections = new Objections(phone, zone, said, () => {
+    if (tab() === "code" && document.querySelector(".objection form") === null) show();
+  });
+  byLink();
   show();
   setInterval(scheduled, 1_000);
   await refresh();

@@ -4,14 +4,12 @@ import { type Child, h, row } from "../look/dom.ts";
 import { language } from "../look/language.ts";
 import { shape } from "../look/shapes.ts";
 import { ago, dayOf, now, when } from "../look/when.ts";
-import { encode, pathOf } from "../qr/encode.ts";
 import type { Code, Hold } from "./api.ts";
 import type { Told } from "./phone.ts";
 import { type Named, RESIDENT } from "./words.ts";
 
 const OLD = 3_600; // seconds after which a state is only the last one known
 const YOUNG = 150; // seconds in which nothing is said about its age but that it is new
-const QUIET = 4; // modules of white around a QR symbol
 
 const words = () => RESIDENT[language()];
 const at = (iso: string): number => Math.floor(Date.parse(iso) / 1_000);
@@ -70,27 +68,6 @@ function offsetOf(iso: string): number {
   return (sign === "-" ? -1 : 1) * (3_600 * Number(hours) + 60 * Number(minutes));
 }
 
-/** The QR symbol of a text: black on white in the dark as well, for cameras. */
-export function qr(text: string): SVGSVGElement {
-  const grid = encode(text);
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const side = grid.side + 2 * QUIET;
-  svg.setAttribute("viewBox", `${-QUIET} ${-QUIET} ${side} ${side}`);
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", words().qr.label);
-  svg.setAttribute("shape-rendering", "crispEdges");
-  for (const [d, fill] of [
-    [`M${-QUIET} ${-QUIET}h${side}v${side}h${-side}z`, "#fff"],
-    [pathOf(grid), "#000"],
-  ] as const) {
-    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-    path.setAttribute("d", d);
-    path.setAttribute("fill", fill);
-    svg.append(path);
-  }
-  return svg;
-}
-
 /** Test and vaccination, beside the code and never colouring it. */
 export function facts({ nat, vaccination }: Code): HTMLElement {
   const { facts: names, nat: said, results, vaccination: states } = words();
@@ -99,17 +76,17 @@ export function facts({ nat, vaccination }: Code): HTMLElement {
 }
 
 /** What it means for me, and every hold. */
-export function holds(code: Code, zone: string | undefined): HTMLElement[] {
+export function holds(code: Code, zone: string | undefined, object: (hold: Hold) => Child): HTMLElement[] {
   const parts: HTMLElement[] = [h("p", { class: "means" }, words().means[named(code)])];
   if (code.way_to_green !== null && code.colour !== "green") {
     parts.push(h("section", { class: "card way" }, h("h2", {}, words().way), h("p", {}, code.way_to_green[language()])));
   }
-  parts.push(...code.holds.map((hold) => holdCard(hold, code, zone)));
+  parts.push(...code.holds.map((hold) => holdCard(hold, code, zone, object(hold))));
   if ((code.more_holds ?? 0) > 0) parts.push(h("p", { class: "means" }, words().more(code.more_holds ?? 0)));
   return parts;
 }
 
-function holdCard(hold: Hold, code: Code, zone: string | undefined): HTMLElement {
+function holdCard(hold: Hold, code: Code, zone: string | undefined, object: Child): HTMLElement {
   const said = words().hold;
   const text = (one: { zh: string; en: string }): string => one[language()];
   const clears = hold.clears.map((one) => h("li", {}, text(one)));
@@ -123,13 +100,8 @@ function holdCard(hold: Hold, code: Code, zone: string | undefined): HTMLElement
     hold.test_days.length > 0 && h("p", {}, h("b", {}, said.tests), ` ${words().testDays(hold.test_days)}`),
     track(hold, zone),
     clears.length > 0 && h("details", {}, h("summary", {}, said.clears), h("ul", {}, ...clears)),
-    h(
-      "details",
-      {},
-      h("summary", {}, said.object),
-      h("p", {}, words().objectTo(text(hold.authority_name), hold.rule)),
-      h("p", { class: "by" }, `${code.policy.id} · ${code.policy.version}`),
-    ),
+    object,
+    h("p", { class: "by" }, `${code.policy.id} · ${code.policy.version}`),
   );
 }
 

@@ -7,7 +7,7 @@ export type Named = "green" | "notice" | "yellow" | "red" | "unknown";
 
 export interface ResidentWords {
   readonly title: string;
-  readonly tabs: Record<"code" | "others" | "looks" | "more", string>;
+  readonly tabs: Record<"code" | "scan" | "others" | "looks" | "more", string>;
   readonly states: Record<Named, Said>;
   readonly means: Record<Named, string>;
   readonly day: (n: number, of: number) => string;
@@ -20,8 +20,7 @@ export interface ResidentWords {
   readonly facts: Record<"nat" | "vaccination" | "none", string>;
   readonly nat: (result: string, days: number | null) => string;
   readonly vaccination: Record<"none" | "partial" | "basic" | "booster", string>;
-  readonly hold: Record<"way" | "clears" | "tests" | "ends" | "open" | "capped" | "object", string> & Record<"since" | "latest", (when: string) => string>;
-  readonly objectTo: (authority: string, rule: string) => string;
+  readonly hold: Record<"way" | "clears" | "tests" | "ends" | "open" | "capped", string> & Record<"since" | "latest", (when: string) => string>;
   readonly testDays: (days: readonly number[]) => string;
   readonly more: (n: number) => string;
   readonly way: string;
@@ -49,7 +48,7 @@ export interface ResidentWords {
 
 const zh: ResidentWords = {
   title: "我的码",
-  tabs: { code: "我的码", others: "家人", looks: "谁看过", more: "更多" },
+  tabs: { code: "我的码", scan: "扫码", others: "家人", looks: "谁看过", more: "更多" },
   states: {
     green: { head: "绿码", line: "未见异常" },
     notice: { head: "绿码 · 有提示", line: "有事请您看一看" },
@@ -83,9 +82,7 @@ const zh: ResidentWords = {
     latest: (when) => `，最迟${when}`,
     open: "没有到期日，办完即解除",
     capped: "已到最长期限，到时自动解除。",
-    object: "认为不对",
   },
-  objectTo: (authority, rule) => `请向${authority}申诉，告知规则编号 ${rule}。申诉期间，急救、回家、做核酸、取药不受影响。`,
   testDays: (days) => `第 ${days.join("、")} 天各做一次`,
   more: (n) => `另有 ${n} 条，联网后在“导出”中可见。`,
   way: "转绿",
@@ -131,8 +128,8 @@ const zh: ResidentWords = {
     ask: "请对方同意",
   },
   looks: { head: "谁看过", line: "每一次查看您的状态，都记在这里。门口离线核验不经过服务器，也不留记录。", none: "还没有人看过。" },
-  who: { guardian: "您的监护人", consent: "您同意代办的家人" },
-  purposes: { show: "代为出示", ride: "乘车核验" },
+  who: { officer: "卫生部门工作人员", guardian: "您的监护人", consent: "您同意代办的家人" },
+  purposes: { appeal: "处理申诉", show: "代为出示", ride: "乘车核验" },
   lists: { tests: "核酸检测", vaccinations: "疫苗接种", visits: "近 14 天到访", none: "没有记录。", away: "需要联网才能查看。", loading: "正在取…" },
   results: { negative: "阴性", positive: "阳性", inconclusive: "待复核", invalid: "无效", pending: "待结果" },
   pooled: "混采",
@@ -159,7 +156,7 @@ const zh: ResidentWords = {
 
 const en: ResidentWords = {
   title: "My code",
-  tabs: { code: "My code", others: "Family", looks: "Who looked", more: "More" },
+  tabs: { code: "My code", scan: "Scan", others: "Family", looks: "Who looked", more: "More" },
   states: {
     green: { head: "Green", line: "Nothing stands against it" },
     notice: { head: "Green, with a notice", line: "Something for you to read" },
@@ -193,10 +190,7 @@ const en: ResidentWords = {
     latest: (when) => `, at the latest on ${when}`,
     open: "No fixed end: it ends once this is done",
     capped: "It has reached the longest time allowed, and ends by itself.",
-    object: "This is wrong?",
   },
-  objectTo: (authority, rule) =>
-    `Object to ${authority} and name rule ${rule}. Emergency care, going home, tests and medicine stay open to you meanwhile.`,
   testDays: (days) => `on day${days.length === 1 ? "" : "s"} ${days.join(", ")}`,
   more: (n) => `${n} more: online, under “Export”.`,
   way: "Back to green",
@@ -250,8 +244,8 @@ const en: ResidentWords = {
     ask: "Ask for their consent",
   },
   looks: { head: "Who looked", line: "Every look at your state is noted here. Doors check codes offline, without a server and without a trace.", none: "Nobody has looked." },
-  who: { guardian: "Your guardian", consent: "Family, with your consent" },
-  purposes: { show: "to show your code", ride: "before a ride" },
+  who: { officer: "A health officer", guardian: "Your guardian", consent: "Family, with your consent" },
+  purposes: { appeal: "to answer your appeal", show: "to show your code", ride: "before a ride" },
   lists: { tests: "Tests", vaccinations: "Vaccinations", visits: "Visits of 14 days", none: "No records.", away: "This needs a network.", loading: "Fetching…" },
   results: { negative: "Negative", positive: "Positive", inconclusive: "Inconclusive", invalid: "Invalid", pending: "Pending" },
   pooled: "pooled",

@@ -19,15 +19,19 @@ SHARES: Mapping[Purpose, float] = {
     Purpose.SHOW: 1.0,
     Purpose.VERIFY: 0.9,
     Purpose.CHECK: 0.85,
+    Purpose.ENTER: 0.85,
     Purpose.REPORT: 0.8,
     Purpose.MAKE: 0.75,
     Purpose.BIND: 0.7,
     Purpose.HISTORY: 0.5,
+    Purpose.APPEAL: 0.45,
     Purpose.ABOUT: 0.4,
 }
 #: What looks into the evidence keeps the columnar engine, all cores and a second for itself: few at a time.
 #: What sources send comes slowly and is large.
-CAPS: Mapping[Purpose, int] = {Purpose.HISTORY: 3, Purpose.MAKE: 3, Purpose.BIND: 6, Purpose.REPORT: 6}
+CAPS: Mapping[Purpose, int] = {
+    Purpose.HISTORY: 3, Purpose.APPEAL: 2, Purpose.MAKE: 3, Purpose.BIND: 6, Purpose.REPORT: 6,
+}  # fmt: skip
 #: How long these take follows their size and the sender's line, and says nothing of how busy we are.
 UNTIMED = (Purpose.REPORT,)
 #: As many as the server has threads (`serving.AT_ONCE`): what is admitted is begun.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -23,7 +24,18 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from kangma.errors import KangmaError
-from kangma.gateway.front import oauth, pages, partners, public, residents, schema, sources
+from kangma.gateway.front import (
+    appeals,
+    export,
+    oauth,
+    pages,
+    partners,
+    public,
+    residents,
+    schema,
+    sources,
+    venues,
+)
 from kangma.gateway.front.city import City
 from kangma.gateway.front.defence import (
     Admitted,
@@ -38,6 +50,7 @@ from kangma.gateway.front.defence import (
     Whole,
 )
 from kangma.gateway.front.description import describe, described
+from kangma.gateway.front.entering import Entering
 from kangma.gateway.front.hot import Hot
 from kangma.gateway.front.pages import Page
 from kangma.gateway.front.rights import Needs, Own, Purpose, Role, require_declared
@@ -54,6 +67,9 @@ RESIDENT_TO_SHOW = Needs(Role.RESIDENT, Purpose.SHOW, Own.SELF)
 RESIDENT_TO_MAKE = Needs(Role.RESIDENT, Purpose.MAKE, Own.SELF)
 RESIDENT_TO_SEE = Needs(Role.RESIDENT, Purpose.HISTORY, Own.SELF)
 RESIDENT_TO_BIND = Needs(Role.RESIDENT, Purpose.BIND, Own.SELF)
+RESIDENT_TO_ENTER = Needs(Role.RESIDENT, Purpose.ENTER, Own.SELF)
+RESIDENT_TO_APPEAL = Needs(Role.RESIDENT, Purpose.APPEAL, Own.SELF)
+VENUE_TO_SEE = Needs(Role.VENUE, Purpose.VERIFY, Own.SELF)
 SOURCE_TO_REPORT = Needs(Role.SOURCE, Purpose.REPORT, Own.SELF, scope="source:{kind}")
 SOURCE_TO_READ = Needs(Role.SOURCE, Purpose.REPORT, Own.SELF)
 PARTNER_TO_CHECK = Needs(Role.PARTNER, Purpose.CHECK, Own.SELF, scope="ride:check")
@@ -94,7 +110,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/me/vaccinations", residents.vaccinations, RESIDENT_TO_SEE),
     Route("GET", "/v1/me/visits", residents.visits, RESIDENT_TO_SEE),
     Route("GET", "/v1/me/looks", residents.looks, RESIDENT_TO_SEE),
-    Route("GET", "/v1/me/export", residents.export, RESIDENT_TO_SEE),
+    Route("GET", "/v1/me/export", export.export, RESIDENT_TO_SEE),
+    # residents: at a door, and against a hold
+    Route("POST", "/v1/me/visits", venues.scan_in, RESIDENT_TO_ENTER, 201),
+    Route("POST", "/v1/me/appeals", appeals.file, RESIDENT_TO_APPEAL, 201),
+    Route("GET", "/v1/me/appeals", appeals.appeals, RESIDENT_TO_SEE),
+    Route("DELETE", "/v1/me/appeals/{appeal}", appeals.withdraw, RESIDENT_TO_APPEAL, 204),
+    # doors: how many came
+    Route("GET", "/v1/venue", venues.venue, VENUE_TO_SEE),
     # residents: devices, others, leaving
     Route("GET", "/v1/me/devices", residents.devices, RESIDENT_TO_BIND),
     Route("DELETE", "/v1/me/devices/{device}", residents.end_device, RESIDENT_TO_BIND, 204),
@@ -174,7 +197,11 @@ def make_app(
         sensors.codes += 1
         return True
 
-    return Hot(layered, city, ours=_ours(names), admit=admit)
+    enter, entered, ours = limiters.of(Role.RESIDENT, Purpose.ENTER), sensors.entered.inc, _ours(names)
+    entering = Entering(
+        layered, city, ours=ours, admit=lambda slot: not enter.after(slot, ticks()), count=entered
+    )
+    return Hot(entering, city, ours=ours, admit=admit)
 
 
 def make_read_plane(
@@ -281,6 +308,9 @@ BEHIND = 10
 
 def behind(handler: Callable[..., Any]) -> Callable[..., Any]:
     """The handler, whose thread stands behind the loop's: what takes long never keeps a code from being shown."""
+
+    if inspect.iscoroutinefunction(handler):
+        return handler  # it has no thread
 
     @functools.wraps(handler)
     def politely(*args: Any, **given: Any) -> Any:

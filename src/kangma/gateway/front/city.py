@@ -15,6 +15,7 @@ from fastapi import Depends, Request
 
 from kangma.gateway.front.clients import Registered
 from kangma.gateway.front.rights import Clients
+from kangma.gateway.front.tallies import Tallies
 from kangma.gateway.front.tokens import Tokens
 from kangma.gateway.front.work import Work
 from kangma.intake.identity import Keyer
@@ -22,13 +23,17 @@ from kangma.policy.rules import Policy
 from kangma.publish.city import city_name
 from kangma.publish.policies import policies
 from kangma.publish.signer import ReleaseSigner
+from kangma.store.appeals import Appeals
 from kangma.store.durable import WriterLock
 from kangma.store.front import FrontStore, prepare, token_key
 from kangma.store.front_clients import ClientStore
 from kangma.store.front_rides import RideStore
+from kangma.store.scans import FOLDER as SCANS
+from kangma.store.scans import ScanJournal, prepare_scans
 from kangma.store.slots import SlotReader, TokenTurns
 from kangma.store.state import State
 from kangma.store.submissions import MOST_BODY, Submissions
+from kangma.store.venues import Venues
 from kangma.terms import Moment, Zone
 
 
@@ -132,6 +137,10 @@ class City:
         self._closing.callback(self.submissions.close)
         self.memory = Memory()
         self._policy: tuple[float, Policy] | None = None
+        self.venues = self._closing.enter_context(Venues(folder))
+        self.tallies = self._closing.enter_context(Tallies(self.venues, zone))
+        self.scans = self._closing.enter_context(ScanJournal(folder / SCANS, prepare_scans(state.path)))
+        self.appeals = self._closing.enter_context(Appeals(folder, state.vault))
         self.fill_seconds = 1.5  # that a new resident waits at most for the first answer
 
     @property

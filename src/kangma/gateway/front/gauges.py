@@ -53,6 +53,9 @@ def watch_city(sensors: Sensors, city: City) -> None:
     sensors.watch(
         "trust_ends_seconds", "Until the trust list expires", _told(lambda: float(trust().expires - city.now))
     )
+    sensors.watch(
+        "appeals_late", "Appeals beyond their deadline", _told(lambda: float(city.appeals.late(now=city.now)))
+    )
     sensors.watch("free_bytes", "Free on the disk of the state", _told(free))
     sensors.watch_each(
         "keys_end_seconds", "Until the last announced key ends", "use", {u: _told(ends(u)) for u in _SIGNING}

@@ -19,7 +19,7 @@ from kangma.store.slots import SlotReader
 from kangma.terms import Moment
 
 PATH = "/v1/me/code"
-_HEADERS = [
+HEADERS = [
     (b"content-type", b"application/json"),
     (b"cache-control", b"private, no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -75,7 +75,7 @@ class Hot:
 
 def said(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """An answer as ASGI sends it."""
-    headers = [*_HEADERS, (b"content-length", b"%d" % len(content))]
+    headers = [*HEADERS, (b"content-length", b"%d" % len(content))]
     return (
         {"type": "http.response.start", "status": 200, "headers": headers},
         {"type": "http.response.body", "body": content},

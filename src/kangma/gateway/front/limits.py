@@ -40,6 +40,9 @@ RATES: Mapping[tuple[Role, Purpose], Rate] = {
     (Role.RESIDENT, Purpose.MAKE): Rate(0.1, 15),  # a phone is filled for five people once a day
     (Role.RESIDENT, Purpose.HISTORY): Rate(0.2, 20),
     (Role.RESIDENT, Purpose.BIND): Rate(0.2, 40),
+    (Role.RESIDENT, Purpose.ENTER): Rate(0.2, 40),
+    (Role.RESIDENT, Purpose.APPEAL): Rate(0.05, 10),
+    (Role.VENUE, Purpose.VERIFY): Rate(1, 30),
     (Role.SOURCE, Purpose.REPORT): Rate(20, 200),
     (Role.PARTNER, Purpose.CHECK): Rate(500, 5_000),
 }

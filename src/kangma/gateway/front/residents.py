@@ -195,20 +195,6 @@ def _persons(city: City, mine: Resident) -> list[int]:
     return sorted({mine.person, _person(city, mine)})
 
 
-def export(city: Here, mine: Me) -> s.Export:
-    """Everything about you in one file: what is known, your code, devices, whom you care for, who looked."""
-    content = city.slots.answer(mine.slot)
-    return s.Export(
-        made_at=city.zone.iso(city.now),
-        code=None if content is None else json.loads(content),
-        known=known_of(city.state, mine.person, now=city.now),
-        visits=[s.VisitSaid(**v) for v in visits_of(city.state, mine.person, now=city.now)],
-        devices=_devices(city, mine),
-        others=_others(city, mine),
-        looks=_looks(city, mine),
-    )
-
-
 # devices, and leaving --------------------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ class Role(StrEnum):
     RESIDENT = "resident"
     SOURCE = "source"
     PARTNER = "partner"
+    VENUE = "venue"  # the device of a door that is registered
 
 
 class Purpose(StrEnum):
@@ -35,10 +36,12 @@ class Purpose(StrEnum):
     SHOW = "show"  # the own code, and what it takes to show it
     VERIFY = "verify"  # what a door needs
     CHECK = "check"  # a partner's question
+    ENTER = "enter"  # a phone scans in at a door
     REPORT = "report"  # evidence comes in
     MAKE = "make"  # what takes signatures or drawing: credentials for days ahead, a paper
     BIND = "bind"  # a document, a device, another person
     HISTORY = "history"  # what is known of oneself
+    APPEAL = "appeal"  # this is wrong, says the person whom it holds
     ABOUT = "about"  # this API itself
 
 
@@ -82,6 +85,9 @@ def identified(city: City, scope: MutableMapping[str, Any]) -> Caller:
         slot = city.tokens.slot_of(token, now=city.clock())
         if slot is not None:
             return Caller(Role.RESIDENT, slot)
+        venue = city.venues.caller(token, now=city.clock())
+        if venue is not None:
+            return Caller(Role.VENUE, client=venue)
         found = city.clients.caller(token)
         if found is not None:
             return found

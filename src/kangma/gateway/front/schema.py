@@ -110,6 +110,42 @@ class Agreed(Closed):
     code: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
 
 
+class Scan(Closed):
+    """A door's code as a phone read or typed it. `minute`: as the QR says it, or the phone's own when it was typed."""
+
+    venue: Annotated[str, Field(pattern=r"^[0-9]{8}$")]
+    minute: Annotated[int, Field(ge=0, le=2**31, description="Whole minutes since 1970.")]
+    code: Annotated[str, Field(pattern=r"^[0-9]{8}$")]
+
+
+class ScanningIn(Closed):
+    """`entered`: the scan by which you came; sent again with `left`, the later scan that ended the visit."""
+
+    entered: Scan
+    left: Scan | None = None
+
+
+class Wrong(Closed):
+    """The evidence that is wrong, as far as the resident can name it: a test, a visit, or what the hold says of
+    itself."""
+
+    kind: Annotated[str, Field(pattern=r"^[a-z_]{1,32}$", description="docs/reference/kinds.md")]
+    what: Annotated[str | None, Field(max_length=64, description="Such as the number of the specimen.")] = (
+        None
+    )
+    at: Annotated[str | None, Field(max_length=32, description="When it is said to have been.")] = None
+
+
+class Appealing(Closed):
+    """`rule` and `since` as the hold has them. `text` in the resident's words: no names of others, please."""
+
+    rule: Annotated[str, Field(min_length=1, max_length=64)]
+    since: Annotated[str, Field(max_length=32, description="ISO 8601 with offset.")]
+    why: Literal["not_me", "not_there", "wrong_result", "done", "wrong_place", "other"]
+    text: Annotated[str, Field(max_length=500)] = ""
+    evidence: Wrong | None = None
+
+
 class Nothing(Closed):
     """An empty object, or no body at all."""
 
@@ -230,6 +266,11 @@ class Vaccinations(Closed):
 
 
 class VisitSaid(Closed):
+    """`visit` and `sealed` for what a phone scanned in: the door does not know who came, and until tracing took it in,
+    sealed, neither did this door."""
+
+    visit: str | None
+    sealed: bool
     place: str | None
     kind: str | None
     district: str | None
@@ -240,6 +281,87 @@ class VisitSaid(Closed):
 
 class Visits(Closed):
     visits: list[VisitSaid]
+
+
+class ScannedIn(Closed):
+    """The visit is on the disk. `assumed`: nobody ended it yet, and `left_at` is how long the place's visits are
+    taken to be. `late`: it was kept on the phone. `result`: what the door sees; null where nobody stands there any
+    more."""
+
+    visit: str
+    place: str
+    entered_at: Time
+    left_at: Time
+    assumed: bool
+    late: bool
+    result: Literal["pass", "wait", "unknown"] | None
+    sealed: Literal[True]
+
+
+class VenueCounts(Closed):
+    passed: Annotated[int, Field(alias="pass")]
+    wait: int
+    unknown: int
+    left: int
+    late: int
+
+
+class Came(Closed):
+    at: Annotated[int, Field(description="Seconds since 1970.")]
+    result: Literal["pass", "wait", "unknown"]
+
+
+class VenueSaid(Closed):
+    """How many came to a door; nobody is in it. `now` for the device's clock."""
+
+    venue: str
+    name: str
+    now: int
+    today: VenueCounts
+    recent: list[Came]
+
+
+class AppealStep(Closed):
+    at: Time
+    who: Literal["resident", "machine", "officer"]
+    what: Literal[
+        "filed",
+        "stands",
+        "gone",
+        "looked",
+        "proposed",
+        "returned",
+        "granted",
+        "dismissed",
+        "settled",
+        "withdrawn",
+    ]
+
+
+class AppealSaid(Closed):
+    """`machine`: what deriving the code again gave at once. `answer_by`: until when people answer; `late`: they have not.
+    `follows`: the evidence that an appeal which was granted led to. `text` is null once it is deleted."""
+
+    appeal: str
+    rule: str
+    since: Time
+    outcome: str
+    why: str
+    text: str | None
+    evidence: Wrong | None
+    state: Literal["open", "proposed", "granted", "dismissed", "settled", "withdrawn"]
+    filed_at: Time
+    answer_by: Time
+    late: bool
+    closed_at: Time | None
+    machine: Literal["stands", "gone"]
+    answer: str | None
+    follows: Literal["clearance", "retraction"] | None
+    steps: list[AppealStep]
+
+
+class AppealsSaid(Closed):
+    appeals: list[AppealSaid]
 
 
 class LookSaid(Closed):
@@ -377,6 +499,7 @@ class Export(Closed):
     devices: list[DeviceSaid]
     others: list[OtherSaid]
     looks: list[LookSaid]
+    appeals: list[AppealSaid]
 
 
 class WorkSet(Closed):

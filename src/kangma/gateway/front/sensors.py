@@ -32,6 +32,7 @@ class Sensors:
         )
         self._told = 0
         self.hot = Counter("kangma_front_codes", "Codes answered by the hot path", registry=r)
+        self.entered = Counter("kangma_front_scan_ins", "Scan-ins answered at once", registry=r)
         self.held = Gauge("kangma_front_held", "Refusals that are answered late, waiting now", registry=r)
         self.failed = Counter("kangma_front_failed", "Answers that failed within", registry=r)
         self.letters_failed = Counter("kangma_front_letters_failed", "Codes that were not sent", registry=r)

@@ -279,6 +279,19 @@ def draft_duplicates(register: Here, now: Now, by: Editor, id: Id) -> Response:
     return answer({"perhaps_the_same": _alike(register.duplicates(by, found.record, now=now))})
 
 
+@router.get("/drafts/{id}/merged", tags=["drafts"], responses={200: {"model": schema.Merged}})
+def merged(
+    register: Here,
+    now: Now,
+    by: Editor,
+    id: Id,
+    other: Annotated[str, Parameter(alias="with", max_length=80)],
+) -> Response:
+    """A draft with what another record says besides it. Nothing is saved: whoever read it saves it, naming `edit`."""
+    record, edit, differ = register.merged(by, id, other, now=now)
+    return answer({"record": to_json(record), "edit": edit, "differ": list(differ)})
+
+
 @router.post("/drafts/{id}/submit", tags=["drafts"], responses={200: {"model": schema.Saved}})
 def submit(register: Here, now: Now, by: Editor, id: Id, sent: Noted) -> Response:
     """Asks for review. 422 with what is lacking."""

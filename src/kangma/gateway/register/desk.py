@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Query as Parameter
 from fastapi.responses import RedirectResponse
 
 from kangma.errors import Code, Conflict, Refused, Where
@@ -111,10 +112,25 @@ def _found(register: Register, by: Caller, id: str, now: Moment) -> Work:
 
 
 @router.get("/members/work/{id}/edit")
-def edit(request: Request, id: str, register: Here, by: Editor, lang: Language, now: Now) -> Response:
+def edit(
+    request: Request,
+    id: str,
+    register: Here,
+    by: Editor,
+    lang: Language,
+    now: Now,
+    other: Annotated[str, Parameter(alias="with", max_length=80, description="A record to take in.")] = "",
+) -> Response:
+    """The draft in a form; `with` another record, what that says besides it too, to be looked at and saved."""
     found = _found(register, by, id, now)
     if found.state is not State.DRAFT:
         raise Conflict(f"a record that is {found.state} cannot be edited")
+    if other:
+        record, began, differ = register.merged(by, id, other, now=now)
+        hidden = _lowered(register, by, id, record, now)
+        return _form(
+            request, lang, by, id, to_json(record), (), after=began, hidden=hidden, taken_in=(other, differ)
+        )
     hidden = _lowered(register, by, id, found.record, now)
     return _form(request, lang, by, id, to_json(found.record), (), after=found.edit, hidden=hidden)
 
@@ -165,6 +181,7 @@ def _form(
     handed_on: bool = False,
     hidden: tuple[str, ...] = (),
     asks: bool = False,
+    taken_in: tuple[str, tuple[str, ...]] | None = None,
     status: int = 200,
 ) -> Response:
     groups = editing.form_of(value, lang, faults, with_id=id is None)
@@ -175,7 +192,7 @@ def _form(
     ]
     return render(
         request, lang, "edit.html", by, status=status, id=id, groups=groups, told=told, after=after, since=since,
-        handed_on=handed_on, hidden=hidden, asks=asks,
+        handed_on=handed_on, hidden=hidden, asks=asks, taken_in=taken_in,
     )  # fmt: skip
 
 

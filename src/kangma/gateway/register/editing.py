@@ -23,7 +23,9 @@ from kangma.incidents.record import FIELDS, NAME, Record
 from kangma.incidents.vocabulary import COUNTRIES, Level
 from kangma.incidents.words import Dated, Words
 
-MOST_FIELDS = 6_000  # inputs of one form
+MOST_FIELDS = (
+    30_000  # inputs of one form: more than the fullest record has, a hundred of each item in twenty languages
+)
 BLANK = 1  # empty rows that a list offers
 #: What a row of a list says besides its fields: that it was there, and that it is to stay.
 _WAS, _KEEP = "was", "keep"

@@ -76,7 +76,8 @@ def model_of(kind: type) -> type[BaseModel]:
         made["format"] = (Literal["kangma-incident/1"], None)
     for f in fields(kind):
         required = kind is record.Record and f.name == "id"
-        made[f.name] = (_typed(hints[f.name], f), ... if required else None)
+        said = f.default if isinstance(f.default, StrEnum) else None  # what it means that nothing is said
+        made[f.name] = (_typed(hints[f.name], f), ... if required else said)
     for (
         needed
     ) in form.NEEDED.values():  # what an item must say is said by the form; one alone can be said here
@@ -132,7 +133,7 @@ Card = create_model(
     **{
         name: (_typed(get_type_hints(record.Record)[name], record.Record.__dataclass_fields__[name]), None)
         for name in ("certainty", "kinds", "victim", "date", "location", "summary", "confidentiality", "integrity",
-                     "availability")
+                     "availability", "kept_working")
     },  # type: ignore[call-overload]  # fields by name
     id=(Id, ...),
     version=(int, ...),
@@ -247,6 +248,14 @@ class Saved(Answer):
     edit: int
     lacking: list[Fault]
     perhaps_the_same: list[Alike] = None
+
+
+class Merged(Answer):
+    """A draft with what another record says besides it, not saved. On the fields in `differ` the draft's own stands."""
+
+    record: RecordForm
+    edit: Annotated[int, Field(description="What a save of it must name.")]
+    differ: list[Annotated[str, Field(json_schema_extra={"enum": list(FIELDS)})]]
 
 
 class Done(Answer):

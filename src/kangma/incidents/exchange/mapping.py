@@ -25,9 +25,9 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from kangma.errors import Code, Refused, Where
 from kangma.incidents import canonical
@@ -35,6 +35,8 @@ from kangma.incidents.exchange.report import MOST_RECORDS, Entry, Taken
 from kangma.incidents.exchange.tables import cells_of, plain
 from kangma.incidents.form import from_json
 from kangma.incidents.levels import Seen
+from kangma.incidents.record import FIELDS, Record
+from kangma.incidents.words import Dated, Words
 
 _PATH = re.compile(r"[a-z_]+(\[\])?(\.[a-zA-Z_-]+)*", re.ASCII)
 _WORDS = (
@@ -85,12 +87,34 @@ def load(text: str) -> Columns:
     except (TypeError, ValueError):
         raise Refused(Code.BAD_VALUE, hint="fields, fixed, id and ignore are tables") from None
     for path in (*fields, *fixed):
-        if not _PATH.fullmatch(path):
+        if not _PATH.fullmatch(path) or not _is_field(path):
             raise Refused(
                 Code.BAD_VALUE, Where(path=path[:60]), "a field such as victim.name or sources[].url"
             )
     prefix = str(identity.pop("prefix", ""))
     return Columns(str(value.get("language", "en")), _column("id", identity), prefix, fields, fixed, ignored)
+
+
+def _is_field(path: str) -> bool:
+    """Whether a record has a field of text at this path, `[]` standing for any item of its list."""
+    kind: Any = Record
+    steps = path.split(".")
+    for i, step in enumerate(steps):
+        name, rest = step.removesuffix("[]"), len(steps) - i - 1
+        hint = get_type_hints(kind).get(name) if name != "id" or kind is not Record else None
+        hint = next(
+            (a for a in get_args(hint) if is_dataclass(a)), hint
+        )  # of a list its items, of what may be None it
+        if name == "levels":
+            return rest == 1 and steps[-1] in FIELDS
+        if hint is Words:
+            return rest <= 1
+        if not is_dataclass(hint) or hint is Dated:
+            return hint is not None and rest == 0
+        if (get_origin(get_type_hints(kind)[name]) is tuple) != step.endswith("[]"):
+            return False
+        kind = hint
+    return False
 
 
 def _column(path: str, said: Any) -> Column:

@@ -75,7 +75,11 @@ class Taken:
     def refuse(self, where: str, problem: Refused) -> None:
         faults = problem.faults if isinstance(problem, BadRecord) else None
         self.refused.append(
-            Refusal(where, faults or (Fault(problem.where.path or "", problem.code, problem.hint),))
+            Refusal(
+                where,
+                faults
+                or (Fault(problem.where.path or problem.where.column or "", problem.code, problem.hint),),
+            )
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -103,11 +103,12 @@ def bundle(entries: Iterable[Entry], about: About) -> dict[str, Any]:
         for made in _objects(entry, about):
             objects.setdefault(made["id"], made)
     name = canonical.dumps([[o["id"], o["modified"]] for o in objects.values()]).decode()
-    return {
+    made = {
         "type": "bundle",
         "id": f"bundle--{uuid5(_space(about), name)}",
         "objects": list(objects.values()),
     }
+    return {k: v for k, v in made.items() if v}  # STIX knows no empty list
 
 
 def _space(about: About) -> UUID:
@@ -336,10 +337,10 @@ def read(content: bytes) -> Taken:
     if (
         not isinstance(value, dict)
         or value.get("type") != "bundle"
-        or not isinstance(value.get("objects"), list)
+        or not isinstance(value.get("objects", []), list)
     ):
         raise Refused(Code.UNREADABLE, hint="not a STIX bundle")
-    listed = value["objects"]
+    listed = value.get("objects", [])
     if len(listed) > 20 * MOST_RECORDS:
         raise Refused(Code.TOO_MANY_ROWS, hint=f"at most {20 * MOST_RECORDS}")
     taken, objects, used = Taken(), dict[str, dict[str, Any]](), set[str]()

@@ -1,0 +1,148 @@
+// An appeal against a hold: its form, and what became of it.
+
+import { type Child, h, put } from "../look/dom.ts";
+import { language } from "../look/language.ts";
+import { now, when } from "../look/when.ts";
+import { Failed, type Hold } from "./api.ts";
+import { OBJECT } from "./door_words.ts";
+import type { Phone } from "./phone.ts";
+
+const WHYS = ["not_me", "not_there", "wrong_result", "done", "wrong_place", "other"] as const;
+/** The kind of evidence that a reason speaks of. */
+const KINDS: Record<string, string> = { wrong_result: "tests", not_there: "visits", done: "tests", wrong_place: "area_stays" };
+
+export interface Appeal {
+  readonly appeal: string;
+  readonly rule: string;
+  readonly since: string;
+  readonly why: string;
+  readonly text: string | null;
+  readonly state: string;
+  readonly filed_at: string;
+  readonly answer_by: string;
+  readonly late: boolean;
+  readonly machine: string;
+  readonly answer: string | null;
+  readonly follows: string | null;
+  readonly steps: readonly { readonly at: string; readonly who: string; readonly what: string }[];
+}
+
+const at = (iso: string): number => Math.floor(Date.parse(iso) / 1_000);
+const words = () => OBJECT[language()];
+
+/** The appeals of this phone's resident, as they were told last. */
+export class Objections {
+  private readonly phone: Phone;
+  private readonly zone: () => string | undefined;
+  private readonly failed: (problem: unknown) => string;
+  private readonly changed: () => void;
+  known: readonly Appeal[] = [];
+
+  constructor(phone: Phone, zone: () => string | undefined, failed: (problem: unknown) => string, changed: () => void) {
+    this.phone = phone;
+    this.zone = zone;
+    this.failed = failed;
+    this.changed = changed;
+  }
+
+  /** Asks what became of them. Throws Failed. */
+  async refresh(): Promise<void> {
+    const before = JSON.stringify(this.known);
+    this.known = (await this.phone.mine<{ appeals: Appeal[] }>("GET", "/appeals")).appeals;
+    if (JSON.stringify(this.known) !== before) this.changed();
+  }
+
+  get open(): boolean {
+    return this.known.some(({ state }) => state === "open" || state === "proposed");
+  }
+
+  /** Below a hold: the newest appeal against it, or the form for one. */
+  below(hold: Hold): Child {
+    const mine = this.known.find((one) => one.rule === hold.rule && at(one.since) === at(hold.since) && one.state !== "withdrawn");
+    const closed = mine !== undefined && mine.state !== "open" && mine.state !== "proposed";
+    return h("div", { class: "objection" }, mine !== undefined && this.told(mine), (mine === undefined || closed) && this.form(hold));
+  }
+
+  private form(hold: Hold): HTMLElement {
+    const say = words();
+    const made = h("details", {}, h("summary", { class: "object" }, say.head));
+    // Its fields are made when it is opened: several holds have the same.
+    made.addEventListener("toggle", () => {
+      made.querySelector("form")?.remove();
+      if (!made.open) return;
+      const id = (name: string): string => `${name}-${hold.rule}-${at(hold.since)}`;
+      const press = h("button", { type: "submit", class: "button wide" }, say.send);
+      const status = h("p", { class: "said", role: "status" });
+      const form = h(
+        "form",
+        { class: "inner" },
+        h("p", {}, say.line),
+        h("div", { class: "field" }, h("label", { for: id("why") }, say.why), h("select", { id: id("why"), name: "why" }, ...WHYS.map((why) => h("option", { value: why }, say.whys[why] ?? why)))),
+        h("div", { class: "field" }, h("label", { for: id("what") }, say.what), h("input", { id: id("what"), name: "what", maxlength: 64, autocomplete: "off" })),
+        h("div", { class: "field" }, h("label", { for: id("text") }, say.text), h("textarea", { id: id("text"), name: "text", rows: 4, maxlength: 500, "aria-describedby": id("hint") }), h("p", { class: "by", id: id("hint") }, say.hint)),
+        press,
+        status,
+      );
+      form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        press.disabled = true;
+        put(status, "…");
+        this.file(hold, new FormData(form))
+          .then(() => {
+            form.remove(); // the page is drawn anew
+            return this.refresh();
+          })
+          .catch((problem: unknown) => {
+            press.disabled = false;
+            put(status, (problem instanceof Failed && say.refused[problem.code]) || this.failed(problem));
+          });
+      });
+      made.append(form);
+    });
+    return made;
+  }
+
+  private async file(hold: Hold, given: FormData): Promise<void> {
+    const text = (name: string): string => String(given.get(name) ?? "").replace(/\s+/g, " ").trim();
+    const [why, what] = [text("why"), text("what")];
+    const evidence = what === "" ? {} : { evidence: { kind: KINDS[why] ?? "other", what } };
+    await this.phone.mine("POST", "/appeals", { rule: hold.rule, since: hold.since, why, text: text("text"), ...evidence });
+  }
+
+  /** What became of one. */
+  told(one: Appeal): HTMLElement {
+    const say = words();
+    const time = (iso: string): string => when(at(iso), language(), this.zone());
+    const waits = one.state === "open" || one.state === "proposed";
+    const late = one.late || (waits && now() > at(one.answer_by));
+    let sure = false;
+    const end = h("button", { type: "button", class: "quiet" }, say.withdraw);
+    end.addEventListener("click", () => {
+      if (!sure) {
+        sure = true;
+        end.textContent = say.sure;
+        return;
+      }
+      end.disabled = true;
+      this.phone
+        .mine("DELETE", `/appeals/${one.appeal}`)
+        .then(() => this.refresh())
+        .catch((problem: unknown) => {
+          end.disabled = false;
+          end.textContent = this.failed(problem);
+        });
+    });
+    return h(
+      "section",
+      { class: "appeal" },
+      h("h3", {}, `${say.mine} · ${say.states[one.state] ?? one.state}`),
+      h("p", {}, say.whys[one.why] ?? one.why, one.text !== null && one.text !== "" && `${language() === "zh" ? "：" : ": "}${one.text}`),
+      waits && h("p", {}, say.machine[one.machine] ?? ""),
+      waits && h("p", {}, h("b", {}, late ? say.overdue : say.by(time(one.answer_by)))),
+      one.answer !== null && h("p", {}, h("b", {}, `${say.answer}${language() === "zh" ? "：" : ": "}`), one.answer),
+      one.follows !== null && h("p", {}, say.follows[one.follows] ?? ""),
+      h("details", {}, h("summary", {}, say.steps), h("ol", { class: "steps" }, ...one.steps.map((step) => h("li", {}, `${time(step.at)} · ${say.who[step.who] ?? step.who} ${say.did[step.what] ?? step.what}`)))),
+      waits && end,
+    );
+  }
+}

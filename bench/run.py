@@ -27,6 +27,7 @@ NAMES = (
     "translog",
     "verify",
     "publish",
+    "gateway",
     "register",
     "scanin",
     "web",

@@ -30,7 +30,9 @@ from kangma.store.state import State, open_state
 from kangma.terms import DAY
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["kangma.store.state", "kangma.intake.documents", "turns", "released"])
+CONTEXT.set_forkserver_preload(
+    ["kangma.store.state", "kangma.intake.documents", "turns", "released", "copies"]
+)
 NOON = 1_650_880_800
 ROWS = 7  # in a file
 

@@ -35,6 +35,8 @@ VERBS = {
     "alarms": "What an operator must look at: gaps in batches, broken manifests, quarantine, the brake, deletions.",
     "client": "Sources and partners of the front door: registered, changed, closed; batches that the brake holds.",
     "incident": "The register of incidents: what happened, reviewed by a second person, signed, logged, published.",
+    "backup": "Take a backup of a living city: one moment, no keys.",
+    "restore": "Restore a backup into a new state directory, and audit it.",
     "forget": "Let visits and stays go that are over for long enough: mark, wait, shred.",
 }
 #: Failures of the system that may pass; any other is about a path that the user named.

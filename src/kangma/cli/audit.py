@@ -131,7 +131,7 @@ def audit(
         if witness_key is not None and cosigned is not None:
             at = wall_clock() if now is None else now
             write_file(cosigned, _cosigned(folder, found, seen, witness_key, witness_name, at))
-    _tell(report, found, turns, as_json)
+    tell(report, found, turns, as_json=as_json)
     if not report.clean:
         raise typer.Exit(int(Exit.WRONG))
 
@@ -203,7 +203,8 @@ def _cosigned(folder: Folder, found: Public, seen: Seen, key: Path, name: str, a
     return content + answer.line
 
 
-def _tell(report: Report, found: Public, turns: list[dict[str, int | str] | None], as_json: bool) -> None:
+def tell(report: Report, found: Public, turns: list[dict[str, int | str] | None], *, as_json: bool) -> None:
+    """What an audit found, for people or as JSON."""
     name = found.trust.publisher.zone if found.trust else "UTC"
     iso = zone(name).iso
     head = None

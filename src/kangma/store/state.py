@@ -40,8 +40,9 @@ from kangma.store.vault import Vault
 from kangma.terms import DAY, Day, Moment
 
 MARK = "kangma state 1\n"
-_FOLDERS = ("inbox", "segments", "columns", "derived", "policy", "log", "tmp")
-_SECRET_FOLDERS = ("spool", "rejects", "quarantine")
+#: Folders of every state directory, and those that only their owner may enter.
+FOLDERS = ("inbox", "segments", "columns", "derived", "policy", "log", "tmp")
+SECRET_FOLDERS = ("spool", "rejects", "quarantine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ def create(path: Path, *, policy: Sequence[bytes] = (), now: Moment | None = Non
     keys.make_key_folder(path / "keys")
     keys.make_key(path / "keys" / "person.key")
     keys.make_key(path / "keys" / "vault.key")
-    for name in _FOLDERS:
+    for name in FOLDERS:
         (path / name).mkdir()
-    for name in _SECRET_FOLDERS:
+    for name in SECRET_FOLDERS:
         (path / name).mkdir(mode=0o700)
     registry = Registry(path / "registry.sqlite")
     with registry.write() as on:

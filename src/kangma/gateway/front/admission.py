@@ -30,8 +30,12 @@ SHARES: Mapping[Purpose, float] = {
 #: What looks into the evidence keeps the columnar engine, all cores and a second for itself: few at a time.
 #: What sources send comes slowly and is large.
 CAPS: Mapping[Purpose, int] = {
-    Purpose.HISTORY: 3, Purpose.APPEAL: 2, Purpose.MAKE: 3, Purpose.BIND: 6, Purpose.REPORT: 6,
-}  # fmt: skip
+    Purpose.HISTORY: 3,
+    Purpose.APPEAL: 2,
+    Purpose.MAKE: 3,
+    Purpose.BIND: 6,
+    Purpose.REPORT: 6,
+}
 #: How long these take follows their size and the sender's line, and says nothing of how busy we are.
 UNTIMED = (Purpose.REPORT,)
 #: As many as the server has threads (`serving.AT_ONCE`): what is admitted is begun.

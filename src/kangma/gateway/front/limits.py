@@ -56,6 +56,7 @@ STRICT: Mapping[tuple[Role, Purpose], Rate] = {
     (Role.RESIDENT, Purpose.SHOW): Rate(1, 10),
     (Role.RESIDENT, Purpose.MAKE): Rate(0.02, 3),
     (Role.RESIDENT, Purpose.HISTORY): Rate(0.02, 3),
+    (Role.RESIDENT, Purpose.APPEAL): Rate(0.02, 3),
     (Role.RESIDENT, Purpose.BIND): Rate(0.05, 5),
 }
 
@@ -100,8 +101,8 @@ class Together:
 
     Keyed by a hash whose key dies with the table: whoever wants to be counted with somebody else cannot aim. Eight places
     of 16 bytes (tag, due) a bucket. A bucket in which nine callers are at it at once forgets the one who has used least:
-    it is forgiven, and nobody else is charged for it. Nothing is locked: two processes that count the same caller at the
-    same instant may count one request for two (measured in docs/decisions/0137). `now`: one clock of the machine's.
+    it is forgiven, and nobody else is charged for it. Nothing is locked: of two processes that count the same caller at
+    the same instant one may undo the other's count (measured in docs/decisions/0137). `now`: one clock of the machine's.
     """
 
     PLACES = 8
@@ -135,15 +136,14 @@ class Together:
             if tags[at] == tag:
                 place, due = at, max(dues[at + 1], now)
                 break
-        due += step
-        if due - now > room:
-            return due - now - room
+        if due + step - now > room:
+            return due + step - now - room
         if place < 0:
             place = min(range(first, first + self.PLACES * 2, 2), key=lambda at: dues[at + 1])
-            dues[place + 1] = due  # first: nobody is counted with what another had used
+            dues[place + 1] = due + step  # first: nobody is counted with what another had used
             tags[place] = tag
-        else:
-            dues[place + 1] = due
+        else:  # read again: whoever is held up between here and there would take back what others counted meanwhile
+            dues[place + 1] = max(dues[place + 1], now) + step
         return 0.0
 
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from kangma.errors import Code, Refused, Where
+
 HEAD = "0003"
 
 
 def is_current(on: sa.Connection) -> bool:
-    """Whether the database has the newest schema."""
+    """Whether the database has the newest schema. Refused (unreadable) when it has one that came after this program."""
     if not sa.inspect(on).has_table("alembic_version"):
         return False
-    return on.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+    version = on.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    if version is not None and str(version) > HEAD:
+        raise Refused(
+            Code.UNREADABLE, Where(file="registry.sqlite"), "made by a newer Kangma: nothing was changed"
+        )
+    return bool(version == HEAD)
 
 
 def upgrade(on: sa.Connection) -> None:

@@ -172,7 +172,7 @@ def test_a_signal_says_nothing_about_anybody_and_fits_a_record() -> None:
     event = Event(START, START + 61)
     event.refused.update(token=5, rate=4, address=3, work=2, busy=1)
     signal = signal_of(event, system="Songyuli", now=START + 61)
-    record = draft_of(signal, "x")
+    record = draft_of(signal, "x", now=START + 61)
     assert len(record.impact) == 7
     said = json.loads(as_sent(signal))
     assert set(said) == {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -311,6 +312,9 @@ BEHIND = 10
 
 def behind(handler: Callable[..., Any]) -> Callable[..., Any]:
     """The handler, whose thread stands behind the loop's: what takes long never keeps a code from being shown."""
+
+    if inspect.iscoroutinefunction(handler):
+        return handler  # it has no thread
 
     @functools.wraps(handler)
     def politely(*args: Any, **given: Any) -> Any:

@@ -1,32 +1,43 @@
 """A ride-hailing platform's day against a city that is served: `python examples/rides.py --help`.
 
 What a platform needs of a city is the class `Platform`: a token for its own signature, and one question. It never learns
-who rides: the passenger's phone (`Passenger`, which only this play needs) gives it a consent for one ride. Copy `Line`
-and `Platform`; they need the standard library and joserfc.
+who rides: the passenger's phone (`Passenger`, which only this play needs) gives it a consent for one ride. `Told` reads
+what a city tells unasked, when a code turns during a ride. Copy `Line`, `Platform` and `Told`; they need the standard
+library, and joserfc with the cryptography that it brings.
 
     kangma demo --residents 2000 --days 20 --port 8080           # in one terminal; its front door stays open
     python examples/rides.py --city out/demo --address http://127.0.0.1:8080 --rides 200
+
+To be told of turns too, before the second one, and `--listen 8090` behind it:
+
+    kangma client out/demo/state hook demo-cars --url http://127.0.0.1:8090/told --private
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
 import http.client
 import json
+import re
 import secrets
 import statistics
 import sys
+import threading
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from cryptography.exceptions import InvalidSignature
 from joserfc import jwt
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, OKPKey
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 PATIENCE = 20  # times that it comes back after "later"
@@ -116,11 +127,89 @@ class Platform:
         result: str = got["result"]
         return result
 
+    def over(self, ride: str) -> None:
+        """The ride is over: the city keeps and tells nothing more of it."""
+        self.line.ask("DELETE", f"/partner/v1/rides/{ride}", token=self.token())
+
     def check_many(self, rides: Iterable[tuple[str, str]]) -> list[str]:
         """The same for up to 400 rides at once."""
         asked = [{"ride": ride, "consent": consent} for ride, consent in rides]
         got = self.line.ask("POST", "/partner/v1/checks", {"checks": asked}, token=self.token())
         return [one["result"] for one in got["checks"]]
+
+
+@dataclass
+class Told:
+    """Reads what a city sends to `url` when a code turns during an open ride: POST, JSON, signed by RFC 9421. Answer with
+    204 once the ride's entry is changed on your side; for anything else it comes again, with the same name."""
+
+    url: str
+    keys: list[dict[str, str]]  # as GET /partner/v1/keys has them
+    seen: dict[str, str] = field(default_factory=dict)  # name of a message → ride: keep it for a day
+
+    COVERED = ("@method", "@target-uri", "content-type", "content-digest", "webhook-id")
+    FRESH = 300  # seconds between our clock and theirs, and on the way
+
+    def read(
+        self, headers: Mapping[str, str], body: bytes, *, now: float | None = None
+    ) -> dict[str, str] | None:
+        """{ride, result, expires_at}; None for what was read before. Raises ValueError for what the city did not send."""
+        said = {k.lower(): v for k, v in headers.items()}
+        names = " ".join(f'"{name}"' for name in self.COVERED)
+        told = re.fullmatch(
+            rf'city=(\({re.escape(names)}\);created=(\d+);keyid="([\w-]+)";alg="ed25519";tag="kangma-ride")',
+            said.get("signature-input", ""), re.ASCII,
+        )  # fmt: skip
+        made = re.fullmatch(r"city=:([A-Za-z0-9+/=]+):", said.get("signature", ""))
+        digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        if told is None or made is None or said.get("content-digest") != f"sha-256=:{digest}:":
+            raise ValueError("not signed, or not this body")
+        if abs((time.time() if now is None else now) - int(told[2])) > self.FRESH:
+            raise ValueError("of another time")
+        values = {"@method": "POST", "@target-uri": self.url, **said}
+        lines = [f'"{name}": {values[name]}' for name in self.COVERED]
+        base = "\n".join([*lines, f'"@signature-params": {told[1]}']).encode()
+        jwk = next((key for key in self.keys if key["kid"] == told[3]), None)
+        if jwk is None:
+            raise ValueError("by a key that is not the city's")
+        try:
+            OKPKey.import_key(jwk).public_key.verify(base64.b64decode(made[1]), base)
+        except (InvalidSignature, TypeError):
+            raise ValueError("the signature does not hold") from None
+        got: dict[str, str] = json.loads(body)
+        if said["webhook-id"] in self.seen:
+            return None
+        self.seen[said["webhook-id"]] = got["ride"]
+        return got
+
+
+@contextmanager
+def listening(told: Told, day: Day) -> Iterator[None]:
+    """A platform's server, in the play: it answers 204 to what the city sent, and 400 to anything else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(min(int(self.headers.get("content-length", "0")), 1_000))
+            try:
+                got = told.read(dict(self.headers.items()), body)
+            except ValueError:
+                self.send_response(400)
+            else:
+                day.told.update([got["result"]] if got else [])
+                self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", urlsplit(told.url).port or 80), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.1,))
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @dataclass
@@ -146,14 +235,11 @@ class Passenger:
         asked = {"code": code, "device_key": (bytes([2 + y[-1] % 2]) + x).hex()}
         return cls(line, line.ask("POST", f"/v1/bindings/{binding}/confirm", asked)["token"])
 
-    def agree(self, partner: str, ride: str) -> tuple[str, str]:
-        """(consent for the platform, what the phone calls the ride)."""
+    def agree(self, partner: str, ride: str) -> str:
+        """The consent, for the platform."""
         asked = {"partner": partner, "ride": ride}
-        got = self.line.ask("POST", "/v1/me/rides", asked, token=self.token)
-        return got["consent"], got["ride"]
-
-    def over(self, ride: str) -> None:
-        self.line.ask("DELETE", f"/v1/me/rides/{ride}", token=self.token)
+        got: dict[str, str] = self.line.ask("POST", "/v1/me/rides", asked, token=self.token)
+        return got["consent"]
 
 
 def _size(path: Path) -> int:
@@ -167,34 +253,36 @@ class Day:
     results: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     together: Counter[str] = field(default_factory=Counter)
+    told: Counter[str] = field(default_factory=Counter)  # unasked
+    took: float = 0.0
 
-    def told(self) -> str:
+    def said(self) -> str:
         ms = sorted(1_000 * s for s in self.seconds)
         middle, late = statistics.median(ms), ms[min(len(ms) - 1, len(ms) * 99 // 100)]
         results = ", ".join(f"{name} {n:,}" for name, n in sorted(self.results.items()))
         took = f"a check took {middle:.1f} ms (median), {late:.1f} ms (99th percentile)"
-        return f"{len(ms):,} rides checked: {results}; {took}"
+        told = "".join(f"; told unasked: {name} {n:,}" for name, n in sorted(self.told.items()))
+        return f"{len(ms):,} rides checked, {len(ms) / self.took:.1f} a second: {results}; {took}{told}"
 
 
-def day(platform: Platform, passengers: list[Passenger], rides: int) -> Day:
+def play(made: Day, platform: Platform, passengers: list[Passenger], rides: int) -> None:
     """So many rides, passenger after passenger: consent, check, ride, over. One in ten is asked about once more on
     its way, as an operator does."""
-    made, waiting = Day(), list[tuple[str, str, Passenger, str]]()
+    start, on_way = time.perf_counter(), deque[str]()
     for n in range(rides):
         passenger, ride = passengers[n % len(passengers)], platform.new_ride()
-        consent, own = passenger.agree(platform.name, ride)
+        consent = passenger.agree(platform.name, ride)
         began = time.perf_counter()
         made.results[platform.check(ride, consent)] += 1
         made.seconds.append(time.perf_counter() - began)
-        waiting.append((ride, consent, passenger, own))
-        if len(waiting) == 10:
-            made.together.update(platform.check_many([waiting[0][:2]]))
-            for _, _, whose, what in waiting:
-                whose.over(what)
-            waiting.clear()
-    for _, _, whose, what in waiting:
-        whose.over(what)
-    return made
+        on_way.append(ride)
+        if n % 10 == 9:
+            made.together.update(platform.check_many([(ride, consent)]))
+        if len(on_way) > 2 * len(passengers):
+            platform.over(on_way.popleft())
+    for ride in on_way:
+        platform.over(ride)
+    made.took = time.perf_counter() - start
 
 
 def documents(tables: Path) -> Iterator[dict[str, str]]:
@@ -215,6 +303,7 @@ def main(arguments: list[str] | None = None) -> None:
     said.add_argument("--address", required=True, help="where its front door is")
     said.add_argument("--rides", type=int, default=10_000)
     said.add_argument("--passengers", type=int, default=40)
+    said.add_argument("--listen", type=int, metavar="PORT", help="where it is told (`kangma client … hook`)")
     given = said.parse_args(arguments)
     key = ECKey.import_key((given.city / "clients" / "demo-cars.pem").read_text())
     base = json.loads((given.city / "state" / "city.json").read_bytes())["base"]
@@ -223,7 +312,14 @@ def main(arguments: list[str] | None = None) -> None:
     with Line(given.address) as line, Line(given.address) as phones:
         passengers = [Passenger.bound(phones, document, sent) for document in people]
         sys.stdout.write(f"{len(passengers)} passengers\n")
-        sys.stdout.write(day(Platform("demo-cars", key, line, base), passengers, given.rides).told() + "\n")
+        platform, made = Platform("demo-cars", key, line, base), Day()
+        with ExitStack() as stack:
+            if given.listen:
+                keys = line.ask("GET", "/partner/v1/keys")["keys"]
+                told = Told(f"http://127.0.0.1:{given.listen}/told", keys)
+                stack.enter_context(listening(told, made))
+            play(made, platform, passengers, given.rides)
+        sys.stdout.write(made.said() + "\n")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from edge import NAME, Echo, Edge, Said, addresses, echo, edge, free_ports, listens, start, until
+from edge import NAME, Echo, Edge, Said, addresses, echo, edge, free_ports, free_row, listens, start, until
 from hamlet import NURSE, hamlet
 
 from kangma.gateway.front.app import ROUTES
@@ -42,7 +42,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
         slot = door.city.store.slot_of(door.city.store.resident(1).person)
         token, _ = Tokens(token_key(door.path / "front"), Turn()).make(slot or 0, 1, now=int(time.time()))  # type: ignore[arg-type]  # a stand-in for the turns' file
         gateway, reader = free_ports(2)
-        inner = free_ports(1)[0]
+        inner = free_row(2)
         options = ("--name", NAME, "--proxy", "127.0.0.1", "--https", "--read-port", str(reader))
         write = start("gateway", door.path, *options, "--port", str(gateway), "--inner-port", str(inner))
         read = start("reader", door.path, *options, "--inner-port", str(inner + 1))
@@ -86,7 +86,7 @@ def tapped(
     at = tmp_path_factory.mktemp("tapped")
     (at / "public").mkdir()
     with echo() as behind:
-        inner = free_ports(1)[0]
+        inner = free_row(2)
         with (
             _healthy(inner),
             _healthy(inner + 1),

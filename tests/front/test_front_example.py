@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,24 +9,17 @@ from typing import Any
 import pytest
 from hamlet import CASE, ELDER, NURSE
 from joserfc.jwk import ECKey
+from platform_side import example
 from test_front_serving import Served
 
 from kangma.gateway.front.clients import public_key
 from kangma.store.front import FrontStore
 from kangma.store.front_clients import ClientStore
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
 def rides() -> Any:
-    spec = importlib.util.spec_from_file_location("rides_example", ROOT / "examples" / "rides.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = made
-    spec.loader.exec_module(made)
-    return made
+    return example()
 
 
 @pytest.fixture
@@ -57,8 +48,9 @@ def test_a_platform_checks_fifty_rides_and_is_told_of_each_passenger_what_their_
 def plays(served: Served, rides: Any, platform: Any, phones: Any) -> None:
     sent = served.path / "front" / "sent.ndjson"
     passengers = [rides.Passenger.bound(phones, p.asked, sent) for p in (NURSE, CASE, ELDER)]
-    said, wanted = rides.day(platform, passengers, 50), {}
-    print(said.told())
+    said, wanted = rides.Day(), {}
+    rides.play(said, platform, passengers, 50)
+    print(said.said())
     assert sum(said.results.values()) == len(said.seconds) == 50
     for n, passenger in enumerate(passengers):
         code = phones.ask("GET", "/v1/me/code", token=passenger.token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +24,12 @@ from kangma.cli.terminal import (
     wall_clock,
 )
 from kangma.gateway.front.clients import public_key, scopes_of
+from kangma.gateway.front.outward import target
+from kangma.gateway.front.signatures import public_jwk
 from kangma.publish.city import city_name
 from kangma.store.front import FrontStore, prepare
 from kangma.store.front_clients import BRAKE_FACTOR, BRAKE_FLOOR, PARTNER, SOURCE, ClientStore
+from kangma.store.front_hooks import Hook, HookStore
 from kangma.store.state import open_state
 from kangma.store.submissions import REJECT, RELEASE, Submissions
 
@@ -139,17 +143,24 @@ def add(
 def list_(ctx: typer.Context, as_json: Json = False) -> None:
     """Every client, closed ones too."""
     with _front(ctx) as front:
-        found = ClientStore(front).all()
+        found, hooks = ClientStore(front).all(), HookStore(front).hooks()
     if as_json:
-        return print_json({"clients": [c.as_json() for c in found]})
-    rows = table("client", "kind", "scopes", "keys", "brake", "")
+        told = {name: x.as_json() for name, x in hooks.items()}
+        return print_json({"clients": [c.as_json() | {"hook": told.get(c.name)} for c in found]})
+    rows = table("client", "kind", "scopes", "keys", "brake", "told at", "waits", "")
     for c in found:
         held = "off" if not c.brake_factor else f"{c.brake_factor} × usual, over {c.brake_floor}"
         rows.add_row(
             plain(c.name), c.kind, plain(" ".join(sorted(c.scopes))), str(len(c.keys)),
-            held if c.kind == SOURCE else "", "closed" if c.closed_at is not None else "",
+            held if c.kind == SOURCE else "", *_told(hooks.get(c.name)), "closed" if c.closed_at is not None else "",
         )  # fmt: skip
     return out.print(rows)
+
+
+def _told(hook: Hook | None) -> tuple[str, str]:
+    if hook is None:
+        return "", ""
+    return plain(hook.url), f"{hook.waiting:,}" + (f" ({hook.why}, {hook.tries} tries)" if hook.why else "")
 
 
 @app.command("change")
@@ -177,6 +188,40 @@ def change(
     if as_json:
         return print_json(made.as_json())
     return out.print(f"{plain(made.name)} is changed.")
+
+
+@app.command("hook")
+def hook(
+    ctx: typer.Context,
+    name: Name,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="Where it is told; without it, nothing more is."),
+    ] = None,
+    private: Annotated[
+        bool,
+        typer.Option("--private", help="It may lie in a network of ours, or by http on this machine."),
+    ] = False,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """Tell a partner, at this address, that a code turned during an open ride about which it asked."""
+    to = None if url is None else target(url, private=private)
+    with _front(ctx) as front:
+        client, hooks = ClientStore(front).open(name), HookStore(front)
+        if client.kind != PARTNER:
+            fail(f"{name} is no partner")
+        if to is None:
+            hooks.end(client)
+        else:
+            hooks.set(client, to.url, private=private, now=wall_clock() if now is None else now)
+        key = public_jwk(hooks.signing.public_key())
+    if as_json:
+        return print_json({"name": name, "url": None if to is None else to.url, "key": key})
+    if to is None:
+        return out.print(f"{plain(name)} is told nothing more unasked.")
+    out.print(f"{plain(name)} is told at {plain(to.url)}, signed by this key:")
+    return out.print(plain(json.dumps(key)))
 
 
 @app.command("close")

@@ -144,9 +144,9 @@ def demo(
     text = next(iter(cards.values())).with_suffix(".txt")
     out.print(f'  kangma verify "$(cat {plain(text)})" --public {plain(home / "public")} --now {at}')
     if port is not None:
+        _tell_clients(clients)
         _tell_logins(port, logins)
         out.print(f"A door to scan at, on another screen: {_address(port)}/venue#{door}\n", soft_wrap=True)
-        _tell_clients(clients)
         run(home, port)
 
 

@@ -19,12 +19,13 @@ import typer
 
 from kangma.cli.terminal import StateDir, err, plain, wall_clock
 from kangma.errors import Code, Conflict, Refused, Unavailable
-from kangma.publish.city import has_keys
+from kangma.publish.city import city_name, has_keys
 from kangma.publish.cycle import cycle_if_due
 from kangma.publish.signer import LocalSigner
 from kangma.publish.wire import SOCKET, RemoteSigner
 from kangma.publish.wire import serve as answer
 from kangma.store.state import open_state
+from kangma.terms import zone
 
 if TYPE_CHECKING:
     from kangma.gateway.front.serving import Doorway
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
 class Part(StrEnum):
     """What runs in a process of its own."""
 
-    SIGNER = "signer"  # the only one that reads a private key
+    SIGNER = "signer"  # the only one that reads a key by which codes and lists are signed
     CYCLE = "cycle"
     ANSWERS = "answers"  # prepares what residents are shown; with --port
+    HOOKS = "hooks"  # tells partners that a code turned; with --port
     GATEWAY = "gateway"  # the front door; with --port
     READER = "reader"  # its read plane, for itself; with --read-port
 
@@ -86,7 +88,7 @@ class Door:
         inner = self.inner
         said = self._told()
         listening = self._listen(self.host, self.port)
-        children = [Child(Part.ANSWERS)]
+        children = [Child(Part.ANSWERS), Child(Part.HOOKS)]
         parts = [(Part.GATEWAY, n + 1, listening) for n in range(self.workers)]
         if self.read_port is not None:
             parts.append((Part.READER, 1, self._listen(self.host, self.read_port)))
@@ -141,6 +143,7 @@ class Door:
 SOON, LATE = 0.5, 30.0
 STANDS = 60  # seconds for which a release stands when nothing happens; the next one is a sign of life
 LOOKS = 0.1  # seconds between two looks for a new release or a new resident
+HOOK_LOOKS = 0.5  # seconds between two looks for what partners are to be told
 
 
 def serve(
@@ -233,6 +236,8 @@ def serve(
             _cycles(directory, every, stands, stopping)
         case Part.ANSWERS:
             _answers(directory, stopping)
+        case Part.HOOKS:
+            _hooks(directory, stopping)
         case Part.GATEWAY:
             _gateway(directory, door, stopping)
         case Part.READER:
@@ -304,6 +309,26 @@ def _answers(directory: Path, stopping: threading.Event) -> None:
             except (Unavailable, Conflict) as problem:
                 _say("answers", str(problem))
             stopping.wait(LOOKS)
+
+
+def _hooks(directory: Path, stopping: threading.Event) -> None:
+    from kangma.gateway.front.hooks import Hooks  # noqa: PLC0415  only this part needs it
+    from kangma.store.front import FrontStore, prepare  # noqa: PLC0415  as above
+
+    name = city_name(directory)
+    if name is None:
+        raise Unavailable("this directory names no city that publishes")
+    with (
+        open_state(directory) as state,
+        FrontStore(prepare(directory)) as store,
+        Hooks(state, store, zone(name.zone), clock=wall_clock, say=lambda what: _say("hooks", what)) as hooks,
+    ):
+        while not stopping.is_set():
+            try:
+                hooks.turn()
+            except (Unavailable, Conflict) as problem:
+                _say("hooks", str(problem))
+            hooks.wait(HOOK_LOOKS)
 
 
 def _gateway(directory: Path, door: Door, stopping: threading.Event) -> None:

@@ -118,6 +118,13 @@ class ClientStore:
             raise NoClient
         return _client(row)
 
+    def open(self, name: str) -> Client:
+        """The client of that name that is not closed. Raises NoClient."""
+        found = self.named(name)
+        if found.closed_at is not None:
+            raise NoClient
+        return found
+
     def change(
         self,
         name: str,

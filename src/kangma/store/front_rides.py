@@ -5,13 +5,14 @@ chance, and the partner's name of a ride is kept as a keyed digest that differs 
 hold of one person has nothing in common.
 
 A check is one transaction with the same statements whatever comes of it: it is counted, the consent is looked up, the
-look is noted; for a consent that is good for nothing it is nobody's.
+look is noted, and what the partner is told, if it has a hook (`kangma.store.front_hooks`); for a consent that is good for
+nothing it is nobody's.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from kangma.errors import Code, Conflict, Refused, Where
 from kangma.store import front_schema as db
 from kangma.store.front import LOOKS_KEPT, FrontStore
 from kangma.store.front_clients import PARTNER, Client
+from kangma.store.front_hooks import Sealed, forget_over, watch
 from kangma.terms import DAY, Day, Moment
 
 CONSENT_LIVES = 7_200  # seconds
@@ -64,7 +66,7 @@ class RideStore:
     """The rides of a front store. What returned is durable."""
 
     def __init__(self, front: FrontStore) -> None:
-        self._front = front
+        self._front, self._sealed = front, Sealed(front.folder)
 
     def agree(self, slot: int, partner: Client, ride: str, *, now: Moment) -> tuple[Ride, str]:
         """A consent for this ride. Conflict when there was one; Refused for what is no partner, or when too many are
@@ -113,12 +115,32 @@ class RideStore:
             )
             if not done.rowcount:
                 raise NoRide
+            forget_over(on, now=now)
+
+    def end(self, partner: Client, ride: str, *, now: Moment) -> None:
+        """The partner says that this ride is over: its consents end. The same for a ride that there never was."""
+        c, named = db.rides.c, self._front.digest("ride", partner.number, ride)
+        with self._front.write() as on:
+            on.execute(
+                sa.update(db.rides)
+                .where(c.client == partner.number, c.named == named, c.withdrawn_at.is_(None))
+                .values(withdrawn_at=now)
+            )
+            forget_over(on, now=now)
 
     def check(
-        self, partner: Client, asked: Sequence[Asked], *, day: Day, midnight: Moment, now: Moment
-    ) -> list[int]:
-        """For each check the slot of who agreed, 0 where nobody did; they will see it. Raises TooManyChecks, and then
-        none of them was made. `midnight`: of the local `day`. A ride counts on every day on which its consent is good.
+        self,
+        partner: Client,
+        asked: Sequence[Asked],
+        result: Callable[[int], str],
+        *,
+        day: Day,
+        midnight: Moment,
+        now: Moment,
+    ) -> list[str]:
+        """For each check `result` of the slot of who agreed, of 0 where nobody did; they will see it. Raises
+        TooManyChecks, and then none of them was made. `midnight`: of the local `day`. A ride counts on every day on
+        which its consent is good.
         """
         c, k = db.rides.c, db.checks.c
         with self._front.write() as on:
@@ -137,9 +159,11 @@ class RideStore:
             else:
                 on.execute(sa.update(db.checks).where(*of_today).values(asked=before + len(asked)))
             on.execute(sa.delete(db.looks).where(db.looks.c.at < now - LOOKS_KEPT))
-            return [self._one(on, partner, one, now) for one in asked]
+            return [self._one(on, partner, one, result, now) for one in asked]
 
-    def _one(self, on: sa.Connection, partner: Client, asked: Asked, now: Moment) -> int:
+    def _one(
+        self, on: sa.Connection, partner: Client, asked: Asked, result: Callable[[int], str], now: Moment
+    ) -> str:
         c, p = db.rides.c, db.residents.c
         named = self._front.digest("ride", partner.number, asked.ride)
         row: Any = on.execute(
@@ -160,4 +184,6 @@ class RideStore:
                 person=row.person if good else _NOBODY, at=now, who=partner.name, purpose=PURPOSE
             )
         )
-        return int(row.slot) if good else 0
+        told, mine = result(row.slot if good else 0), row.ride if good else ""
+        watch(on, mine, self._sealed.seal(asked.ride), told)
+        return told

@@ -10,7 +10,7 @@ import secrets
 
 import sqlalchemy as sa
 
-FORMAT = "2"  # 2: clients, what they send, rides
+FORMAT = "3"  # 2: clients, what they send, rides; 3: what partners are told unasked
 
 metadata = sa.MetaData()
 
@@ -189,6 +189,39 @@ checks = sa.Table(
     sa.Column("asked", sa.BigInteger, nullable=False),
 )
 
+#: Where a partner is told that a code turned.
+hooks = sa.Table(
+    "hooks",
+    metadata,
+    sa.Column("client", sa.Integer, sa.ForeignKey("clients.client"), primary_key=True, autoincrement=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("private", sa.Boolean, nullable=False),  # may lie at an address that is not a public one
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+)
+
+#: Rides of partners with a hook that were asked about, and what their partner knows. Gone when the ride is over.
+watches = sa.Table(
+    "watches",
+    metadata,
+    sa.Column("ride", sa.String(16), sa.ForeignKey("rides.ride", ondelete="CASCADE"), primary_key=True),
+    sa.Column("name", sa.LargeBinary, nullable=False),  # the partner's own name of the ride, sealed
+    sa.Column("told", sa.String(8), nullable=False),
+)
+
+#: What partners are still to be told: one for a ride at most, the newest.
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("ride", sa.String(16), sa.ForeignKey("watches.ride", ondelete="CASCADE"), primary_key=True),
+    sa.Column("message", sa.String(32), nullable=False, unique=True),
+    sa.Column("result", sa.String(8), nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("next_at", sa.BigInteger, nullable=False),
+    sa.Column("why", sa.String(16)),  # the last try failed
+)
+sa.Index("messages_due", messages.c.next_at)
+
 APPEND_ONLY = ("looks",)
 
 
@@ -207,7 +240,7 @@ def make(on: sa.Connection) -> None:
 def migrate(on: sa.Connection, old: str) -> bool:
     """Brings a file of an older format to this one, in the caller's transaction: all or nothing. False when there is no
     way from `old`."""
-    if old == "1":  # clients came; nothing that was there changes
+    if old in ("1", "2"):  # tables came; nothing that was there changes
         metadata.create_all(on)
         _looks_at.create(on, checkfirst=True)
         on.execute(sa.update(settings).where(settings.c.name == "format").values(value=FORMAT.encode()))

@@ -10,10 +10,10 @@ The order of one scan-in, and what a crash after each step leaves:
  4 `take_in` opens files that nobody writes any more, hands their visits to the inbox (durable) and unlinks them
                                                              → once more, if the unlink was lost: evidence is a set, and
                                                                equal rows are one
-A file is `front/scans/<16 hex>.scans`: the magic, then records of 4 bytes length (big-endian) and one HPKE message
-(RFC 9180, X25519, HKDF-SHA256, AES-256-GCM, info = magic): encapsulated key, ciphertext. The plaintext is one scan-in a
-line: slot, venue, entered, left, version, visit. Whoever writes a file holds an flock on it. The private key is
-`keys/visits.key`; the front door needs `front/visits.pub` alone.
+A file is `front/scans/<16 hex>.scans`: the magic, then records of 4 bytes length (big-endian), the CRC-32 of
+those, and one HPKE message (RFC 9180, X25519, HKDF-SHA256, AES-256-GCM, info = magic): encapsulated key,
+ciphertext. The plaintext is one scan-in a line: slot, venue, entered, left, version, visit. Whoever writes a file
+holds an flock on it. The private key is `keys/visits.key`; the front door needs `front/visits.pub` alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import fcntl
 import os
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ MOST_WAITING = 8_192  # scan-ins that are not on the disk yet; beyond, come back
 MOST_TOGETHER = 2_048  # in one record
 AGE, SIZE = 2.0, 8 << 20  # seconds and bytes after which a file is closed, so that it can be taken in
 _MOST_RECORD = 1 << 20
+_HEAD = 8  # bytes before a record
 _AT_ONCE = 100_000  # visits handed to the inbox at a time
 
 
@@ -190,7 +192,7 @@ class ScanJournal:
             self._begin()
         assert self._file is not None
         sealed = SUITE.encrypt(content, self._public, MAGIC)
-        record = memoryview(len(sealed).to_bytes(4, "big") + sealed)
+        record = memoryview(_head(len(sealed)) + sealed)
         self._size += len(record)
         while record:
             record = record[os.write(self._file[1], record) :]
@@ -293,23 +295,28 @@ def _opened(content: bytes, secret: X25519PrivateKey) -> list[ScanIn] | None:
     if content[: len(MAGIC)] != MAGIC:
         return None
     at = len(MAGIC)
-    while at + 4 <= len(content):
+    while at + _HEAD <= len(content):
         if not any(content[at:]):
             break  # room that the disk had given and no bytes yet
         size = int.from_bytes(content[at : at + 4], "big")
-        record = content[at + 4 : at + 4 + size]
-        if size > _MOST_RECORD:
-            return None
+        if size > _MOST_RECORD or content[at : at + _HEAD] != _head(size):
+            return None  # a length that somebody changed would hide what comes behind it
+        record = content[at + _HEAD : at + _HEAD + size]
         if len(record) < size:
             break
         try:
             plain = SUITE.decrypt(record, secret, MAGIC)
         except (InvalidTag, ValueError):
-            last = at + 4 + size >= len(content)
+            last = at + _HEAD + size >= len(content)
             return found if last and not any(record[-16:]) else None  # torn, or changed
         found += [ScanIn.of(line) for line in plain.split(b"\n")]
-        at += 4 + size
+        at += _HEAD + size
     return found
+
+
+def _head(size: int) -> bytes:
+    length = size.to_bytes(4, "big")
+    return length + zlib.crc32(length).to_bytes(4, "big")
 
 
 def _rows(state: State, scans: list[ScanIn] | None, place_of: dict[str, str]) -> list[dict[str, Any]] | None:

@@ -147,6 +147,8 @@ ROUTES: tuple[Route, ...] = (
     # partners: whether this passenger may ride
     Route("POST", "/partner/v1/rides/{ride}/check", partners.check, PARTNER_TO_CHECK, 200, schema.Checked),
     Route("POST", "/partner/v1/checks", partners.checks, PARTNER_TO_CHECK, 200, schema.ManyChecked),
+    Route("DELETE", "/partner/v1/rides/{ride}", partners.end, PARTNER_TO_CHECK, 204),
+    Route("GET", "/partner/v1/keys", partners.keys, ANYBODY_TO_READ),
 )
 
 
@@ -243,6 +245,7 @@ def _bare(plane: Plane) -> FastAPI:
         for address, page in pages.pages().items():
             add(app, Route("GET", address, pages.handler(page), ANYBODY_TO_VERIFY), listed=False)
     require_declared(app)
+    app.webhooks.add_api_route("ride-turned", partners.turned, methods=["POST"], status_code=204)
     whole = _bare(Plane.WHOLE) if plane is Plane.WRITE else app
     app.openapi = lambda: describe(whole)  # type: ignore[method-assign]  # as FastAPI documents it
     return app

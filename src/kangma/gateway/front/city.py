@@ -27,6 +27,7 @@ from kangma.store.appeals import Appeals
 from kangma.store.durable import WriterLock
 from kangma.store.front import FrontStore, prepare, token_key
 from kangma.store.front_clients import ClientStore
+from kangma.store.front_hooks import HookStore
 from kangma.store.front_rides import RideStore
 from kangma.store.scans import FOLDER as SCANS
 from kangma.store.scans import ScanJournal, prepare_scans
@@ -66,7 +67,7 @@ class Outbox:
         self._thread.start()
 
     def put(self, letter: Letter) -> None:
-        """At once; a full outbox loses it, as a network would: the person asks again."""
+        """At once; a full outbox loses it, as a network would: the person asks again. One to nobody is not sent."""
         try:
             self._waiting.put_nowait(letter)
         except queue.Full:
@@ -75,7 +76,8 @@ class Outbox:
     def _work(self) -> None:
         while (letter := self._waiting.get()) is not None:
             try:
-                self._delivery.send(letter)
+                if letter.to:
+                    self._delivery.send(letter)
             except Exception:  # whatever a provider does, the next letter goes out
                 self._failed()
             self._waiting.task_done()
@@ -132,7 +134,7 @@ class City:
             ClientStore(self.store), token_key(folder), audience=audience, clock=clock
         )
         self.clients: Clients = clients or self.registered
-        self.rides = RideStore(self.store)
+        self.rides, self.hooks = RideStore(self.store), HookStore(self.store)
         self.submissions = Submissions(state, self.store)
         self._closing.callback(self.submissions.close)
         self.memory = Memory()

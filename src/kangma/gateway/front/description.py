@@ -38,8 +38,14 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 def _described(app: FastAPI) -> dict[str, Any]:
     made = get_openapi(
-        title=app.title, version=app.version, openapi_version="3.1.0", description=ABOUT, routes=app.routes
-    )
+        title=app.title, version=app.version, openapi_version="3.1.0", description=ABOUT, routes=app.routes,
+        webhooks=app.webhooks.routes,
+    )  # fmt: skip
+    for item in made["webhooks"].values():
+        item["post"]["responses"] = {
+            "2XX": {"description": "Had."},
+            "default": {"description": "Sent again."},
+        }
     models: list[type[BaseModel]] = [ProblemSaid]
     problem = {"description": "A problem", "content": {MEDIA: {"schema": {"$ref": _AT + "ProblemSaid"}}}}
     for path, method, route in operations(app):

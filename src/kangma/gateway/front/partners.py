@@ -8,35 +8,26 @@ them again.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 from fastapi import Depends, Response
 from fastapi import Path as InPath
 
-from kangma.errors import Code, Refused
 from kangma.gateway.front import schema as s
 from kangma.gateway.front.city import City, Here
+from kangma.gateway.front.passing import holds_until, result_at
 from kangma.gateway.front.residents import Me
-from kangma.gateway.front.rights import Calling
+from kangma.gateway.front.rights import Caller, Calling
+from kangma.gateway.front.signatures import public_jwk
 from kangma.gateway.register.problems import NotThere, Problem
 from kangma.gateway.register.sent import Sent
-from kangma.policy.doors import admit
-from kangma.policy.judge import Verdict
-from kangma.policy.nat import Count
-from kangma.policy.rules import Policy
 from kangma.store.front_clients import NoClient
 from kangma.store.front_rides import Asked, NoRide, TooManyChecks
-from kangma.terms import HOUR, Moment, State, moment
 
-PROFILE = "ride_hailing"  # the door of a policy by which passengers are let in
-STEP = 600  # seconds: an answer holds until the end of the next of these
 MOST_SAID = 96  # bytes of one answer, spaces at its end
 OwnRide = InPath(pattern=r"^[0-9a-f]{16}$")
 RidePath = InPath(pattern=s.RIDE, description="The partner's own name of the ride.")
-_COLOURS = {"green": State.GREEN, "yellow": State.YELLOW, "red": State.RED, "unknown": State.UNKNOWN}
-_NOTHING = b'{"colour":"unknown","notices":[],"nat":null}'
 
 
 # residents -----------------------------------------------------------------------------------------------------------
@@ -89,49 +80,35 @@ def checks(asked: Annotated[s.Checks, Depends(Sent(s.Checks))], city: Here, call
     return _answered(city, caller, [Asked(x.ride, x.consent) for x in asked.checks], alone=False)
 
 
-def _answered(city: City, caller: Calling, asked: Sequence[Asked], *, alone: bool) -> Response:
+def end(ride: Annotated[str, RidePath], city: Here, caller: Calling) -> Response:
+    """The ride is over: you are told no more of it, and its consent ends. The same for a ride that there never was."""
+    city.rides.end(city.registered.of(caller), ride, now=city.now)
+    return Response(status_code=204)
+
+
+def keys(city: Here) -> s.Keys:
+    """The key by which what partners are told unasked is signed (RFC 8037)."""
+    return s.Keys(keys=[s.KeySaid.model_validate(public_jwk(city.hooks.signing.public_key()))])
+
+
+def turned(_told: s.Turned) -> None:
+    """Sent to the address that the operator registered for a partner, when a code turns during an open ride about which
+    it asked. Signed by RFC 9421: docs/gateway.md. Whatever answers with 2xx has it; anything else is sent again, with
+    the same Webhook-Id."""
+
+
+def _answered(city: City, caller: Caller, asked: Sequence[Asked], *, alone: bool) -> Response:
     now = city.now
-    day = city.zone.day(now)
+    day, policy = city.zone.day(now), city.policy()
     try:
-        slots = city.rides.check(
-            city.registered.of(caller), asked, day=day, midnight=city.zone.midnight(day), now=now
-        )
+        results = city.rides.check(
+            city.registered.of(caller), asked, lambda slot: result_at(city.slots.answer(slot), policy, now=now),
+            day=day, midnight=city.zone.midnight(day), now=now,
+        )  # fmt: skip
     except TooManyChecks as problem:
         return Problem(429, "too_many_requests", problem.hint, headers={"Retry-After": "60"}).response()
-    policy, until = city.policy(), city.zone.iso((now // STEP + 2) * STEP)
-    said = [
-        s.Checked.model_validate({"result": _result(city, policy, slot, now), "expires_at": until})
-        for slot in slots
-    ]
+    until = city.zone.iso(holds_until(now))
+    said = [s.Checked.model_validate({"result": result, "expires_at": until}) for result in results]
     told: s.Checked | s.ManyChecked = said[0] if alone else s.ManyChecked(checks=said)
     content = told.model_dump_json().encode()
     return Response(content.ljust(MOST_SAID * (len(said) + (not alone))), media_type="application/json")
-
-
-def _result(city: City, policy: Policy, slot: int, now: Moment) -> str:
-    content = city.slots.answer(slot)  # of slot 0, which is nobody's, there is none
-    known = slot and content is not None
-    result = result_of(policy, json.loads(content if known and content else _NOTHING), now=now)
-    return result if known else "unknown"
-
-
-def result_of(policy: Policy, code: Mapping[str, Any], *, now: Moment) -> str:
-    """pass, refuse or unknown for a code as `GET /v1/me/code` has it: by the policy's door for rides; without one green
-    passes, yellow and red do not."""
-    state = _COLOURS[code["colour"]]
-    popups = tuple(n["code"] for n in code["notices"] if n["kind"] == "popup")
-    verdict = Verdict(state, popups, (), (), None, policy, now)
-    try:
-        return admit(policy, PROFILE, verdict, _count(code["nat"], now), now=now).answer.value
-    except Refused as problem:
-        if problem.code is not Code.BAD_VALUE:
-            raise
-    return "unknown" if state is State.UNKNOWN else "pass" if state is State.GREEN else "refuse"
-
-
-def _count(nat: Mapping[str, Any] | None, now: Moment) -> Count | None:
-    if nat is None:
-        return None
-    sampled, reported = nat["sampled_at"], moment(nat["reported_at"])
-    hours = (now - reported) / HOUR if nat["result"] == "negative" else None
-    return Count(nat["result"], None if sampled is None else moment(sampled), reported, nat["days"], hours)

@@ -64,12 +64,11 @@ def bind(asked: Annotated[s.Named, Depends(Sent(s.Named))], city: Here) -> s.Bin
 
 def _binding(city: City, asked: s.Named, *, why: str, slot: int | None = None) -> s.Binding:
     now = city.now
-    # The same calls for everybody, in the same order; only the outbox, which nobody waits for, differs.
+    # The same calls for everybody, in the same order; a letter to nobody ends in the outbox, which nobody waits for.
     person, phone = _known(city, asked)
     code = f"{secrets.randbelow(1_000_000):06d}"
     binding, may_send = city.store.begin(person, code, now=now, slot=slot)
-    if may_send and phone:
-        city.outbox.put(Letter(phone, code, why))
+    city.outbox.put(Letter(phone if may_send else "", code, why))
     return s.Binding(binding=binding, expires_at=city.zone.iso(now + CODE_LIVES))
 
 

@@ -442,6 +442,25 @@ class ManyChecked(Closed):
     checks: list[Checked]
 
 
+class Turned(Checked):
+    """All that a partner is told unasked: what it would be told if it asked about this ride now."""
+
+    ride: RideName
+
+
+class KeySaid(Closed):
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    x: str
+    kid: str
+
+
+class Keys(Closed):
+    """RFC 7517."""
+
+    keys: list[KeySaid]
+
+
 class Access(Closed):
     """RFC 6749, 5.1."""
 

@@ -1,0 +1,260 @@
+"""What partners are told without asking: that a code turned during a ride about which they asked.
+
+1 a check by a partner with a hook leaves a watch: the ride's name, sealed, and what the partner was told
+2 a look at the answers finds that it would be told something else now: a message is durable, one for a ride, the newest
+3 the message is sent, again and again, until the partner has it, the ride is over, or a newer one takes its place
+4 the message is gone, and the watch knows what the partner was told
+A kill between 3 and 4 sends the same message once more, under the same name, so that the partner can drop it.
+
+The file holds the names of rides only while these are open, and only sealed. `hooks.key` opens them, and makes the key by
+which messages are signed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_bytes, token_hex
+from typing import Any
+
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from kangma.errors import Conflict, Corrupt
+from kangma.store import front_schema as db
+from kangma.store.front import FrontStore
+from kangma.store.front_clients import Client
+from kangma.store.keys import make_key, read_key
+from kangma.terms import Moment
+
+KEY = "hooks.key"
+_NONCE = 12
+
+
+class Sealed:
+    """Seals names of rides, and has the key that signs. It can be neither printed nor pickled."""
+
+    def __init__(self, folder: Path) -> None:
+        """Of a `front/` folder; the key is made when there is none."""
+        if not (folder / KEY).exists():
+            with suppress(Conflict):  # two who want it at once get the same
+                make_key(folder / KEY)
+        key = read_key(folder / KEY)
+        self._box = AESGCM(hashlib.blake2s(key, person=b"KMseal").digest())
+        self.signing = Ed25519PrivateKey.from_private_bytes(hashlib.blake2s(key, person=b"KMsign").digest())
+
+    def seal(self, name: str) -> bytes:
+        nonce = token_bytes(_NONCE)
+        return nonce + self._box.encrypt(nonce, name.encode(), b"ride")
+
+    def open(self, sealed: bytes) -> str:
+        try:
+            return self._box.decrypt(sealed[:_NONCE], sealed[_NONCE:], b"ride").decode()
+        except InvalidTag:
+            raise Corrupt("the name of a ride was sealed by another key") from None
+
+    def __repr__(self) -> str:
+        return "Sealed(…)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a key does not travel")
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where a partner is told, and how it goes: messages that wait, the longest-tried one's tries and why it failed."""
+
+    partner: str
+    url: str
+    private: bool
+    waiting: int
+    tries: int
+    why: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "url": self.url,
+            "private": self.private,
+            "waiting": self.waiting,
+            "tries": self.tries,
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """An open ride, whose code, what its partner knows, and what it is still to be told (until when that holds)."""
+
+    ride: str
+    slot: int
+    told: str
+    waits: str | None
+    waits_until: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is to be told of a ride now."""
+
+    ride: str
+    result: str
+    expires_at: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message on its way. `name`: the ride as its partner calls it."""
+
+    message: str  # 32 hex digits
+    client: int
+    partner: str
+    url: str
+    private: bool
+    name: str
+    result: str
+    expires_at: Moment
+    tries: int
+
+
+_WATCH = sa.text(
+    "INSERT INTO watches (ride, name, told) SELECT ride, :name, :told FROM rides JOIN hooks USING (client) "
+    "WHERE ride = :ride ON CONFLICT (ride) DO UPDATE SET told = excluded.told"
+)
+
+
+def watch(on: sa.Connection, ride: str, sealed: bytes, told: str) -> None:
+    """The partner was told this of its ride; nothing where it has no hook, or the ride is nobody's (""). In the caller's
+    transaction."""
+    on.execute(_WATCH, {"ride": ride, "name": sealed, "told": told})
+
+
+def forget_over(on: sa.Connection, *, now: Moment) -> None:
+    """Watches and messages of rides that are over. In the caller's transaction."""
+    c = db.rides.c
+    over = sa.select(c.ride).where(sa.or_(c.expires_at <= now, c.withdrawn_at.is_not(None)))
+    for table in (db.messages, db.watches):
+        on.execute(sa.delete(table).where(table.c.ride.in_(over)))
+
+
+class HookStore:
+    """The hooks of a front store and what waits for them. What returned is durable."""
+
+    def __init__(self, front: FrontStore) -> None:
+        self._front, self._sealed = front, Sealed(front.folder)
+
+    @property
+    def signing(self) -> Ed25519PrivateKey:
+        """The key by which messages are signed."""
+        return self._sealed.signing
+
+    def set(self, client: Client, url: str, *, private: bool, now: Moment) -> None:
+        """From now on this partner is told there."""
+        with self._front.write() as on:
+            on.execute(sa.delete(db.hooks).where(db.hooks.c.client == client.number))
+            on.execute(
+                sa.insert(db.hooks).values(client=client.number, url=url, private=private, made_at=now)
+            )
+
+    def end(self, client: Client) -> None:
+        """This partner is told nothing more unasked; what waited for it is gone."""
+        mine = sa.select(db.rides.c.ride).where(db.rides.c.client == client.number)
+        with self._front.write() as on:
+            on.execute(sa.delete(db.hooks).where(db.hooks.c.client == client.number))
+            for table in (db.messages, db.watches):
+                on.execute(sa.delete(table).where(table.c.ride.in_(mine)))
+
+    def hooks(self) -> dict[str, Hook]:
+        """Partner → its hook."""
+        c, m = db.hooks.c, db.messages.c
+        query = (
+            sa.select(
+                db.clients.c.name, c.url, c.private, sa.func.count(m.ride), sa.func.coalesce(sa.func.max(m.tries), 0),
+                sa.func.max(m.why),
+            )
+            .join(db.clients, db.clients.c.client == c.client)
+            .outerjoin(db.rides, db.rides.c.client == c.client)
+            .outerjoin(db.messages, m.ride == db.rides.c.ride)
+            .group_by(c.client)
+        )  # fmt: skip
+        with self._front.read() as on:
+            return {row[0]: Hook(*row) for row in on.execute(query)}
+
+    def open(self, *, now: Moment) -> list[Watch]:
+        """Every open ride that is watched."""
+        w, m, c = db.watches.c, db.messages.c, db.rides.c
+        query = (
+            sa.select(w.ride, c.slot, w.told, m.result, sa.func.coalesce(m.expires_at, 0))
+            .join(db.rides, c.ride == w.ride)
+            .join(db.residents, db.residents.c.slot == c.slot)
+            .outerjoin(db.messages, m.ride == w.ride)
+            .where(*_still(now), db.residents.c.closed_at.is_(None))
+        )
+        with self._front.read() as on:
+            return [Watch(*row) for row in on.execute(query)]
+
+    def tell(self, turns: Iterable[Turn], *, at: Iterable[Moment]) -> None:
+        """Messages, each to be sent at its moment, in place of what waited for the same ride."""
+        with self._front.write() as on:
+            for turn, when in zip(turns, at, strict=True):
+                on.execute(sa.delete(db.messages).where(db.messages.c.ride == turn.ride))
+                there = sa.select(db.watches.c.ride).where(db.watches.c.ride == turn.ride)
+                if on.execute(there).first() is not None:
+                    on.execute(
+                        sa.insert(db.messages).values(
+                            ride=turn.ride, message=token_hex(16), result=turn.result, expires_at=turn.expires_at,
+                            tries=0, next_at=when,
+                        )
+                    )  # fmt: skip
+
+    def forget_over(self, *, now: Moment) -> None:
+        """Nothing is kept of rides that are over."""
+        with self._front.write() as on:
+            forget_over(on, now=now)
+
+    def due(self, *, now: Moment, most: int, without: Iterable[int] = ()) -> list[Message]:
+        """At most so many messages whose time has come, the longest waiting first, but for these clients."""
+        w, m, c, h = db.watches.c, db.messages.c, db.rides.c, db.hooks.c
+        query = (
+            sa.select(
+                m.message, c.client, db.clients.c.name.label("partner"), h.url, h.private, w.name, m.result,
+                m.expires_at, m.tries,
+            )
+            .join(db.watches, w.ride == m.ride)
+            .join(db.rides, c.ride == m.ride)
+            .join(db.hooks, h.client == c.client)
+            .join(db.clients, db.clients.c.client == c.client)
+            .where(m.next_at <= now, m.expires_at > now, *_still(now), db.clients.c.closed_at.is_(None))
+            .where(c.client.not_in(list(without)))
+            .order_by(m.next_at, m.ride)
+            .limit(most)
+        )  # fmt: skip
+        with self._front.read() as on:
+            rows = on.execute(query).all()
+        return [Message(**{**row._mapping, "name": self._sealed.open(bytes(row.name))}) for row in rows]
+
+    def delivered(self, message: Message) -> None:
+        """The partner has it."""
+        m, w = db.messages.c, db.watches.c
+        mine = sa.select(m.ride).where(m.message == message.message)
+        with self._front.write() as on:
+            on.execute(sa.update(db.watches).where(w.ride.in_(mine)).values(told=message.result))
+            on.execute(sa.delete(db.messages).where(m.message == message.message))
+
+    def failed(self, message: Message, why: str, *, again_at: Moment) -> None:
+        """The partner does not have it, or did not say so; it is sent again then."""
+        m = db.messages.c
+        with self._front.write() as on:
+            on.execute(
+                sa.update(db.messages)
+                .where(m.message == message.message)
+                .values(tries=m.tries + 1, next_at=again_at, why=why)
+            )
+
+
+def _still(now: Moment) -> tuple[sa.ColumnElement[bool], ...]:
+    return (db.rides.c.expires_at > now, db.rides.c.withdrawn_at.is_(None))

@@ -1,4 +1,4 @@
-"""What the door tells a register of incidents of itself: a signal within five minutes of the beginning of an event, and one of its end.
+"""What the door tells a register of incidents: within five minutes of an event's beginning, and at its end.
 
 The register is another system, reached over HTTP with a token that can do nothing else (`kangma incident token --scope
 signal`); who runs a door names it in `front/register.json`: `{"url": …, "token": …}`, for its owner only. A signal is

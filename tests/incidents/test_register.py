@@ -15,6 +15,7 @@ from makers import Maker
 
 from kangma.errors import Code, Conflict, Corrupt, Refused, Unavailable
 from kangma.incidents import statement
+from kangma.incidents.duplicates import suggest
 from kangma.incidents.exchange.report import Entry, Taken
 from kangma.incidents.form import BadRecord, from_json
 from kangma.incidents.founding import FOUNDING, records
@@ -554,6 +555,17 @@ def test_a_published_record_of_the_same_source_is_suggested_whatever_its_victim_
 
     assert reasons("https://news.example/one/") == [("told", ("date", "source"))]
     assert reasons("https://news.example/two") == []
+
+
+def test_two_cities_of_one_country_in_one_week_have_two_incidents() -> None:
+    def failed(id: str, name: str, zh: str, en: str) -> Record:
+        victim = {"name": name, "country": "CN", "place": {"zh": zh, "en": en}}
+        return from_json({"id": id, "date": "2021-12-20", "victim": victim})
+
+    one = failed("one", "西安健康码", "西安", "Xi'an")
+    assert suggest(one, [failed("other", "西宁健康码", "西宁", "Xining")]) == ()
+    (same,) = suggest(one, [failed("same", "西安一码通", "西安市", "Xi'an")])
+    assert same.reasons == ("date", "country", "place")
 
 
 def signal(event: str = "flood-1", **more: object) -> Signal:

@@ -15,11 +15,13 @@ from kangma.incidents.words import Dated
 NEAR = 45
 #: From here on a pair is suggested.
 LIKELY = 0.6
+#: What is taken off when both name a place and it is not the same.
+ELSEWHERE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """`score` in [0, 1]; `reasons` among victim, date, country, source."""
+    """`score` in [0, 1]; `reasons` among victim, date, country, place, source."""
 
     id: str
     score: float
@@ -46,6 +48,11 @@ def _compare(a: Record, b: Record) -> Suggestion:
     if a.victim and b.victim and a.victim.country == b.victim.country != "unknown":
         score += 0.1
         reasons.append("country")
+        here, there = _places(a.victim), _places(b.victim)
+        if here and there:  # two cities of one country have two incidents
+            same = _alike(here, there) >= 0.5
+            score += 0.1 if same else -ELSEWHERE
+            reasons += ["place"] if same else []
     urls = {s.url.rstrip("/").lower() for s in a.sources if s.url}
     if urls & {s.url.rstrip("/").lower() for s in b.sources if s.url}:
         score = max(score, 0.3) + 0.3
@@ -56,9 +63,15 @@ def _compare(a: Record, b: Record) -> Suggestion:
 
 
 def _names(victim: Victim | None) -> list[frozenset[str]]:
-    if victim is None:
-        return []
-    return [pairs for name in (victim.name, *(n for _, n in victim.names)) if (pairs := pairs_of(name))]
+    return [] if victim is None else _pairs(victim.name, *(name for _, name in victim.names))
+
+
+def _places(victim: Victim) -> list[frozenset[str]]:
+    return _pairs(*(name for _, name in victim.place))
+
+
+def _pairs(*names: str) -> list[frozenset[str]]:
+    return [pairs for name in names if (pairs := pairs_of(name))]
 
 
 def pairs_of(name: str) -> frozenset[str]:

@@ -44,6 +44,7 @@ def wrong_with(copy: Copy, folder: Path, times: int, *, enough: int = 99) -> set
             if len(wrong) >= enough:
                 break
             victim.hear(len(victim.acknowledged) + 2)
+            assert victim.process.is_alive(), "whoever takes files in was brought down"
             before, here = set(victim.acknowledged), folder / str(n)
             here.mkdir()
             try:

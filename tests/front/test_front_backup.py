@@ -150,7 +150,7 @@ def test_whatever_is_damaged_is_refused_and_nothing_is_left(
         fresh(of)
 
     def fresh(*names: str) -> None:
-        for name in names:
+        for name in filter(None, names):
             shutil.rmtree(tmp_path / name, ignore_errors=True)
             shutil.copytree(folder / name, tmp_path / name)
 
@@ -175,9 +175,9 @@ def test_whatever_is_damaged_is_refused_and_nothing_is_left(
     refused("not a plain file")
     manifest = tmp_path / "backup" / MANIFEST
     content = manifest.read_bytes()
-    for at in range(0, len(content), 97):
+    for at in range(0, len(content), 397):
         manifest.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-        refused(".")
+        refused(".", of="")
     manifest.write_bytes(content.replace(b"kangma backup 1", b"kangma backup 2"))
     refused("another format")
     manifest.unlink()

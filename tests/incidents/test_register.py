@@ -22,7 +22,7 @@ from kangma.incidents.levels import seen_by
 from kangma.incidents.life import Change, Right, Role, State
 from kangma.incidents.record import Record
 from kangma.incidents.signal import Measured, Signal, alerts
-from kangma.incidents.vocabulary import Kind, Unit
+from kangma.incidents.vocabulary import Certainty, Kind, Unit
 from kangma.incidents.words import Dated, Words
 from kangma.store import register_schema as db
 from kangma.store.register import Outdated, Register, create, open_register
@@ -576,6 +576,26 @@ def test_a_defence_opens_one_draft_for_an_event_however_often_it_says_so(registe
     assert ", " not in work.record.description.get("zh")
     assert work.record.impact[0].value == "1400000"
     assert work.record.kept_working[0].what.get("en") == "offline verification"
+
+
+def test_what_a_defence_says_later_goes_into_the_draft_until_a_person_has_taken_it_up(
+    register: Register,
+) -> None:
+    ed = register.member("ed")
+    id = register.signal(signal(), now=NOW + 90)
+    assert register.signal(signal(), now=NOW + 100) == id  # the same again is nothing new
+    assert register.work(ed, id, now=NOW).edit == 1
+    register.signal(signal(ended=NOW + 600), now=NOW + 601)
+    register.signal(signal(), now=NOW + 602)  # came late: what was over does not begin again
+    work = register.work(ed, id, now=NOW)
+    assert (work.edit, str(work.record.date)) == (2, "2023-11-14T22:13:20Z/2023-11-14T22:23:20Z")
+    assert [str(a.at) for a in work.record.actions] == ["2023-11-14T22:14:50Z"]  # still when it was opened
+
+    mine = replace(work.record, certainty=Certainty.CONFIRMED)
+    register.edit(ed, mine, after_edit=2, now=NOW + 700)
+    register.signal(signal(ended=NOW + 900), now=NOW + 901)
+    assert register.work(ed, id, now=NOW).record == mine
+    assert len(register.drafts(ed)) == 1
 
 
 def test_many_defences_at_once_open_one_draft(register: Register) -> None:

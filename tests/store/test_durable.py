@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kangma.store.durable import write_file
+from kangma.store.durable import Claim, sweep_claims, write_file
 
 
 def test_threads_that_write_one_file_at_once_leave_one_of_their_texts_and_nothing_beside_it(
@@ -28,3 +29,28 @@ def test_threads_that_write_one_file_at_once_leave_one_of_their_texts_and_nothin
     assert not failed
     assert path.read_bytes() in texts
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_sweep_never_takes_a_claim_that_begins_or_ends(tmp_path: Path) -> None:
+    """One makes claims and lets them go, another sweeps all the time, as two programs of one state do."""
+    over = threading.Event()
+
+    def sweeps() -> int:
+        swept = 0
+        while not over.is_set():
+            swept += sweep_claims(tmp_path)
+        return swept
+
+    with ThreadPoolExecutor(1) as other:
+        swept = other.submit(sweeps)
+        try:
+            for n in range(300):
+                claim = Claim(tmp_path / str(n))
+                (claim.folder / "rows").write_bytes(b"rows")
+                claim.release()
+        finally:
+            over.set()
+    assert swept.result() == 0
+    (tmp_path / "dead").mkdir()
+    assert sweep_claims(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == []

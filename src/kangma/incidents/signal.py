@@ -57,7 +57,8 @@ class TakesSignals(Protocol):
     """What a defence is handed: `Register`."""
 
     def signal(self, signal: Signal, *, now: Moment) -> str:
-        """The id of the draft for this event, opened now or before. Durable on return; may be repeated."""
+        """The id of the draft for this event, opened now or before. Durable on return; may be repeated. What a later one
+        adds, its end above all, goes into the draft until a person has taken it up."""
         ...
 
 

@@ -79,7 +79,17 @@ _SIGNER_KNOWN = {
     "at-work",
     "socket",
 }
-_FRONT_KNOWN = {"codes.slots", "tokens.turns", "sent.ndjson", "events.ndjson", "locks", HELD, "scans"}
+_FRONT_KNOWN = {
+    "codes.slots",
+    "tokens.turns",
+    "sent.ndjson",
+    "events.ndjson",
+    "signals",
+    "register.json",
+    "locks",
+    HELD,
+    "scans",
+}
 _TRIES = 5
 
 

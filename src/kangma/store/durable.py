@@ -132,13 +132,36 @@ class Claim:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(mode=0o700)
-        self._fd = os.open(folder / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        with _claims_stand_still(folder.parent):
+            folder.mkdir(mode=0o700)
+            self._fd = os.open(folder / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
 
     def release(self) -> None:
-        remove_folder(self.folder)
+        with _claims_stand_still(self.folder.parent):
+            remove_folder(self.folder)
         os.close(self._fd)
+
+
+def sweep_claims(parent: Path) -> int:
+    """Claimed folders whose programs are dead are gone; how many. No claim begins or ends meanwhile: one that has no
+    owner yet, or none any more, is not somebody's who died."""
+    with _claims_stand_still(parent):
+        dead = [folder for folder in parent.iterdir() if not is_claimed(folder)]
+        for folder in dead:
+            remove_folder(folder)
+    return len(dead)
+
+
+@contextlib.contextmanager
+def _claims_stand_still(parent: Path) -> Iterator[None]:
+    fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile must not keep it
+        os.close(fd)
 
 
 def is_claimed(folder: Path) -> bool:

@@ -61,6 +61,7 @@ from kangma.translog.log import Log as Tree
 
 MOST_PICTURE = 4 * 2**20
 MOST_SOURCES = 20  # addresses of a record's sources that are looked for in others
+MOST_TOLD = 100  # edits of one draft by machine
 MOST_ALIKE = 200  # opened drafts of one import that are held against the others
 LEAST_ROOM = 64 * 2**20  # bytes free below which a register says that it is not ready
 _MAGIC = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff", "image/webp": b"RIFF"}
@@ -954,11 +955,30 @@ class Register:
         with self._write() as on:
             there = on.execute(sa.select(db.signals.c.id).where(db.signals.c.key == signal.key)).scalar()
             if there is not None:
+                self._told_again(on, str(there), signal, now)
                 return str(there)
             id = f"signal-{signal.key[:12]}"
             self._open(on, MACHINE, draft_of(signal, id, now=now), now, "signal")
             on.execute(sa.insert(db.signals).values(key=signal.key, id=id, source=signal.source[:64], at=now))
         return id
+
+    def _told_again(self, on: sa.Connection, id: str, signal: Signal, now: Moment) -> None:
+        """What is new in a later signal is the next edit of its draft, while nobody has taken that up: no machine writes
+        over what a person wrote, and an event that was over does not begin again."""
+        head = self._head(on, id)
+        authors = sa.select(db.edits.c.account).where(db.edits.c.id == id).distinct()
+        untouched = head.state == State.DRAFT and set(on.execute(authors).scalars()) == {MACHINE}
+        if not untouched or head.edit >= MOST_TOLD:
+            return
+        opened = int(on.execute(sa.select(db.records.c.opened_at).where(db.records.c.id == id)).scalar_one())
+        there, made = self._document(on, id, head.edit), draft_of(signal, id, now=opened)
+        over = there.date is not None and "/" in there.date.text
+        if made == there or (over and signal.ended is None):
+            return
+        edit = int(head.edit) + 1
+        self._save(on, made, edit, head.version, MACHINE, now)
+        on.execute(sa.update(db.heads).where(db.heads.c.id == id).values(edit=edit))
+        self._act(on, id, Act.EDIT, MACHINE, now, edit, "signal")
 
     def keep_picture(self, by: Caller, content: bytes, type_: str) -> str:
         """Keeps a picture and returns its digest, for `Record.picture`. Refused: too_many_bytes above 4 MiB; bad_value

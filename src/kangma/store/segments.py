@@ -30,9 +30,8 @@ from kangma.store import registry as r
 from kangma.store.durable import (
     file_digest,
     fsync_folder,
-    is_claimed,
     publish_file,
-    remove_folder,
+    sweep_claims,
     unavailable_when_the_disk_is,
 )
 from kangma.store.engine import parquet
@@ -361,8 +360,4 @@ def sweep(state: State) -> int:
             elif file not in kept:
                 file.unlink()
                 removed += 1
-    for claim in (state.path / "spool").iterdir():
-        if not is_claimed(claim):
-            remove_folder(claim)
-            removed += 1
-    return removed
+    return removed + sweep_claims(state.path / "spool")

@@ -1,4 +1,4 @@
-"""What the door tells a register of incidents of itself: one signal an event, within five minutes of its beginning.
+"""What the door tells a register of incidents: within five minutes of an event's beginning, and at its end.
 
 The register is another system, reached over HTTP with a token that can do nothing else (`kangma incident token --scope
 signal`); who runs a door names it in `front/register.json`: `{"url": …, "token": …}`, for its owner only. A signal is
@@ -95,13 +95,17 @@ class Teller:
         """`post` sends one signal and says whether it was taken; by default to the register of `register.json`."""
         self.folder, self.system = front / FOLDER, system
         self._post = post or _posting(front / SETTINGS)
-        self._told: Moment | None = None
+        self._told: tuple[Moment, Moment | None] | None = (
+            None  # when the last event that was told began and ended
+        )
 
     def saw(self, event: Event | None, *, now: Moment) -> None:
-        """Writes the signal of an event that has lasted long enough, or has ended; once."""
-        if event is None or event.began == self._told or (event.ended is None and now - event.began < AFTER):
+        """Writes the signal of an event that has lasted long enough, and of one that has ended; each once."""
+        if event is None or (event.ended is None and now - event.began < AFTER):
             return
-        self._told = event.began
+        if (event.began, event.ended) == self._told:
+            return
+        self._told = (event.began, event.ended)
         self.folder.mkdir(mode=0o700, exist_ok=True)
         if len(list(self.folder.iterdir())) < MOST_WAITING:
             content = as_sent(signal_of(event, system=self.system, now=now))

@@ -100,6 +100,8 @@ def look(path: Path) -> Left:
     """Opens the state as the next program would, absorbs, and counts. Also: nothing lies about afterwards."""
     with open_state(path) as state:
         state.absorb()
+    # What that absorb merged waits for the next opening, so that whoever was reading can finish.
+    with open_state(path) as state:
         found = documents(state)
         live = {s.path for s in state.live_segments()}
         assert not list((path / "inbox").iterdir())

@@ -8,10 +8,9 @@ are append-only.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,8 +18,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kangma.errors import Code, Corrupt, Refused, Where
-from kangma.store.registry import as_ours, empty_journal, open_engine
+from kangma.errors import Code, Refused, Where
+from kangma.store.registry import empty_journal
+from kangma.store.sqlite_file import SqliteFile, settings_of
 from kangma.store.vault import Vault
 from kangma.terms import DAY, HOUR, Moment
 
@@ -56,12 +56,7 @@ class Stands(StrEnum):
 LIVE = (Stands.OPEN, Stands.PROPOSED)
 
 _metadata = sa.MetaData()
-_settings = sa.Table(
-    "settings",
-    _metadata,
-    sa.Column("name", sa.String(32), primary_key=True),
-    sa.Column("value", sa.String(64), nullable=False),
-)  # fmt: skip
+_settings = settings_of(_metadata)
 _appeals = sa.Table(
     "appeals",
     _metadata,
@@ -163,43 +158,13 @@ class NoAppeal(Refused):
         super().__init__(Code.NO_HOLD, Where(path="appeal"), "no appeal of this number")
 
 
-class Appeals:
+class Appeals(SqliteFile):
     """Over `front/appeals.sqlite`. Threads may share one."""
 
     def __init__(self, folder: Path, vault: Vault) -> None:
         """Opens or makes the file in `front/`. Corrupt for a format that this program cannot read."""
-        path = folder / FILE
-        self._engine, self._vault = open_engine(path), vault
-        self._reading = self._engine.execution_options(writes=False)
-        with as_ours(), self._engine.begin() as on:
-            if not sa.inspect(on).has_table(_settings.name):
-                _metadata.create_all(on)
-                for what in ("UPDATE", "DELETE"):
-                    on.exec_driver_sql(
-                        f"CREATE TRIGGER steps_no_{what.lower()} BEFORE {what} ON steps "
-                        "BEGIN SELECT RAISE(ABORT, 'steps is append-only'); END"
-                    )
-                on.execute(sa.insert(_settings).values(name="format", value=FORMAT))
-            if (
-                on.execute(sa.select(_settings.c.value).where(_settings.c.name == "format")).scalar()
-                != FORMAT
-            ):
-                raise Corrupt("appeals.sqlite is of another format")
-        path.chmod(0o600)
-
-    def close(self) -> None:
-        self._engine.dispose()
-
-    def __enter__(self) -> Appeals:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @contextlib.contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
-        with as_ours(), self._engine.begin() as on:
-            yield on
+        self._vault = vault
+        super().__init__(folder / FILE, _settings, {"format": FORMAT}, also=_append_only)
 
     # the resident ----------------------------------------------------------------------------------------------------
 
@@ -218,7 +183,7 @@ class Appeals:
         """A new appeal of the person who has these numbers (the first is theirs now). Refused: already_open against the
         same hold; too_many_rows beyond `MOST_OPEN`, or `MOST_IN_A_WHILE` in four weeks."""
         c = _appeals.c
-        with self._write() as on:
+        with self.write() as on:
             mine = on.execute(sa.select(_appeals).where(c.person.in_(persons))).all()
             live = [x for x in mine if x.state in LIVE]
             if any((x.rule, x.since) == (rule, since) for x in live):
@@ -243,7 +208,7 @@ class Appeals:
     def withdraw(self, persons: Sequence[int], appeal: str, *, now: Moment) -> None:
         """The resident takes it back. NoAppeal when it is none of theirs, or closed."""
         c = _appeals.c
-        with self._write() as on:
+        with self.write() as on:
             row = on.execute(
                 sa.select(c.number).where(c.appeal == appeal, c.person.in_(persons), c.state.in_(LIVE))
             ).first()
@@ -270,12 +235,12 @@ class Appeals:
 
     def looked(self, number: int, officer: str, *, now: Moment) -> None:
         """An officer read it."""
-        with self._write() as on:
+        with self.write() as on:
             self._step(on, number, now, "officer", "looked", officer)
 
     def propose(self, number: int, decision: Decision, *, now: Moment) -> Appeal:
         """One officer's decision; it does nothing until a second one agrees. Refused unless the appeal waits for one."""
-        with self._write() as on:
+        with self.write() as on:
             self._must(on, number, Stands.OPEN)
             said = {
                 "grants": decision.grants,
@@ -304,7 +269,7 @@ class Appeals:
         """A second officer agreed, and the evidence that follows (`document`) is durable already."""
         appeal, decision = self.must_be_proposed(number, second)
         state = Stands.GRANTED if decision.grants else Stands.DISMISSED
-        with self._write() as on:
+        with self.write() as on:
             self._must(on, number, Stands.PROPOSED)
             self._close(on, number, state, now)
             self._step(on, number, now, "officer", state, second, document)
@@ -313,7 +278,7 @@ class Appeals:
     def returned(self, number: int, second: str, *, now: Moment) -> Appeal:
         """A second officer does not agree: it is open again."""
         self.must_be_proposed(number, second)
-        with self._write() as on:
+        with self.write() as on:
             self._must(on, number, Stands.PROPOSED)
             self._state(on, number, Stands.OPEN)
             self._step(on, number, now, "officer", "returned", second)
@@ -321,7 +286,7 @@ class Appeals:
 
     def settle(self, number: int, *, now: Moment) -> None:
         """The hold ended by itself."""
-        with self._write() as on:
+        with self.write() as on:
             state = on.execute(sa.select(_appeals.c.state).where(_appeals.c.number == number)).scalar()
             if state in LIVE:
                 self._close(on, number, Stands.SETTLED, now)
@@ -330,7 +295,7 @@ class Appeals:
     def late(self, *, now: Moment) -> int:
         """How many wait beyond their deadline."""
         c = _appeals.c
-        with as_ours(), self._reading.begin() as on:
+        with self.read() as on:
             query = sa.select(sa.func.count()).where(c.state.in_(LIVE), c.answer_by < now)
             return int(on.execute(query).scalar_one())
 
@@ -338,7 +303,7 @@ class Appeals:
         """Words of appeals that were closed long enough ago are gone from the file and its journal; how many appeals."""
         c = _appeals.c
         gone = sa.select(c.number).where(c.closed_at < now - WORDS_KEPT)
-        with self._write() as on:
+        with self.write() as on:
             done = on.execute(sa.delete(_words).where(_words.c.number.in_(gone)))
         if done.rowcount:
             empty_journal(self._engine)
@@ -383,7 +348,7 @@ class Appeals:
 
     def _select(self, where: Any, *, newest: bool = False) -> list[Appeal]:
         order = (_appeals.c.number.desc(),) if newest else (_appeals.c.answer_by, _appeals.c.number)
-        with as_ours(), self._reading.begin() as on:
+        with self.read() as on:
             rows = on.execute(sa.select(_appeals).where(where).order_by(*order)).all()
             numbers = [x.number for x in rows]
             steps: dict[int, list[Step]] = {n: [] for n in numbers}
@@ -406,6 +371,14 @@ class Appeals:
             )
             for x in rows
         ]  # fmt: skip
+
+
+def _append_only(on: sa.Connection) -> None:
+    for what in ("UPDATE", "DELETE"):
+        on.exec_driver_sql(
+            f"CREATE TRIGGER steps_no_{what.lower()} BEFORE {what} ON steps "
+            "BEGIN SELECT RAISE(ABORT, 'steps is append-only'); END"
+        )
 
 
 def _about(number: int, which: str) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,9 +29,9 @@ from kangma.credential.venue_code import (
     token_at,
     token_of,
 )
-from kangma.errors import Code, Conflict, Corrupt, Refused, Where
+from kangma.errors import Code, Conflict, Refused, Where
 from kangma.store.keys import make_key, read_key
-from kangma.store.registry import as_ours, open_engine
+from kangma.store.sqlite_file import SqliteFile, settings_of
 from kangma.terms import DAY, HOUR, Day, Moment
 
 FILE, MASTER_KEY = "venues.sqlite", "venues.key"
@@ -52,12 +52,7 @@ RESULTS = ("pass", "wait", "unknown")
 _metadata = sa.MetaData()
 
 #: format; change: grows with every change of a venue.
-_settings = sa.Table(
-    "settings",
-    _metadata,
-    sa.Column("name", sa.String(32), primary_key=True),
-    sa.Column("value", sa.String(64), nullable=False),
-)  # fmt: skip
+_settings = settings_of(_metadata)
 
 #: A door. `place` is the place of the evidence at which its visits are.
 _venues = sa.Table(
@@ -122,7 +117,7 @@ def unknown_venue() -> Refused:
     return Refused(Code.UNKNOWN_VENUE, Where(path="venue"), "no door of this city has this number now")
 
 
-class Venues:
+class Venues(SqliteFile):
     """Over `front/venues.sqlite`. Threads may share one."""
 
     def __init__(self, folder: Path, *, ticks: Callable[[], float] = time.monotonic) -> None:
@@ -131,43 +126,11 @@ class Venues:
             with contextlib.suppress(Conflict):  # two who want it at once get the same
                 make_key(folder / MASTER_KEY)
         self._master = read_key(folder / MASTER_KEY)
-        path = folder / FILE
-        self._engine = open_engine(path)
-        self._reading = self._engine.execution_options(writes=False)
-        with as_ours(), self._engine.begin() as on:
-            if not sa.inspect(on).has_table(_settings.name):
-                _metadata.create_all(on)
-                on.execute(
-                    sa.insert(_settings),
-                    [{"name": "format", "value": FORMAT}, {"name": "change", "value": "0"}],
-                )
-            said = on.execute(sa.select(_settings.c.value).where(_settings.c.name == "format")).scalar()
-            if said != FORMAT:
-                raise Corrupt("venues.sqlite is of another format")
-        path.chmod(0o600)
+        super().__init__(folder / FILE, _settings, {"format": FORMAT, "change": "0"})
         self._key = lru_cache(65_536)(self._derived)
         self._code = lru_cache(65_536)(code_at)
         self._known: dict[str, Venue] = {}
         self._change, self._ticks, self._due = 0, ticks, 0.0
-
-    def close(self) -> None:
-        self._engine.dispose()
-
-    def __enter__(self) -> Venues:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @contextlib.contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
-        with as_ours(), self._engine.begin() as on:
-            yield on
-
-    @contextlib.contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
-        with as_ours(), self._reading.begin() as on:
-            yield on
 
     # registration --------------------------------------------------------------------------------------------------
 
@@ -180,7 +143,7 @@ class Venues:
             raise Refused(Code.BAD_VALUE, Where(column="name"), "1 to 120 printable characters")
         if not 1 <= assumed_minutes <= LONGEST_MINUTES:
             raise Refused(Code.BAD_VALUE, Where(column="stay"), f"1 to {LONGEST_MINUTES} minutes")
-        with self._write() as on:
+        with self.write() as on:
             number = new_number()
             while on.execute(sa.select(_venues.c.venue).where(_venues.c.venue == number)).first() is not None:
                 number = new_number()
@@ -196,7 +159,7 @@ class Venues:
     def renew_key(self, venue: str, *, now: Moment, stolen: bool = False) -> bytes:
         """A new key: the old one draws no code from now on, and still checks those that it drew. `stolen`: none of them
         is taken any more, for whoever has the key can draw the codes of past minutes too."""
-        with self._write() as on:
+        with self.write() as on:
             c = _venues.c
             row = on.execute(sa.select(c.generation).where(c.venue == venue, c.closed_at.is_(None))).first()
             if row is None:
@@ -214,7 +177,7 @@ class Venues:
 
     def end(self, venue: str, *, now: Moment) -> None:
         """The door takes nobody in any more; what it drew before is still taken late."""
-        with self._write() as on:
+        with self.write() as on:
             c = _venues.c
             done = on.execute(
                 sa.update(_venues)
@@ -239,7 +202,7 @@ class Venues:
         return found[0]
 
     def _select(self, where: Any, order: Any = _venues.c.change) -> list[Venue]:
-        with self._read() as on:
+        with self.read() as on:
             rows = on.execute(sa.select(_venues).where(where).order_by(order, _venues.c.venue)).all()
             keys: dict[str, list[tuple[int, Moment, Moment | None]]] = {}
             query = sa.select(_keys).join(_venues, _keys.c.venue == _venues.c.venue).where(where)
@@ -275,7 +238,7 @@ class Venues:
         """The door, as it was at most two seconds ago. No statement for one that is known, but each two seconds."""
         if self._ticks() >= self._due:
             self._due = self._ticks() + 2.0
-            with self._read() as on:
+            with self.read() as on:
                 said = on.execute(sa.select(_settings.c.value).where(_settings.c.name == "change")).scalar()
             if int(said or 0) != self._change:
                 for venue in self._select(_venues.c.change > self._change):
@@ -342,7 +305,7 @@ class Venues:
     ) -> None:
         """Adds to the counts, by (venue, day, what), and to what doors see of the last minutes."""
         c, r = _counts.c, _recent.c
-        with self._write() as on:
+        with self.write() as on:
             for (venue, day, what), n in counts.items():
                 same_row = sa.and_(c.venue == venue, c.day == day, c.what == what)
                 if on.execute(sa.update(_counts).where(same_row).values(n=c.n + n)).rowcount == 0:
@@ -354,7 +317,7 @@ class Venues:
 
     def counts(self, venue: str, day: Day) -> dict[str, int]:
         """What was counted at a door on a local day, by pass, wait, unknown, left, late."""
-        with self._read() as on:
+        with self.read() as on:
             rows = on.execute(sa.select(_counts).where(_counts.c.venue == venue, _counts.c.day == day)).all()
         return dict.fromkeys((*RESULTS, "left", "late"), 0) | {x.what: x.n for x in rows}
 
@@ -362,7 +325,7 @@ class Venues:
         """(second, result) of who came in the last minutes, the newest first."""
         c = _recent.c
         query = sa.select(c.at, c.result).where(c.venue == venue, c.at >= now - RECENT)
-        with self._read() as on:
+        with self.read() as on:
             return [
                 (x.at, x.result) for x in on.execute(query.order_by(c.at.desc(), c.row.desc()).limit(most))
             ]

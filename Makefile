@@ -17,7 +17,7 @@ help:  ## show this help
 run: .venv/.run  ## make a city of 20,000, live its last two weeks, open its pages (RESIDENTS=N, PORT=N; PORT= opens none)
 	$(PY) -m kangma demo --residents $(RESIDENTS) $(if $(PORT),--port $(PORT))
 
-test: .venv/.dev web/dist/.built  ## lint, types, import contract, then every promise that fits a quarter of an hour
+test: .venv/.dev web/dist/.built  ## lint, types, import contract, then every promise that fits half an hour
 	$(MAKE) --no-print-directory lint
 	$(PY) -m pytest
 

@@ -55,13 +55,13 @@ def test_a_key_signs_for_three_days_after_its_end_and_no_further() -> None:
 )
 def test_how_long_a_code_may_be_valid(claims: world.Claims, longest: int) -> None:
     for length, said in ((longest, "verified"), (longest + 1, "lives_too_long")):
-        code = world.shown(replace(claims, uri=world.EXTRA, expires=claims.issued + length))
+        code = world.shown(claims._replace(uri=world.EXTRA, expires=claims.issued + length))
         assert told(code, NOW) == said
 
 
 def test_a_proxy_lives_a_day_too() -> None:
     proxy = world.phone(kind=world.Kind.PROXY, uri=world.EXTRA)
-    assert told(world.shown(replace(proxy, expires=proxy.issued + 25 * HOUR + 1)), NOW) == "lives_too_long"
+    assert told(world.shown(proxy._replace(expires=proxy.issued + 25 * HOUR + 1)), NOW) == "lives_too_long"
 
 
 def test_an_expired_trust_list_is_stale_at_once_and_nothing_after_thirty_days() -> None:

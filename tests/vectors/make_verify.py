@@ -168,11 +168,12 @@ class Case:
 
 def phone(index: int = GREEN, **more: Any) -> Claims:
     said = Claims("cn-bj", midnight(0), midnight(1), DAILY, index, Kind.PHONE, "张*", PHONE.public.compressed)
-    return replace(said, **more)
+    return said._replace(**more)
 
 
 def paper(index: int = GREEN, **more: Any) -> Claims:
-    return replace(Claims("cn-bj", midnight(-3), midnight(25), EXTRA, index, Kind.PAPER, "欧阳*"), **more)
+    said = Claims("cn-bj", midnight(-3), midnight(25), EXTRA, index, Kind.PAPER, "欧阳*")
+    return said._replace(**more)
 
 
 def shown(

@@ -38,15 +38,16 @@ def decode(text: str) -> bytes:
     digits = letters.translate(_DIGITS)
     if rest == 1 or _NONE in digits:
         raise Refused(Code.BAD_VALUE, hint="not base45")
-    # Each group is one lane of three bytes, little-endian: a + 45 b + 2025 c is below 2^17 and never reaches the next.
-    end, lane = 3 * groups, _lowest(groups)
-    all_three = int.from_bytes(digits[:end], "little")
-    values = (all_three & lane) + 45 * (all_three >> 8 & lane) + 2025 * (all_three >> 16 & lane)
-    wide = values.to_bytes(end, "little")
-    if wide[2::3].count(0) != groups:
+    # Each group is one lane of three bytes, big-endian: a + 45 b + 2025 c is below 2^17 and never reaches the next. What
+    # stands above its 16 bits is one bit, and may not be there.
+    end = 3 * groups
+    lowest, above = _lanes(groups)
+    abc = int.from_bytes(digits[:end], "big")
+    values = (abc >> 16 & lowest) + 45 * (abc >> 8 & lowest) + 2025 * (abc & lowest)
+    if values & above:
         raise Refused(Code.BAD_VALUE, hint="not base45")
-    found = bytearray(2 * groups)
-    found[::2], found[1::2] = wide[1::3], wide[::3]
+    found = bytearray(values.to_bytes(end, "big"))
+    del found[::3]
     if rest:
         last = digits[end] + 45 * digits[end + 1]
         if last > 255:
@@ -56,6 +57,6 @@ def decode(text: str) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _lowest(groups: int) -> int:
-    """The lowest byte of each of so many three-byte lanes."""
-    return int.from_bytes(b"\xff\0\0" * groups, "little")
+def _lanes(groups: int) -> tuple[int, int]:
+    """Of so many three-byte lanes: the lowest byte of each; bit 16 of each."""
+    return int.from_bytes(b"\0\0\xff" * groups, "big"), int.from_bytes(b"\1\0\0" * groups, "big")

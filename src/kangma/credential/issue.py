@@ -44,7 +44,7 @@ def of_a_day(
     *,
     kind: Kind = Kind.PHONE,
 ) -> Claims:
-    """What a phone's credential for one local day says. ValueError for claims that no credential may have."""
+    """What a phone's credential for one local day says."""
     return Claims(
         authority.id,
         zone.midnight(day),
@@ -68,7 +68,8 @@ def on_paper(
 
 
 def sign(claims: Claims, signer: Signer) -> bytes:
-    """The credential: a COSE_Sign1 over the claims. The same claims and key give the same bytes."""
+    """The credential: a COSE_Sign1 over the claims. The same claims and key give the same bytes. ValueError for claims
+    that no credential may have."""
     return cose.sign1(claims_.encode(claims), signer)
 
 

@@ -186,22 +186,22 @@ class Verifier:
             opened, end = cose.first1(content, most=text.MOST_INFLATED)
         except Refused:
             return NotVerified(Reason.BAD_COSE)
-        if opened.headers.get(cose.ALG) != Algorithm.ES256:
-            return NotVerified(Reason.WRONG_ALGORITHM)
         if len(opened.protected) != 13 or not opened.protected.startswith(_HEADERS):
-            return NotVerified(Reason.BAD_COSE)
+            es256 = opened.headers.get(cose.ALG) == Algorithm.ES256
+            return NotVerified(Reason.BAD_COSE if es256 else Reason.WRONG_ALGORITHM)
 
         # 3 the key in the trust list: environment, use, dates
         now = max(now, self._floor)
         trust = self._trust
         if trust is None or now >= trust.expires + TRUST_GRACE:
             return NotVerified(Reason.NO_TRUST)
-        letter = opened.key_id[:1]
-        if letter != trust.environment.letter and letter in _LETTERS:
-            return NotVerified(Reason.WRONG_ENVIRONMENT)
-        issuer = self._issuers.get(opened.key_id)
+        issuer = self._issuers.get(
+            opened.key_id
+        )  # whose ids all begin with the letter of the list's environment
         if issuer is None:
-            return NotVerified(Reason.UNKNOWN_KEY)
+            letter = opened.key_id[:1]
+            elsewhere = letter != trust.environment.letter and letter in _LETTERS
+            return NotVerified(Reason.WRONG_ENVIRONMENT if elsewhere else Reason.UNKNOWN_KEY)
         if issuer.reason is not None:
             return NotVerified(issuer.reason)
         if now + LEEWAY < issuer.not_before:

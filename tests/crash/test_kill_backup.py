@@ -17,24 +17,23 @@ from kangma.store.backup import MANIFEST, take
 from kangma.store.restore import read_manifest, restore
 from kangma.store.state import create, open_state
 
-Copy = Callable[[Path, Path], Path]  # of the state, in a new folder; the state directory that came of it
+#: Of the state, in a new folder; `amid` returns when the city has gone on. The state directory that came of it.
+Copy = Callable[[Path, Path, Callable[[], None]], Path]
 
 
-def by_backup(path: Path, folder: Path) -> Path:
+def by_backup(path: Path, folder: Path, amid: Callable[[], None]) -> Path:
     with open_state(path) as state:
         take(state, folder / "backup", keys=folder / "keys", now=NOW)
     restore(folder / "backup", folder / "state", folder / "keys", reason="a test", now=NOW)
     return folder / "state"
 
 
-def by_cp(path: Path, folder: Path) -> Path:
-    """The control: what an operator in a hurry would do. A file of a real city takes its time; a small one does not."""
-
-    def with_time(source: str, target: str) -> None:
-        time.sleep(0.02)
-        shutil.copy2(source, target)
-
-    shutil.copytree(path, folder / "state", copy_function=with_time)
+def by_cp(path: Path, folder: Path, amid: Callable[[], None]) -> Path:
+    """The control: what an operator in a hurry would do. A city goes on while it is copied, and so does this one."""
+    shutil.copytree(path, folder / "state", ignore=shutil.ignore_patterns("registry.sqlite*"))
+    amid()
+    for file in path.glob("registry.sqlite*"):
+        shutil.copy2(file, folder / "state")
     return folder / "state"
 
 
@@ -53,7 +52,7 @@ def wrong_with(copy: Copy, folder: Path, times: int, *, enough: int = 99) -> set
             before, here = set(victim.acknowledged), folder / str(n)
             here.mkdir()
             try:
-                left = look(copy(path, here))
+                left = look(copy(path, here, lambda: victim.hear(len(victim.acknowledged) + 4)))
             except (KangmaError, AssertionError, OSError, shutil.Error) as problem:
                 wrong.add(type(problem).__name__)
                 continue

@@ -9,7 +9,7 @@ PORT ?= 8080
 # A machine whose environment forbids Python to keep what it compiled compiles everything at every start, of which there are hundreds here.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test lint web bench bench-full prove lock clean
+.PHONY: help run test lint kernel web bench bench-full prove lock clean
 
 help:  ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,8 +17,8 @@ help:  ## show this help
 run: .venv/.run  ## make a city of 20,000, live its last two weeks, open its pages (RESIDENTS=N, PORT=N; PORT= opens none)
 	$(PY) -m kangma demo --residents $(RESIDENTS) $(if $(PORT),--port $(PORT))
 
-test: .venv/.dev web/dist/.built  ## lint, types, import contract, then every promise that fits half an hour
-	$(MAKE) --no-print-directory lint
+test: .venv/.dev  ## lint, types, import contract, then every promise that fits half an hour
+	$(MAKE) --no-print-directory -j 2 web/dist/.built lint kernel
 	$(PY) -m pytest
 
 lint: .venv/.dev  ## ruff, mypy --strict, import contract
@@ -26,6 +26,9 @@ lint: .venv/.dev  ## ruff, mypy --strict, import contract
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
+
+kernel: .venv/.run
+	$(PY) -c 'from kangma.tracing.kernel import warm; warm()'  # compiled once, and not by every worker of the tests
 
 web: web/dist/.built  ## the pages: types, and one file each in web/dist
 

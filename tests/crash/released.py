@@ -13,7 +13,6 @@ import pickle
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -265,11 +264,13 @@ def publish_for_ever(path: str, zero: Moment, days: Sequence[Path], say: Connect
     release and each credential once it is acknowledged. `how` other than "right" is one of the controls below."""
     if how != "right":
         _careless(how)
-    pause = 0.3 if how == "journal" else 0.0  # whatever else is synced would take the journal with it
-    _told(say, lambda: _publish_for_ever(Path(path), zero, days, say, pause))
+    waits = how == "journal"  # for a word: whatever else is synced would take the journal with it
+    _told(say, lambda: _publish_for_ever(Path(path), zero, days, say, waits=waits))
 
 
-def _publish_for_ever(path: Path, zero: Moment, days: Sequence[Path], say: Connection, pause: float) -> None:
+def _publish_for_ever(
+    path: Path, zero: Moment, days: Sequence[Path], say: Connection, *, waits: bool
+) -> None:
     with open_state(path) as state, LocalSigner(path) as signer:
         last = last_release(state.registry)
         assert last is not None
@@ -284,7 +285,8 @@ def _publish_for_ever(path: Path, zero: Moment, days: Sequence[Path], say: Conne
                     take_in(state, days[day], now)
             signed = on_paper(state, signer, 7, today=HERE.day(now), now=now)
             say.send(("credential", hashlib.sha256(signed).digest()))
-            time.sleep(pause)
+            if waits:
+                say.recv()
             done = cycle(state, now=now, signer=signer, step=say.send).release
             assert done.head is not None
             say.send(("release", done.number, done.head))

@@ -68,7 +68,11 @@ def cuts(disk: Disk, town: Town, how: str, rounds: int, seed: int, *, first_loss
             victim.wait_for("ready")
             word = "credential" if how == "journal" else chance.choice(["publish", "publish", "credential"])
             said = chance.randrange(3)
-            while _times(word, victim.said) <= said and victim.process.is_alive():
+            heard = 0
+            while (times := _times(word, victim.said)) <= said and victim.process.is_alive():
+                if how == "journal" and times > heard:
+                    victim.pipe.send("go on")
+                    heard = times
                 victim.listen(0.002)
             if word == "publish":
                 victim.listen(chance.uniform(0.0, 0.25))

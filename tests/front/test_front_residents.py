@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import threading
 from typing import Any
 
 import httpx2
@@ -53,6 +54,23 @@ def test_the_export_has_all_of_it_and_nobody_else(door: Hamlet) -> None:
         for secret in (person.id_number, person.name, person.phone):
             assert secret not in said.text
     assert "C1" not in said.text  # whose case it was is not theirs to read
+
+
+def test_a_phone_that_is_bound_has_its_first_answer_as_soon_as_there_is_one(door: Hamlet) -> None:
+    door.city.fill_seconds, there = 60.0, threading.Event()
+
+    def answers() -> None:
+        while not there.wait(0.05):
+            door.answers.turn()
+
+    preparing = threading.Thread(target=answers)
+    preparing.start()
+    try:
+        phone = door.client(door.bound_without_answers(NURSE)["token"])
+    finally:
+        there.set()
+        preparing.join()
+    assert phone.get("/v1/me/code").status_code == 200
 
 
 # devices ---------------------------------------------------------------------------------------------------------------

@@ -136,9 +136,12 @@ def test_a_city_is_served_from_binding_to_the_door(served: Served) -> None:
     served.until(lambda: served.client.get("/public/latest.json").status_code == 200, "the first release")
     held = served.bind()
     headers = {"authorization": f"Bearer {held['token']}"}
-    said = served.client.get("/v1/me/code", headers=headers)
-    assert said.status_code == 200, said.text  # the first answer was waited for
-    assert said.json()["colour"] in ("green", "unknown")
+
+    def code() -> Any:
+        said = served.client.get("/v1/me/code", headers=headers)
+        return said.json() if said.status_code == 200 else None
+
+    assert served.until(code, "the first answer")["colour"] in ("green", "unknown")
     for part in ("answers", "gateway"):
         served.kill(part)
     code = served.until(lambda: served.client.get("/v1/me/code", headers=headers), "the gateway")

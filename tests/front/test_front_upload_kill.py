@@ -57,7 +57,7 @@ def take(submissions: Submissions, client: Client, n: int) -> tuple[Receipt, boo
 
 
 def send_on(path: str, first: int, how: str, say: Connection) -> None:
-    """One body after another, each said once it was acknowledged; a careless one says it before."""
+    """One body after another, each said once it was acknowledged; a careless one says it before, and waits for a word."""
     note = Submissions._note
 
     def slowly(self: Submissions, *a: Any) -> None:
@@ -72,6 +72,7 @@ def send_on(path: str, first: int, how: str, say: Connection) -> None:
             say.send(("begun", n, 0))
             if how == "careless":
                 say.send(("had", n, 0))
+                say.recv()
             receipt, _ = take(submissions, client, n)
             if how != "careless":
                 say.send(("had", n, receipt.number))
@@ -113,7 +114,9 @@ def victim(path: Path, first: int, how: str, chance: random.Random) -> list[tupl
     theirs.close()
     assert ours.recv() == "ready"
     said = [ours.recv()]
-    for _ in range(2 * chance.randrange(3) + (2 if first == 1 else 0)):
+    for _ in range(2 * chance.randrange(3) + (2 if first == 1 else 0) + (how == "careless")):
+        if how == "careless" and said[-1][0] == "had":
+            ours.send("go on")
         said.append(ours.recv())
     time.sleep(chance.uniform(0.0, 0.12))
     assert process.pid is not None

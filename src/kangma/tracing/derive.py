@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from kangma.terms import DAY, HOUR, Moment
 from kangma.tracing.columns import Columns
-from kangma.tracing.kernel import companions, trace
 from kangma.tracing.rule import CompanionRule, TracingRule
 from kangma.tracing.sql import sql
 from kangma.tracing.tables import CompanionTable, ExposureTable, Places, Windows
@@ -56,6 +55,8 @@ def met(
     columns: Columns, infectious: Windows, rule: TracingRule, known: Places
 ) -> tuple[ExposureTable, CompanionTable]:
     """The same of these windows alone, at places `known` with cells of `cell_metres(rule)`."""
+    from kangma.tracing.kernel import companions, trace  # noqa: PLC0415  Numba loads slowly; most parts trace nobody
+
     near = rule.companion or CompanionRule()
     exposed = trace(
         columns,
@@ -85,6 +86,8 @@ def secondary(
     `live_places`. `until` ends the time of a contact whom nobody has isolated yet. Nothing is kept: when a contact's
     result or a case changes, asking again gives the list anew.
     """
+    from kangma.tracing.kernel import trace  # noqa: PLC0415  Numba loads slowly; most parts trace nobody
+
     chains = _table(con, "chains", {"until": until})
     names = chains.column("chain").to_pylist()
     via, from_at, to_at = (chains.column(name).to_pylist() for name in ("via", "from_at", "to_at"))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-import sqlglot
-
 NAMES = ("places", "windows", "exposures", "companions", "chains", "secondary")
 
 
@@ -21,5 +19,7 @@ def sql(name: str) -> str:
 @cache
 def spark_sql(name: str) -> str:
     """The same for Apache Spark, with its parameters as `:name` (`spark.sql(text, args={…})`)."""
+    import sqlglot  # noqa: PLC0415  no other use of a city's, and slow to load
+
     text: str = sqlglot.transpile(sql(name), read="duckdb", write="spark", pretty=True, comments=False)[0]
     return text

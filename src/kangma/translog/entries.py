@@ -161,8 +161,9 @@ def policy_parts(id: str, version: str, text: str) -> list[bytes]:
     """The entries that hold a policy in full, to be appended behind each other."""
     digest = hashlib.sha256(text.encode()).hexdigest()
     parts, begin, taken = [], 0, 0
+    lengths = {letter: len(_json(letter)) - 2 for letter in set(text)}
     for at, letter in enumerate(text):
-        length = len(_json(letter)) - 2
+        length = lengths[letter]
         if taken + length > MAX_PART:
             parts.append(text[begin:at])
             begin, taken = at, 0

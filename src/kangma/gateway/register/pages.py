@@ -418,13 +418,20 @@ def world(
             else f"{country}: {wording.counted(n, 'incident', 'incidents')}"
         )
 
-    drawn = drawing.world(
-        counts, label="各国和地区的事件" if lang == "zh" else "Incidents by country", name=name,
-        address=lambda code: link("/incidents", with_value(bare, "country", code)),
-    )  # fmt: skip
+    def address(code: str) -> str:
+        return link("/incidents", with_value(bare, "country", code))
+
+    label = "各国和地区的事件" if lang == "zh" else "Incidents by country"
+    drawn = drawing.world(counts, label=label, name=name, address=address)
+    pieces = [
+        drawing.world(
+            counts, label=label if i == 0 else f"{label} {i + 1}", name=name, address=address, part=part
+        )
+        for i, part in enumerate(drawing.parts(counts))
+    ]
     return render(
         request, lang, "map.html", viewer, query=query, bare=bare, rows=list(counts.items()), drawn=drawn, now=now,
-        csv=link("/map.csv", query, lang=lang),
+        pieces=pieces, csv=link("/map.csv", query, lang=lang),
     )  # fmt: skip
 
 

@@ -422,6 +422,26 @@ def test_a_phone_opens_the_map_where_most_incidents_are(chromium: Browser, serve
     context.close()
 
 
+def test_who_is_signed_out_while_writing_signs_in_and_reloads_and_it_is_saved(
+    chromium: Browser, served: Served
+) -> None:
+    context = served.context(chromium, "en", role=Role.EDITOR)
+    page = context.new_page()
+    page.goto(f"{served.base}/members/new")
+    page.fill("#f-id", "written-for-long")
+    page.fill("#f-summary-en", "An afternoon's work")
+    ours = [c for c in context.cookies() if c["name"] == "kangma"]
+    context.clear_cookies(name="kangma")
+    page.click("button:has-text('Save the draft')")
+    expect(page.locator("main")).to_contain_text("reload this page: it is sent once more")
+    keep(page, "signed-out-en-1280")
+    context.add_cookies([{"name": "kangma", "value": ours[0]["value"], "url": served.base}])
+    page.reload()
+    expect(page.locator("h1")).to_have_text("written-for-long")
+    expect(page.locator("main")).to_contain_text("An afternoon's work")
+    context.close()
+
+
 def test_an_editor_writes_and_a_conflict_loses_nothing(chromium: Browser, served: Served) -> None:
     context = served.context(chromium, "en", role=Role.EDITOR, axe=True)
     first, second = context.new_page(), context.new_page()

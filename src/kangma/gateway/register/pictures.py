@@ -124,7 +124,7 @@ def file(id: str, register: Here, by: Editor, now: Now) -> Response:
 @router.post("/members/work/{id}/picture")
 def keep(
     request: Request, id: str, register: Here, by: Editor, lang: Language, now: Now,
-    sent: Annotated[Parts, Depends(SentParts(PICTURE))],
+    sent: Annotated[Parts, Depends(SentParts())],
 ) -> Response:  # fmt: skip
     """A picture with its licence and what is seen on it; without a file, the words of the one that is there."""
     after = sent.fields.get("after_edit", "")
@@ -148,7 +148,9 @@ def keep(
             )
     content = sent.files.get("file", b"")
     kept, made = work.record.picture, None
-    if content:
+    if len(content) > PICTURE:
+        faults.append(Fault("file", Code.TOO_MANY_BYTES, f"at most {PICTURE // 2**20} MiB"))
+    elif content:
         try:
             made = drawn_anew(content)
         except Refused as problem:
@@ -156,7 +158,8 @@ def keep(
     elif kept is None:
         faults.append(Fault("file", Code.MISSING_VALUE, "a picture"))
     if faults:
-        return _page(request, id, register, by, lang, now, status=422, typed=typed, faults=tuple(faults))
+        status = 413 if len(content) > PICTURE else 422
+        return _page(request, id, register, by, lang, now, status=status, typed=typed, faults=tuple(faults))
     if made is not None:
         digest, type_ = register.keep_picture(by, made[1], made[0]), made[0]
     else:
@@ -174,7 +177,7 @@ def keep(
 @router.post("/members/work/{id}/picture/remove")
 def remove(
     request: Request, id: str, register: Here, by: Editor, lang: Language, now: Now,
-    sent: Annotated[Parts, Depends(SentParts(64 * 1024))],
+    sent: Annotated[Parts, Depends(SentParts())],
 ) -> Response:  # fmt: skip
     after = sent.fields.get("after_edit", "")
     if not after.isascii() or not after.isdigit() or len(after) > 9:

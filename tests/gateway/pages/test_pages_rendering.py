@@ -60,6 +60,7 @@ def test_the_founding_record_tells_a_stranger_what_there_is_for_members(founded:
     assert "Thursday 28 April 2022 in April 2022" in page
     assert "Availability Attempted, it held" in page
     assert "Confidentiality Not known" in page
+    assert "2 motives, 1 technique, 1 source: for members" in page
     assert page.count("for members .") + page.count("for members.") == 3
     assert "Nobody is named" in page
     assert "To harvest" not in page
@@ -76,6 +77,7 @@ def test_the_same_page_in_chinese_is_written_in_chinese(founded: House) -> None:
         "受到攻击，未受损",
         "没有点名任何人",
         "另有 2 项仅会员可见",
+        "2 项动机、1 项技术手段、1 项来源：仅会员可见",
     ):
         assert said in page
     assert (

@@ -1,4 +1,4 @@
-"""The records that ship: what they say in both languages, and that each can be looked up and names what it leaves open."""
+"""The records that ship: what they say in both languages; each can be looked up and names what it leaves open."""
 
 from __future__ import annotations
 

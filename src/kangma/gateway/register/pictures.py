@@ -16,8 +16,8 @@ from kangma.errors import Code, Conflict, Refused, Where
 from kangma.gateway.register import wording
 from kangma.gateway.register.asked import Editor, Here, Now
 from kangma.gateway.register.house import Language, render
-from kangma.gateway.register.problems import BadRequest, NotThere
-from kangma.gateway.register.sent import PICTURE, Parts, SentParts
+from kangma.gateway.register.problems import NotThere
+from kangma.gateway.register.sent import PICTURE, Parts, SentParts, edit_named
 from kangma.incidents.difference import Change as Difference
 from kangma.incidents.form import BadRecord, Fault, from_json, to_json
 from kangma.incidents.life import State
@@ -127,9 +127,7 @@ def keep(
     sent: Annotated[Parts, Depends(SentParts())],
 ) -> Response:  # fmt: skip
     """A picture with its licence and what is seen on it; without a file, the words of the one that is there."""
-    after = sent.fields.get("after_edit", "")
-    if not after.isascii() or not after.isdigit() or len(after) > 9:
-        raise BadRequest(Code.MISSING_VALUE, Where(path="after_edit"), "the edit that you began with")
+    after = edit_named(sent.fields.get("after_edit", ""), "after_edit", "the edit that you began with")
     level = sent.fields.get("level", "")
     typed = _Typed(
         sent.fields.get("licence", ""), sent.fields.get("credit", ""), sent.fields.get("alt.zh", ""),
@@ -171,7 +169,7 @@ def keep(
         "alt": {"zh": typed.zh, "en": typed.en},
     }  # fmt: skip
     value["levels"] = {**value.get("levels", {}), "picture": typed.level}
-    return _saved(request, id, register, by, lang, now, value, int(after), typed)
+    return _saved(request, id, register, by, lang, now, value, after, typed)
 
 
 @router.post("/members/work/{id}/picture/remove")
@@ -179,12 +177,10 @@ def remove(
     request: Request, id: str, register: Here, by: Editor, lang: Language, now: Now,
     sent: Annotated[Parts, Depends(SentParts())],
 ) -> Response:  # fmt: skip
-    after = sent.fields.get("after_edit", "")
-    if not after.isascii() or not after.isdigit() or len(after) > 9:
-        raise BadRequest(Code.MISSING_VALUE, Where(path="after_edit"), "the edit that you began with")
+    after = edit_named(sent.fields.get("after_edit", ""), "after_edit", "the edit that you began with")
     value = to_json(register.work(by, id, now=now).record)
     value.pop("picture", None)
-    return _saved(request, id, register, by, lang, now, value, int(after), None)
+    return _saved(request, id, register, by, lang, now, value, after, None)
 
 
 def _saved(

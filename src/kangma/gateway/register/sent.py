@@ -16,7 +16,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from kangma.errors import Code, Refused, Where
-from kangma.gateway.register.problems import WrongMedia
+from kangma.gateway.register.problems import BadRequest, WrongMedia
 from kangma.gateway.register.schema import RecordForm
 from kangma.incidents import canonical
 from kangma.incidents.form import MOST_FAULTS, BadRecord, Fault, from_json
@@ -200,6 +200,13 @@ def pairs_of(content: bytes, most: int) -> tuple[list[tuple[str, str]], list[Fau
             pairs.append((name.decode(errors="replace"), text.decode(errors="replace")))
             faults.append(Fault(pairs[-1][0], Code.NOT_UTF8, "UTF-8; \ufffd marks what is not"))
     return pairs, faults
+
+
+def edit_named(text: str, path: str, hint: str) -> int:
+    """The edit that a form says it is about. BadRequest when it names none."""
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise BadRequest(Code.MISSING_VALUE if not text else Code.BAD_NUMBER, Where(path=path), hint)
+    return int(text)
 
 
 # Forms with a file (multipart/form-data, RFC 7578)

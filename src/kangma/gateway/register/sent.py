@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from kangma.errors import Code, Refused, Where
 from kangma.gateway.register.problems import BadRequest, WrongMedia
@@ -175,7 +176,7 @@ class SentTyped:
 
     async def __call__(self, request: Request) -> Typed:
         content = await _form(request, FILE, DROPPED)
-        pairs, faults = pairs_of(content, self.most_fields)
+        pairs, faults = await run_in_threadpool(pairs_of, content, self.most_fields)
         if len(content) > self.most:
             faults.insert(0, Fault("", Code.TOO_MANY_BYTES, f"at most {self.most} bytes"))
         return Typed(pairs, tuple(faults[:MOST_FAULTS]))

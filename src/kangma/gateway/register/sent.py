@@ -169,14 +169,15 @@ class Typed:
 
 class SentTyped:
     """A dependency: a member's form into which somebody wrote for long. What is wrong with it as a whole does not refuse
-    it before it is read: whoever wrote it gets it back. Only what is above `FILE` is refused unread."""
+    it before it is read: whoever wrote it gets it back, of a form that is too large the beginning. Only what is above
+    `FILE` is refused unread."""
 
     def __init__(self, most: int, most_fields: int) -> None:
         self.most, self.most_fields = most, most_fields
 
     async def __call__(self, request: Request) -> Typed:
         content = await _form(request, FILE, DROPPED)
-        pairs, faults = await run_in_threadpool(pairs_of, content, self.most_fields)
+        pairs, faults = await run_in_threadpool(pairs_of, content[: self.most], self.most_fields)
         if len(content) > self.most:
             faults.insert(0, Fault("", Code.TOO_MANY_BYTES, f"at most {self.most} bytes"))
         return Typed(pairs, tuple(faults[:MOST_FAULTS]))

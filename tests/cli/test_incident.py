@@ -152,6 +152,9 @@ def test_the_founding_record_is_there_from_the_first_call(
     said = run("show", "2022-04-28-jiankangbao", plain=True)
     assert "2 motives, 1 technique, 1 source: for members" in said
     assert "2 项动机、1 项技术手段、1 项来源：仅会员可见" in said
+    assert "availability degree attempted" in said
+    assert "basis" not in said
+    assert "basis speculated" in run("show", "2022-04-28-jiankangbao", "--as", "ann", plain=True)
     run("init", "--as", "ann", code=3)
 
 

@@ -234,10 +234,11 @@ def test_no_picture_no_file_and_no_words_are_lost(drafted: House) -> None:
         told = send(drafted, Role.EDITOR, {**WORDS, "after_edit": "1"}, content, status=422)
         typed = {e.attributes.get("name"): e.attributes.get("value") for e in told.all("input")}
         assert (typed["alt.zh"], typed["alt.en"]) == ("一张图", "A chart")
-    large = drafted.client(Role.EDITOR).post(
-        f"{WORK}/picture", data={**WORDS, "after_edit": "1"}, files={"file": ("a.png", bytes(5 * 2**20))}
-    )
-    assert large.status_code == 413
+    large = send(drafted, Role.EDITOR, {**WORDS, "after_edit": "1"}, bytes(5 * 2**20), status=413)
+    assert "at most 4 MiB" in large.text
+    typed = {e.attributes.get("name"): e.attributes.get("value") for e in large.all("input")}
+    assert (typed["alt.zh"], typed["alt.en"]) == ("一张图", "A chart")
+    assert send(drafted, Role.EDITOR, WORDS, bytes(33 * 2**20), status=413)
     assert drafted.client(Role.EDITOR).post(f"{WORK}/picture", json={}).status_code == 415
 
 

@@ -653,7 +653,10 @@ def test_an_alertmanager_webhook_becomes_a_draft(register: Register) -> None:
     assert [(f.value, f.unit) for f in made.figures] == [("1400000", Unit.REQUESTS_PER_MINUTE)]
     again = {"version": "4", "alerts": [{**WEBHOOK["alerts"][0], "status": "firing"}]}  # type: ignore[dict-item,index]  # a dict of mixed values
     (open_,) = alerts(again, system="健康码")
-    assert register.signal(made, now=NOW) == register.signal(open_, now=NOW)
+    id = register.signal(made, now=NOW)
+    assert register.signal(open_, now=NOW) == id
+    (figure,) = register.work(register.member("ed"), id, now=NOW).record.impact
+    assert not figure.what  # "requests a minute" is for people; "figure_requests_per_min" is for nobody
 
 
 NO_WEBHOOKS: list[object] = [

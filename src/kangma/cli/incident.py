@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
+from dataclasses import fields, is_dataclass
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -42,7 +43,7 @@ from kangma.incidents.levels import seen_by
 from kangma.incidents.life import Change, Right, Role
 from kangma.incidents.reading import for_members, headline
 from kangma.incidents.record import Record
-from kangma.incidents.words import Words
+from kangma.incidents.words import Dated, Words
 from kangma.store.register import Caller, Outdated, Register, Version, create, open_register
 from kangma.store.register_finder import Query, Sort
 from kangma.terms import DAY, day_number
@@ -806,14 +807,33 @@ def _tell(found: Version, address: str) -> None:
         for text in (record.summary.get(tag), record.description.get(tag)):
             if text:
                 paragraph(text, indent=2)
-    shown = to_json(record)
     for name in ("certainty", "kinds", "confidentiality", "integrity", "availability", "impact", "kept_working",
                  "motives", "techniques", "actors", "actions", "related", "sources"):  # fmt: skip
-        if name in shown:
-            out.print(f"  [dim]{name}[/] {plain(json.dumps(shown[name], ensure_ascii=False))}")
+        value = getattr(record, name)
+        if not isinstance(value, tuple):
+            value = () if name in seen.hidden else (value,)
+        for item in value:
+            if line := _said(item):
+                out.print(f"  [dim]{name}[/] {plain(line)}")
     more = for_members(seen)
     if more is not None:
         out.print(f"  [bold blue]{more.zh}[/] · [bold blue]{more.en}[/]")
+
+
+def _said(value: Any) -> str:
+    """What a part of a record says, for people; choices are named also where silence would mean the same."""
+    if isinstance(value, Words):
+        return " · ".join(text for _, text in value.pairs)
+    if isinstance(value, Dated):
+        return value.text
+    if is_dataclass(value):
+        told = []
+        for f in fields(value):
+            part = getattr(value, f.name)
+            if f.name != "level" and (said := _said(part)):
+                told.append(f"{f.name} {said}" if isinstance(part, StrEnum) else said)
+        return ", ".join(told)
+    return str(value) if value is not None else ""
 
 
 def _changes(changes: tuple[Difference, ...]) -> None:

@@ -26,7 +26,7 @@ MOST_ALERTS = 1_000
 class Measured:
     """A figure of the machine: `requests refused`, 1400000, requests."""
 
-    what_zh: str
+    what_zh: str  # "" where the unit says it all
     what_en: str
     value: str  # decimal
     unit: Unit
@@ -159,7 +159,7 @@ def _alert(alert: Any, i: int, system: str) -> Signal:
         affected=_split(notes.get("affected", "")),
         kept_working=_split(notes.get("kept_working", "")),
         figures=tuple(
-            Measured(name, name, value, Unit(unit))
+            Measured("", "", value, Unit(unit))  # an annotation's name says no more than its unit does
             for name, value in sorted(notes.items())
             if name.startswith("figure_")
             and (unit := name.removeprefix("figure_").replace("_per_", "/")) in list(Unit)

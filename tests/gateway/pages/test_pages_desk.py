@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from house import RECORD, House
@@ -245,6 +246,100 @@ def test_what_does_not_fit_is_not_saved_and_not_lost(at_home: House) -> None:
     at_home.publish(RECORD)
     taken = post(at_home, Role.EDITOR, "/members/new", NEW, status=409)
     assert "there is a record with this id" in taken.text
+
+
+def raw(sent: dict[str, Any]) -> bytes:
+    return urlencode(pairs(sent)).encode()
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "told"),
+    [
+        (b"&description.en=Peak%FFhours", 422, "UTF-8"),
+        (
+            b"&description.en=Peak%FFhours" + b"&kinds=other" * editing.MOST_FIELDS,
+            422,
+            "at most 30000 inputs",
+        ),
+        (b"&description.en=Peak%FFhours" + b"&kinds=other" * 2**20, 413, "at most 12582912 bytes"),
+    ],
+    ids=["not UTF-8", "too many inputs", "too large"],
+)
+@pytest.mark.parametrize("there", [False, True], ids=["new", "edit"])
+def test_a_form_that_is_refused_whole_comes_back_with_what_was_written(
+    at_home: House, more: bytes, status: int, told: str, there: bool
+) -> None:
+    address, sent = "/members/new", dict(NEW)
+    if there:
+        post(at_home, Role.EDITOR, "/members/new", NEW)
+        address, sent = f"{WORK}/edit", as_form(get(at_home, Role.EDITOR, f"{WORK}/edit"))
+        del sent["description.en"]
+    answer = at_home.client(Role.EDITOR).post(
+        address,
+        content=raw(sent | {"summary.en": "An afternoon's work"}) + more,
+        headers={
+            "content-type": "application/x-www-form-urlencoded",
+            "accept": "text/html",
+            "accept-language": "en",
+        },
+    )
+    assert answer.status_code == status
+    page = sound(answer.text)
+    assert "Not saved" in page.text
+    assert told in page.text
+    back = as_form(page)
+    assert back["summary.en"] == "An afternoon's work"
+    assert back["summary.zh"] == "高峰时段遭到攻击"
+    assert back["description.en"] == "Peak\ufffdhours"
+    assert back.get("after_edit") == ("1" if there else None)
+    drafts = at_home.register.drafts(at_home.caller(Role.EDITOR))
+    assert [d["edit"] for d in drafts] == ([1] if there else [])
+
+
+def test_what_a_browser_cuts_off_is_still_too_long_to_be_saved(at_home: House) -> None:
+    """Nobody loses the end of a text without being told, and nobody sends more than is read."""
+    page = get(at_home, Role.EDITOR, "/members/new")
+    rooms = {
+        e.attributes["name"]: int(e.attributes["maxlength"])
+        for e in page.elements
+        if e.tag in ("input", "textarea")
+        and e.attributes.get("type", "text") == "text"
+        and "name" in e.attributes
+    }
+    assert rooms["description.en"] == 160_000
+    assert len(rooms) > 50
+    full = {name: "x" * room for name, room in rooms.items()}
+    back = post(at_home, Role.EDITOR, "/members/new", NEW | full, status=422)
+    marked = {e.attributes["name"] for e in back.elements if e.attributes.get("aria-invalid")}
+    assert marked == set(rooms)
+    assert 9 * sum(rooms.values()) < 12 * 2**20  # of each letter %E5%81%A5
+
+
+def test_whoever_is_signed_out_while_writing_sends_it_again_by_reloading(at_home: House) -> None:
+    page = post(at_home, None, "/members/new", NEW, status=401)
+    assert "reload this page: it is sent once more" in page.text
+    (link,) = [e for e in page.all("a") if e.attributes.get("target") == "_blank"]
+    assert link.attributes["href"] == "/members"
+    assert "sent once more" not in get(at_home, None, "/members/new", status=401).text
+
+
+def test_a_word_to_others_is_not_lost_when_what_it_was_about_changed(at_home: House) -> None:
+    post(at_home, Role.EDITOR, "/members/new", NEW)
+    sent = as_form(get(at_home, Role.EDITOR, f"{WORK}/edit"))
+    post(at_home, Role.EDITOR, f"{WORK}/edit", sent | {"date": "2022-04-29"})
+    post(at_home, Role.EDITOR, f"{WORK}/submit")
+    note = "I rang them up: it is true."
+    page = post(at_home, Role.REVIEWER, f"{WORK}/approve", {"edit": "1", "note": note}, status=409)
+    assert as_form_of(page, "approve")["note"] == note
+    assert as_form_of(page, "return")["note"] == ""
+
+
+def as_form_of(page: Sound, act: str) -> dict[str, str]:
+    return {
+        e.attributes["name"]: e.attributes.get("value", "")
+        for e in page.all("input")
+        if e.attributes.get("id", "").endswith(f"-{act}")
+    }
 
 
 def test_review_says_what_is_lacking(at_home: House) -> None:

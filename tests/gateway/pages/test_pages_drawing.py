@@ -82,6 +82,29 @@ def test_a_square_with_incidents_is_a_link_that_says_how_many() -> None:
     assert len(list(root.iter("{http://www.w3.org/2000/svg}rect"))) == len(COUNTRIES)
 
 
+def test_a_narrow_map_begins_where_most_incidents_are() -> None:
+    """A phone held upright does not open on an empty Atlantic."""
+    found = drawing.parts({"CA": 3, "DE": 4, "NL": 2, "CN": 9, "several": 50})
+    assert [part.records for part in found] == [9, 6, 3]
+    svg = str(drawing.world({"CN": 9}, label="map", name=str, address=str, part=found[0]))
+    assert [e.get("href") for e in parsed(svg).iter("{http://www.w3.org/2000/svg}a")] == ["CN"]
+    assert drawing.parts({"several": 2, "DE": 0}) == []
+
+
+@given(st.dictionaries(st.sampled_from(sorted(COUNTRIES)), st.integers(1, 99)))
+def test_a_narrow_map_holds_every_country_with_incidents_once_and_fits_320_pixels(
+    counts: dict[str, int],
+) -> None:
+    found = drawing.parts(counts)
+    assert len(found) <= 4
+    for code in counts:
+        row, column = atlas.PLACES[code]
+        assert sum(row in part.rows and column in part.columns for part in found) == 1
+    assert sum(part.records for part in found) == sum(counts.values())
+    assert all(len(part.columns) * 36 <= 320 - 32 for part in found)
+    assert [p.records for p in found] == sorted((p.records for p in found), reverse=True)
+
+
 @given(st.integers(1, 10**9), st.integers(1, 10**9))
 def test_more_incidents_are_never_drawn_lighter(a: int, b: int) -> None:
     few, many = sorted((a, b))

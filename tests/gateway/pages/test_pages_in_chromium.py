@@ -401,10 +401,44 @@ def test_a_square_of_the_map_leads_to_its_incidents(chromium: Browser, served: S
     context = served.context(chromium, "en")
     page = context.new_page()
     page.goto(f"{served.base}/map")
-    told = page.locator(".world a[href*='country=CN']").get_attribute("aria-label") or ""
-    tab_to(page, ".world a[href*='country=CN']")
+    told = page.locator(".wide-map a[href*='country=CN']").get_attribute("aria-label") or ""
+    tab_to(page, ".wide-map a[href*='country=CN']")
     page.keyboard.press("Enter")
     expect(page.locator("#found")).to_have_text(told.rpartition(": ")[2])
+    context.close()
+
+
+def test_a_phone_opens_the_map_where_most_incidents_are(chromium: Browser, served: Served) -> None:
+    context = served.context(chromium, "en", viewport={"width": 320, "height": 640})
+    page = context.new_page()
+    page.goto(f"{served.base}/map")
+    first = page.locator(".parts a").first
+    expect(page.locator(".parts svg").first.locator("a[href*='country=CN']")).to_be_visible()
+    expect(page.locator(".wide-map")).to_be_hidden()
+    place = first.bounding_box()
+    assert place is not None
+    assert place["y"] < 640
+    assert place["width"] >= 24  # WCAG 2.5.8
+    context.close()
+
+
+def test_who_is_signed_out_while_writing_signs_in_and_reloads_and_it_is_saved(
+    chromium: Browser, served: Served
+) -> None:
+    context = served.context(chromium, "en", role=Role.EDITOR)
+    page = context.new_page()
+    page.goto(f"{served.base}/members/new")
+    page.fill("#f-id", "written-for-long")
+    page.fill("#f-summary-en", "An afternoon's work")
+    ours = [c for c in context.cookies() if c["name"] == "kangma"]
+    context.clear_cookies(name="kangma")
+    page.click("button:has-text('Save the draft')")
+    expect(page.locator("main")).to_contain_text("reload this page: it is sent once more")
+    keep(page, "signed-out-en-1280")
+    context.add_cookies([{"name": "kangma", "value": ours[0]["value"], "url": served.base}])
+    page.reload()
+    expect(page.locator("h1")).to_have_text("written-for-long")
+    expect(page.locator("main")).to_contain_text("An afternoon's work")
     context.close()
 
 

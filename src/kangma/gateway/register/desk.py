@@ -6,6 +6,7 @@ gets the difference and their own text back, and decides again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -13,13 +14,13 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Query as Parameter
 from fastapi.responses import RedirectResponse
 
-from kangma.errors import Code, Conflict, Refused, Where
+from kangma.errors import Code, Conflict, Refused
 from kangma.gateway.register import editing, wording
 from kangma.gateway.register.accounts import news_of
 from kangma.gateway.register.asked import Editor, Here, Member, Now, Viewer
 from kangma.gateway.register.house import Language, render
-from kangma.gateway.register.problems import BadRequest, NotThere
-from kangma.gateway.register.sent import RECORD, SMALL, SentForm
+from kangma.gateway.register.problems import NotThere
+from kangma.gateway.register.sent import RECORD, SMALL, SentForm, SentTyped, Typed, edit_named
 from kangma.incidents.difference import difference
 from kangma.incidents.form import BadRecord, Fault, from_json, to_json
 from kangma.incidents.levels import lowered, seen_by
@@ -32,9 +33,7 @@ from kangma.terms import Moment
 router = APIRouter(include_in_schema=False)
 
 Small = Annotated[list[tuple[str, str]], Depends(SentForm(SMALL))]
-Whole = Annotated[
-    list[tuple[str, str]], Depends(SentForm(3 * RECORD, editing.MOST_FIELDS))
-]  # %-encoded Han is thrice
+Whole = Annotated[Typed, Depends(SentTyped(3 * RECORD, editing.MOST_FIELDS))]  # %-encoded Han is thrice
 
 
 @router.get("/members")
@@ -57,7 +56,9 @@ def blank(request: Request, by: Editor, lang: Language) -> Response:
 
 @router.post("/members/new")
 def new(request: Request, register: Here, by: Editor, lang: Language, now: Now, form: Whole) -> Response:
-    value = editing.json_of(form)
+    value = editing.json_of(form.pairs)
+    if form.faults:
+        return _form(request, lang, by, None, value, form.faults, status=form.status)
     try:
         record = from_json(value)
         register.new(by, record, now=now)
@@ -88,7 +89,9 @@ def _work(
     status: int = 200,
     faults: tuple[Fault, ...] = (),
     since: Outdated | None = None,
+    typed: Mapping[str, str] | None = None,
 ) -> Response:
+    """The record at the desk; `typed` is what somebody wrote into the form of the act that was not done."""
     found = _found(register, by, id, now)
     published = register.show(id, by, now=now).entry.seen.record if found.version else Record(id=id)
     changes = difference(seen_by(published, member=True), seen_by(found.record, member=True))
@@ -98,7 +101,7 @@ def _work(
         may={act.value for act in Act if NEEDS[act] in by.rights}, State=State, Change=Change, Act=Act,
         alike=register.duplicates(by, found.record, now=now) if drafting else (),
         told=[(fault.path, wording.fault(fault.code, fault.hint, lang)) for fault in faults],
-        hidden=lowered(published, found.record) if found.version else (),
+        hidden=lowered(published, found.record) if found.version else (), typed=typed or {},
     )  # fmt: skip
 
 
@@ -146,25 +149,24 @@ def _lowered(register: Register, by: Caller, id: str, record: Record, now: Momen
 def save(
     request: Request, id: str, register: Here, by: Editor, lang: Language, now: Now, form: Whole
 ) -> Response:
-    after = [v for n, v in form if n == "after_edit"]
-    if len(after) != 1 or not after[0].isascii() or not after[0].isdigit() or len(after[0]) > 9:
-        raise BadRequest(Code.MISSING_VALUE, Where(path="after_edit"), "the edit that you began with")
-    told = any(n == "known" and v == "lowered" for n, v in form)
-    value = editing.json_of([(n, v) for n, v in form if n not in ("after_edit", "known")]) | {"id": id}
+    named = [v for n, v in form.pairs if n == "after_edit"]
+    after = edit_named(named[0] if len(named) == 1 else "", "after_edit", "the edit that you began with")
+    told = any(n == "known" and v == "lowered" for n, v in form.pairs)
+    value = editing.json_of([(n, v) for n, v in form.pairs if n not in ("after_edit", "known")]) | {"id": id}
+    if form.faults:
+        return _form(request, lang, by, id, value, form.faults, after=after, status=form.status)
     try:
         record = from_json(value)
         if not told and (hidden := _lowered(register, by, id, record, now)):
-            return _form(
-                request, lang, by, id, value, (), after=int(after[0]), hidden=hidden, asks=True, status=422
-            )
-        register.edit(by, record, after_edit=int(after[0]), now=now)
+            return _form(request, lang, by, id, value, (), after=after, hidden=hidden, asks=True, status=422)
+        register.edit(by, record, after_edit=after, now=now)
     except BadRecord as problem:
-        return _form(request, lang, by, id, value, problem.faults, after=int(after[0]), status=422)
+        return _form(request, lang, by, id, value, problem.faults, after=after, status=422)
     except Outdated as problem:
         # Nothing of theirs is lost: it stands in the form, which now begins with the edit that is there.
         return _form(request, lang, by, id, value, (), after=problem.edit, since=problem, status=409)
     except Conflict:  # handed on while they wrote: what they wrote stays with them here too
-        return _form(request, lang, by, id, value, (), after=int(after[0]), handed_on=True, status=409)
+        return _form(request, lang, by, id, value, (), after=after, handed_on=True, status=409)
     return _to(id)
 
 
@@ -202,6 +204,7 @@ def step(
 ) -> Response:
     """One act in a record's life. What it needs, `Register` asks for."""
     sent = dict(form)
+    typed = {f"{act}.{name}": value for name, value in form}
     note = sent.get("note", "")
     try:
         match act:
@@ -210,7 +213,8 @@ def step(
             case "return":
                 register.give_back(by, id, now=now, note=note)
             case "approve":
-                register.approve(by, id, edit=_number(sent.get("edit", "")), now=now, note=note)
+                read = edit_named(sent.get("edit", ""), "edit", "the edit that you read")
+                register.approve(by, id, edit=read, now=now, note=note)
             case "discard":
                 register.discard(by, id, now=now, note=note)
             case "publish":
@@ -223,21 +227,15 @@ def step(
             case _:
                 raise NotThere("no such act")
     except BadRecord as problem:
-        return _work(request, id, register, by, lang, now, status=422, faults=problem.faults)
+        return _work(request, id, register, by, lang, now, status=422, faults=problem.faults, typed=typed)
     except Outdated as problem:
-        return _work(request, id, register, by, lang, now, status=409, since=problem)
+        return _work(request, id, register, by, lang, now, status=409, since=problem, typed=typed)
     except Refused as problem:
         if problem.code is not Code.MISSING_VALUE:
             raise
         fault = Fault(problem.where.path or "reason", problem.code, problem.hint)
-        return _work(request, id, register, by, lang, now, status=422, faults=(fault,))
+        return _work(request, id, register, by, lang, now, status=422, faults=(fault,), typed=typed)
     return RedirectResponse("/members", 303) if act == "discard" else _to(id)
-
-
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise BadRequest(Code.BAD_NUMBER, Where(path="edit"), "the edit that you read")
-    return int(text)
 
 
 def _to(id: str) -> Response:

@@ -7,6 +7,7 @@ and print; shape or number always says the same as colour. Nothing here carries 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil, log2, sqrt
 
 from markupsafe import Markup, escape
@@ -163,14 +164,56 @@ def shade(count: int, most: int) -> int:
     return min(5, 1 + int(log2(count) // steps))
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A rectangle of the map: its columns and rows, and how many records there are in it."""
+
+    columns: range
+    rows: range
+    records: int = 0
+
+
+WHOLE = Part(range(atlas.COLUMNS), range(atlas.ROWS))
+NARROW = 8  # columns that a screen of 320 pixels shows at their own size
+
+
+def parts(counts: Mapping[str, int]) -> list[Part]:
+    """The map cut down to where there are records, with their neighbours, into as few pieces as a narrow screen can show;
+    the one with most records first. None when no country has any."""
+    there = sorted(
+        (atlas.PLACES[c][1], atlas.PLACES[c][0], n) for c, n in counts.items() if n and c in atlas.PLACES
+    )
+    made: list[Part] = []
+    while there:
+        first = there[0][0]
+        inside = [place for place in there if place[0] < first + NARROW]
+        there = there[len(inside) :]
+        last, rows = inside[-1][0], [row for _, row, _ in inside]
+        spare = (NARROW - 1 - (last - first)) // 2
+        west, east = made[-1].columns.stop if made else 0, there[0][0] if there else atlas.COLUMNS
+        made.append(
+            Part(
+                range(max(west, first - spare), min(east, last + spare + 1)),
+                range(max(0, min(rows) - 1), min(atlas.ROWS, max(rows) + 2)),
+                sum(n for _, _, n in inside),
+            )
+        )
+    return sorted(made, key=lambda part: -part.records)
+
+
 def world(
-    counts: Mapping[str, int], *, label: str, name: Callable[[str], str], address: Callable[[str], str]
+    counts: Mapping[str, int],
+    *,
+    label: str,
+    name: Callable[[str], str],
+    address: Callable[[str], str],
+    part: Part = WHOLE,
 ) -> Markup:
-    """The map: each country a square with its code, and the number of records where there are some, linked to them.
-    `name` gives what a link is called ("China: 8 incidents"), `address` where it leads."""
+    """The map, or a part of it: each country a square with its code, and the number of records where there are some,
+    linked to them. `name` gives what a link is called ("China: 8 incidents"), `address` where it leads."""
     tile, gap = 34, 2
     pitch = tile + gap
-    width, height = atlas.COLUMNS * pitch, atlas.ROWS * pitch
+    width, height = len(part.columns) * pitch, len(part.rows) * pitch
     most = max((n for code, n in counts.items() if code in atlas.PLACES), default=1)
     made = [
         f'<svg class="world" role="group" aria-label="{escape(label)}" viewBox="0 0 {width} {height}" '
@@ -178,7 +221,9 @@ def world(
     ]
     # Links come in order of reading, top to bottom, as the table beside the map has them by number.
     for code, (row, column) in sorted(atlas.PLACES.items(), key=lambda item: item[1]):
-        x, y, n = column * pitch, row * pitch, counts.get(code, 0)
+        if row not in part.rows or column not in part.columns:
+            continue
+        x, y, n = (column - part.columns.start) * pitch, (row - part.rows.start) * pitch, counts.get(code, 0)
         box = f'<rect x="{x + 1}" y="{y + 1}" width="{tile}" height="{tile}" rx="5"/>'
         if n:
             made.append(

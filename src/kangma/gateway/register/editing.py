@@ -43,6 +43,13 @@ class Box:
     faults: Sequence[str] = ()
     hint: str = ""
     lang: str = ""  # of the text in it
+    most: int = NAME  # characters that the record takes
+
+    @property
+    def room(self) -> int:
+        """Characters that a browser lets in: more than are taken, so that nothing is cut off in silence and then saved,
+        and so few that a form does not outgrow what is read."""
+        return 4 * self.most
 
     @property
     def id(self) -> str:
@@ -137,6 +144,7 @@ class _Walker:
             (),
             self.faults.get(path, ()),
             hint_,
+            most=most,
         )
 
     def parts(self, kind: type, value: Any, path: str) -> list[Any]:
@@ -175,7 +183,7 @@ class _Walker:
             boxes.append(
                 Box(kind, inner, f"{label}（{said}）" if self.lang == "zh" else f"{label} ({said})",
                 _text(given.get(tag)),
-                    faults=self.faults.get(inner, ()), lang=tag)
+                    faults=self.faults.get(inner, ()), lang=tag, most=f.metadata["most"])
             )  # fmt: skip
         return Group(f"{path}.*", label, boxes, self.faults.get(path, ()))
 

@@ -418,13 +418,20 @@ def world(
             else f"{country}: {wording.counted(n, 'incident', 'incidents')}"
         )
 
-    drawn = drawing.world(
-        counts, label="各国和地区的事件" if lang == "zh" else "Incidents by country", name=name,
-        address=lambda code: link("/incidents", with_value(bare, "country", code)),
-    )  # fmt: skip
+    def address(code: str) -> str:
+        return link("/incidents", with_value(bare, "country", code))
+
+    label = "各国和地区的事件" if lang == "zh" else "Incidents by country"
+    drawn = drawing.world(counts, label=label, name=name, address=address)
+    pieces = [
+        drawing.world(
+            counts, label=label if i == 0 else f"{label} {i + 1}", name=name, address=address, part=part
+        )
+        for i, part in enumerate(drawing.parts(counts))
+    ]
     return render(
         request, lang, "map.html", viewer, query=query, bare=bare, rows=list(counts.items()), drawn=drawn, now=now,
-        csv=link("/map.csv", query, lang=lang),
+        pieces=pieces, csv=link("/map.csv", query, lang=lang),
     )  # fmt: skip
 
 
@@ -496,6 +503,23 @@ _LINES = {
     500: ("出了差错，已经记下。您没有做错什么。", "Something went wrong and was noted. You did nothing wrong."),
     503: ("服务器正忙。", "The server is busy."),
 }  # fmt: skip
+#: Of a form that was sent and not taken unread: it is still in the browser, which sends it once more when told to.
+_AGAIN = {
+    401: (
+        "您写的还在浏览器里，没有保存，也没有丢。在另一个窗口登录，再回到这一页重新加载：浏览器会把它再发一次。",
+        "What you wrote was not saved and is not lost: your browser has it. Sign in in another window, then reload this "
+        "page: it is sent once more.",
+    ),
+    413: (
+        "没有保存。多数浏览器还留着您写的：请返回上一页，改小再发。",
+        "Nothing was saved. Most browsers still have what you wrote: go back one page, make it smaller, and send it "
+        "again.",
+    ),
+    503: (
+        "您写的还在浏览器里：过一会儿重新加载这一页，浏览器会把它再发一次。",
+        "Your browser still has what you wrote: reload this page in a while, and it is sent once more.",
+    ),
+}
 
 
 def problem_page(request: Request, problem: Problem) -> Response:
@@ -509,6 +533,7 @@ def problem_page(request: Request, problem: Problem) -> Response:
         line=line[not zh],
         where=problem.more.get("where", ""), hint=problem.detail if problem.more.get("where") else "",
         faults=problem.more.get("faults", ()), retry=problem.headers.get("Retry-After", ""),
+        again=_AGAIN.get(problem.status, ("", ""))[not zh] if request.method == "POST" else "",
     )  # fmt: skip
     response.headers.update(problem.headers)
     response.headers["Cache-Control"] = "no-store"

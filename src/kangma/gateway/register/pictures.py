@@ -16,8 +16,8 @@ from kangma.errors import Code, Conflict, Refused, Where
 from kangma.gateway.register import wording
 from kangma.gateway.register.asked import Editor, Here, Now
 from kangma.gateway.register.house import Language, render
-from kangma.gateway.register.problems import BadRequest, NotThere
-from kangma.gateway.register.sent import PICTURE, Parts, SentParts
+from kangma.gateway.register.problems import NotThere
+from kangma.gateway.register.sent import PICTURE, Parts, SentParts, edit_named
 from kangma.incidents.difference import Change as Difference
 from kangma.incidents.form import BadRecord, Fault, from_json, to_json
 from kangma.incidents.life import State
@@ -124,12 +124,10 @@ def file(id: str, register: Here, by: Editor, now: Now) -> Response:
 @router.post("/members/work/{id}/picture")
 def keep(
     request: Request, id: str, register: Here, by: Editor, lang: Language, now: Now,
-    sent: Annotated[Parts, Depends(SentParts(PICTURE))],
+    sent: Annotated[Parts, Depends(SentParts())],
 ) -> Response:  # fmt: skip
     """A picture with its licence and what is seen on it; without a file, the words of the one that is there."""
-    after = sent.fields.get("after_edit", "")
-    if not after.isascii() or not after.isdigit() or len(after) > 9:
-        raise BadRequest(Code.MISSING_VALUE, Where(path="after_edit"), "the edit that you began with")
+    after = edit_named(sent.fields.get("after_edit", ""), "after_edit", "the edit that you began with")
     level = sent.fields.get("level", "")
     typed = _Typed(
         sent.fields.get("licence", ""), sent.fields.get("credit", ""), sent.fields.get("alt.zh", ""),
@@ -148,7 +146,9 @@ def keep(
             )
     content = sent.files.get("file", b"")
     kept, made = work.record.picture, None
-    if content:
+    if len(content) > PICTURE:
+        faults.append(Fault("file", Code.TOO_MANY_BYTES, f"at most {PICTURE // 2**20} MiB"))
+    elif content:
         try:
             made = drawn_anew(content)
         except Refused as problem:
@@ -156,7 +156,8 @@ def keep(
     elif kept is None:
         faults.append(Fault("file", Code.MISSING_VALUE, "a picture"))
     if faults:
-        return _page(request, id, register, by, lang, now, status=422, typed=typed, faults=tuple(faults))
+        status = 413 if len(content) > PICTURE else 422
+        return _page(request, id, register, by, lang, now, status=status, typed=typed, faults=tuple(faults))
     if made is not None:
         digest, type_ = register.keep_picture(by, made[1], made[0]), made[0]
     else:
@@ -168,20 +169,18 @@ def keep(
         "alt": {"zh": typed.zh, "en": typed.en},
     }  # fmt: skip
     value["levels"] = {**value.get("levels", {}), "picture": typed.level}
-    return _saved(request, id, register, by, lang, now, value, int(after), typed)
+    return _saved(request, id, register, by, lang, now, value, after, typed)
 
 
 @router.post("/members/work/{id}/picture/remove")
 def remove(
     request: Request, id: str, register: Here, by: Editor, lang: Language, now: Now,
-    sent: Annotated[Parts, Depends(SentParts(64 * 1024))],
+    sent: Annotated[Parts, Depends(SentParts())],
 ) -> Response:  # fmt: skip
-    after = sent.fields.get("after_edit", "")
-    if not after.isascii() or not after.isdigit() or len(after) > 9:
-        raise BadRequest(Code.MISSING_VALUE, Where(path="after_edit"), "the edit that you began with")
+    after = edit_named(sent.fields.get("after_edit", ""), "after_edit", "the edit that you began with")
     value = to_json(register.work(by, id, now=now).record)
     value.pop("picture", None)
-    return _saved(request, id, register, by, lang, now, value, int(after), None)
+    return _saved(request, id, register, by, lang, now, value, after, None)
 
 
 def _saved(

@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from kangma.errors import Code, Refused, Where
-from kangma.gateway.register.problems import WrongMedia
+from kangma.gateway.register.problems import BadRequest, WrongMedia
 from kangma.gateway.register.schema import RecordForm
 from kangma.incidents import canonical
 from kangma.incidents.form import MOST_FAULTS, BadRecord, Fault, from_json
@@ -27,23 +28,30 @@ JSON_MEDIA = "application/json"
 
 #: Bytes of a body: of a form, of a record with texts in twenty languages, of a picture, of a file that is imported.
 SMALL, RECORD, PICTURE, FILE = 64 * 1024, 4 * 2**20, 4 * 2**20, 32 * 2**20
+#: Bytes of a member's form beyond its limit that are let come, unkept.
+DROPPED = 96 * 2**20
 
 
 def _media(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """The body, counted while it comes. Refused (too_many_bytes) as soon as it is, or says to be, larger."""
+async def _body(request: Request, most: int, dropped: int = 0) -> bytes:
+    """The body, counted while it comes. Refused (too_many_bytes) as soon as it is, or says to be, larger; up to `dropped`
+    bytes more are let come first and not kept: a browser that still sends does not hear an answer."""
     told = request.headers.get("content-length", "0")
-    if not told.isascii() or not told.isdigit() or int(told[:12]) > most:
-        raise Refused(Code.TOO_MANY_BYTES, Where(path="body"), f"at most {most} bytes")
+    too_large = Refused(Code.TOO_MANY_BYTES, Where(path="body"), f"at most {most} bytes")
+    if not told.isascii() or not told.isdigit() or int(told[:12]) > most + dropped:
+        raise too_large
     pieces, size = [], 0
     async for piece in request.stream():
         size += len(piece)
-        if size > most:
-            raise Refused(Code.TOO_MANY_BYTES, Where(path="body"), f"at most {most} bytes")
-        pieces.append(piece)
+        if size > most + dropped:
+            raise too_large
+        if size <= most:
+            pieces.append(piece)
+    if size > most:
+        raise too_large
     return b"".join(pieces)
 
 
@@ -133,25 +141,74 @@ class SentForm:
         self.most, self.most_fields = most, most_fields
 
     async def __call__(self, request: Request) -> list[tuple[str, str]]:
-        media = _media(request)
-        content = await _body(request, self.most)
-        if not content and not media:
-            return []
-        if media != FORM_MEDIA:
-            raise WrongMedia(FORM_MEDIA)
+        pairs, faults = pairs_of(await _form(request, self.most), self.most_fields)
+        if faults:
+            raise Refused(faults[0].code, Where(path="form"), faults[0].hint)
+        return pairs
+
+
+async def _form(request: Request, most: int, dropped: int = 0) -> bytes:
+    media = _media(request)
+    content = await _body(request, most, dropped)
+    if media != FORM_MEDIA and (content or media):
+        raise WrongMedia(FORM_MEDIA)
+    return content
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What was typed into a long form, in its order, as far as it can be read; and why it is not taken, if it is not."""
+
+    pairs: list[tuple[str, str]]
+    faults: tuple[Fault, ...]
+
+    @property
+    def status(self) -> int:
+        return 413 if any(f.code is Code.TOO_MANY_BYTES for f in self.faults) else 422
+
+
+class SentTyped:
+    """A dependency: a member's form into which somebody wrote for long. What is wrong with it as a whole does not refuse
+    it before it is read: whoever wrote it gets it back, of a form that is too large the beginning. Only what is above
+    `FILE` is refused unread."""
+
+    def __init__(self, most: int, most_fields: int) -> None:
+        self.most, self.most_fields = most, most_fields
+
+    async def __call__(self, request: Request) -> Typed:
+        content = await _form(request, FILE, DROPPED)
+        pairs, faults = await run_in_threadpool(pairs_of, content[: self.most], self.most_fields)
+        if len(content) > self.most:
+            faults.insert(0, Fault("", Code.TOO_MANY_BYTES, f"at most {self.most} bytes"))
+        return Typed(pairs, tuple(faults[:MOST_FAULTS]))
+
+
+def pairs_of(content: bytes, most: int) -> tuple[list[tuple[str, str]], list[Fault]]:
+    """(names and texts as they stand in a form, `most` of them; what is wrong, by the input's name). What is no UTF-8 is
+    marked with U+FFFD where it stood."""
+    pieces = content.split(b"&", most)
+    faults = []
+    if len(pieces) > most:
+        del pieces[most:]
+        faults.append(Fault("", Code.TOO_MANY_COLUMNS, f"at most {most} inputs"))
+    pairs = []
+    for piece in pieces:
+        if not piece:
+            continue
+        name, _, text = (unquote_to_bytes(part.replace(b"+", b" ")) for part in piece.partition(b"="))
         try:
-            return parse_qsl(
-                content.decode("ascii"),
-                keep_blank_values=True,
-                errors="strict",
-                max_num_fields=self.most_fields,
-            )
-        except UnicodeError:
-            raise Refused(Code.NOT_UTF8, Where(path="form")) from None
-        except ValueError:
-            raise Refused(
-                Code.TOO_MANY_COLUMNS, Where(path="form"), f"at most {self.most_fields} inputs"
-            ) from None
+            pairs.append((name.decode(), text.decode()))
+        except UnicodeDecodeError:
+            pairs.append((name.decode(errors="replace"), text.decode(errors="replace")))
+            faults.append(Fault(pairs[-1][0], Code.NOT_UTF8, "UTF-8; \ufffd marks what is not"))
+    return pairs, faults
+
+
+def edit_named(text: str, path: str, hint: str) -> int:
+    """The edit that a form says it is about. BadRequest when it names none."""
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise BadRequest(Code.MISSING_VALUE if not text else Code.BAD_NUMBER, Where(path=path), hint)
+    return int(text)
 
 
 # Forms with a file (multipart/form-data, RFC 7578)
@@ -172,13 +229,11 @@ class Parts:
 
 
 class SentParts:
-    """A dependency: a form with a file of at most so many bytes, beside 64 KiB of texts."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
+    """A dependency: a member's form with a file. The file may come larger than is taken: whoever reads it says so beside
+    what was typed. Only what is above `FILE` is refused unread."""
 
     async def __call__(self, request: Request) -> Parts:
-        content = await _body(request, self.most + SMALL)
+        content = await _body(request, FILE, DROPPED)
         if _media(request) != PARTS_MEDIA:
             if not content:
                 return Parts({}, {})

@@ -520,6 +520,7 @@ _FAULTS = {
     Code.BAD_DATE: "不是日期",
     Code.BAD_TIME: "不是时间", Code.BAD_NUMBER: "不是数字", Code.VALUE_TOO_LONG: "太长", Code.TOO_MANY_ROWS: "太多",
     Code.ENDS_BEFORE_START: "结束早于开始", Code.DUPLICATE_COLUMN: "重复", Code.DUPLICATE_ID: "编号已被使用",
+    Code.NOT_UTF8: "有些字节不是文字", Code.TOO_MANY_BYTES: "太大", Code.TOO_MANY_COLUMNS: "太多项",
 }  # fmt: skip
 
 

@@ -20,7 +20,10 @@ def description() -> dict[str, Any]:
 
 @functools.cache
 def _registry() -> Any:
-    return Registry().with_resource("api:", Resource.from_contents({"$schema": "https://json-schema.org/draft/2020-12/schema", **description()}))
+    return Registry().with_resource(
+        "api:",
+        Resource.from_contents({"$schema": "https://json-schema.org/draft/2020-12/schema", **description()}),
+    )
 
 
 def _holds(schema: dict[str, Any], value: Any) -> list[str]:
@@ -39,7 +42,10 @@ def _absolute(value: Any) -> Any:
 def operation(method: str, path: str) -> dict[str, Any] | None:
     """The operation at an address."""
     for template, methods in description()["paths"].items():
-        if re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)), path) and method.lower() in methods:
+        if (
+            re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)), path)
+            and method.lower() in methods
+        ):
             one: dict[str, Any] = methods[method.lower()]
             return one
     return None

@@ -74,12 +74,12 @@ class Story:
         """Each step and what it was today."""
         told = self.door.client().get("/openapi.json").json()["paths"]
         at = {
-            one["operationId"]: (method.upper(), path, one)
+            one["operationId"]: (method.upper(), path)
             for path, methods in told.items()
             for method, one in methods.items()
         }
         for step in steps:
-            method, path, one = at[step["operation"]]
+            method, path = at[step["operation"]]
             lived = {k: v for k, v in step.items() if k not in ("said", "answered", "status")}
             lived["path"], lived["headers"] = self.now(step["path"]), self.now(step["headers"])
             client = self.door.client(self.token(step["by"]))

@@ -74,7 +74,9 @@ def marks(text: str) -> set[bytes]:
             raw.hex().upper().encode(), text.encode("utf-16-le"), *coded}  # fmt: skip
 
 
-FOUND = re.compile(b"|".join(re.escape(form) for form in sorted({*SECRETS, *(m for x in MARKS for m in marks(x))})))
+FOUND = re.compile(
+    b"|".join(re.escape(form) for form in sorted({*SECRETS, *(m for x in MARKS for m in marks(x))}))
+)
 
 
 def told(content: bytes) -> list[bytes]:
@@ -94,7 +96,11 @@ def through(door: Hamlet, people: list[Person]) -> list[Any]:
     rows = [p.named | {"name": p.name, "birth_date": "1990-01-01", "phone": p.phone, "district": "朝阳区",
                        "guardian_id_type": "", "guardian_id_number": ""} for p in people]  # fmt: skip
     visits = [
-        p.named | {"place_id": "V1", "entered_at": "2022-04-24T12:30:00+08:00", "left_at": "2022-04-24T13:30:00+08:00", "source": "scan"}
+        p.named
+        | {
+            "place_id": "V1", "entered_at": "2022-04-24T12:30:00+08:00", "left_at": "2022-04-24T13:30:00+08:00",
+            "source": "scan",
+        }
         for p in people
     ]  # fmt: skip
     door.cycle({"people": rows, "visits": visits})
@@ -111,16 +117,37 @@ def through(door: Hamlet, people: list[Person]) -> list[Any]:
         minute = minute_of(door.clock.now)
         scan = {"venue": venue.venue, "minute": minute, "code": code_at(venue_key, minute)}
         point = phone_key().public.compressed.hex()
-        for i, (person, phone) in enumerate(phones):
+        for i, (_, phone) in enumerate(phones):
             other, ride = people[i - 1], f"ride-of-the-crowd-{i:06d}"
-            for path in ("code", "tests", "vaccinations", "visits", "looks", "devices", "others", "carers", "appeals", "export", "rides"):
+            for path in (
+                "code",
+                "tests",
+                "vaccinations",
+                "visits",
+                "looks",
+                "devices",
+                "others",
+                "carers",
+                "appeals",
+                "export",
+                "rides",
+            ):
                 assert phone.get(f"/v1/me/{path}").status_code == 200
             assert phone.post("/v1/me/credentials", json={"holders": [point]}).status_code == 201
             assert phone.post("/v1/me/visits", json={"entered": scan}).status_code == 201
-            consent = phone.post("/v1/me/rides", json={"partner": "crowd-cars", "ride": ride}).json()["consent"]
-            assert theirs.post(f"/partner/v1/rides/{ride}/check", json={"consent": consent}).status_code == 200
+            consent = phone.post("/v1/me/rides", json={"partner": "crowd-cars", "ride": ride}).json()[
+                "consent"
+            ]
+            assert (
+                theirs.post(f"/partner/v1/rides/{ride}/check", json={"consent": consent}).status_code == 200
+            )
             hold = phone.get("/v1/me/code").json()["holds"][0]
-            appeal = {"rule": hold["rule"], "since": hold["since"], "why": "not_me", "text": f"{other.name} {other.phone}"}
+            appeal = {
+                "rule": hold["rule"],
+                "since": hold["since"],
+                "why": "not_me",
+                "text": f"{other.name} {other.phone}",
+            }
             assert phone.post("/v1/me/appeals", json=appeal).status_code == 201
             asked = phone.post("/v1/me/others", json=other.asked).json()["binding"]
             said += [
@@ -140,7 +167,9 @@ def through(door: Hamlet, people: list[Person]) -> list[Any]:
             ]  # fmt: skip
         assert phones[0][1].post("/v1/me/paper").status_code == 201
         results = [result(p, f"C-{p.id_number}", "2022-04-25T12:00:00+08:00", "positive") for p in people]
-        broken = [{**row, "result": p.name, p.phone: p.id_number} for row, p in zip(results, people, strict=True)]
+        broken = [
+            {**row, "result": p.name, p.phone: p.id_number} for row, p in zip(results, people, strict=True)
+        ]
         for body in (results, broken):  # held by the brake, refused row by row
             got = send(ours, "tests", lines(body))
             assert got.status_code in (201, 202), got.text
@@ -280,7 +309,9 @@ def test_nobody_is_found_anywhere(
 def nobody_is_in(folder: Path) -> int:
     """How many files were looked through."""
     files = [file for file in folder.rglob("*") if file.is_file()]
-    assert [(str(f.relative_to(folder)), x) for f in files if (x := told(f.read_bytes()) or told(f.name.encode()))] == []
+    assert [
+        (str(f.relative_to(folder)), x) for f in files if (x := told(f.read_bytes()) or told(f.name.encode()))
+    ] == []
     return len(files)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hamlet import Hamlet, hamlet, unlimited
+from hamlet import hamlet, unlimited
 from openapi_spec_validator import validate
 from story import Story, differences, evidence
 
@@ -56,7 +56,7 @@ def lint(told: Mapping[str, Any]) -> list[str]:
     tags, components = {t["name"] for t in told["tags"] if t.get("description")}, told["components"]
     for what, one in operations(told):
         faults = {
-            "operationId": re.fullmatch(r"[a-z_]+", one.get("operationId", "")) is None or names.count(one["operationId"]) != 1,
+            "operationId": not re.fullmatch(r"[a-z_]+", one.get("operationId", "")) or names.count(one["operationId"]) > 1,
             "summary": not 10 <= len(one.get("summary", "")) <= 120,
             "description": not one.get("description"),
             "tags": len(one.get("tags", ())) != 1 or not set(one["tags"]) <= tags,
@@ -78,7 +78,9 @@ def lint(told: Mapping[str, Any]) -> list[str]:
                 known = {"application/json"}  # in the words of RFC 6749
             elif what == "GET /public/{path}" and status == "416":
                 known = set()  # the answer of RFC 9110: which range there would be
-            elif failed and content.get(MEDIA, {}).get("schema") != {"$ref": "#/components/schemas/ProblemSaid"}:
+            elif failed and content.get(MEDIA, {}).get("schema") != {
+                "$ref": "#/components/schemas/ProblemSaid"
+            }:
                 wrong.append(f"{what}: {status} is no ProblemSaid")
             if content.keys() != known or not said.get("description"):
                 wrong.append(f"{what}: {status} says {sorted(content)}")
@@ -97,7 +99,11 @@ def _secured(one: Mapping[str, Any], schemes: Mapping[str, Any]) -> bool:
 def _exemplified(one: Mapping[str, Any]) -> bool:
     """Its path and body, and what it answers with JSON, have an example."""
     asked = [p for p in one.get("parameters", ()) if p["in"] == "path"]
-    asked += one.get("requestBody", {}).get("content", {}).values() if len(one.get("requestBody", {}).get("content", {})) == 1 else []
+    asked += (
+        one.get("requestBody", {}).get("content", {}).values()
+        if len(one.get("requestBody", {}).get("content", {})) == 1
+        else []
+    )
     said = [
         content["application/json"]
         for status, answer in one["responses"].items()
@@ -117,9 +123,11 @@ def test_the_description_is_openapi_3_1_and_keeps_our_rules(told: dict[str, Any]
 @pytest.mark.parametrize(
     ("place", "key"),
     [
-        ("paths /v1/bindings post", "summary"), ("paths /v1/bindings post", "operationId"), ("paths /v1/bindings post", "tags"),
+        ("paths /v1/bindings post", "summary"), ("paths /v1/bindings post", "operationId"),
+        ("paths /v1/bindings post", "tags"),
         ("paths /v1/me/code get", "security"), ("components schemas Named", "additionalProperties"),
-        ("components responses Problem404 content", MEDIA), ("paths /v1/bindings post requestBody content application/json", "examples"),
+        ("components responses Problem404 content", MEDIA),
+        ("paths /v1/bindings post requestBody content application/json", "examples"),
         ("paths /v1/me/devices/{device} delete parameters 0", "description"),
     ],
 )  # fmt: skip
@@ -136,7 +144,9 @@ def test_each_rule_finds_what_breaks_it(told: dict[str, Any], place: str, key: s
 # the examples --------------------------------------------------------------------------------------------------------
 
 
-def test_every_example_is_sent_and_answered_as_the_description_says(tmp_path: Path, told: dict[str, Any]) -> None:
+def test_every_example_is_sent_and_answered_as_the_description_says(
+    tmp_path: Path, told: dict[str, Any]
+) -> None:
     with hamlet(tmp_path, defence=unlimited()) as door:
         lived = list(Story(door).live(story()))
     assert {step["operation"] for step, _ in lived} == {one["operationId"] for _, one in operations(told)}
@@ -162,7 +172,9 @@ def test_an_example_that_is_not_so_is_found(tmp_path: Path) -> None:
 
 def test_the_pages_types_are_the_description(told: dict[str, Any]) -> None:
     file = ROOT / "web/src/look/described.ts"
-    assert file.read_text("utf-8") == written(told), f"python -m kangma.gateway.front.typescript {file.relative_to(ROOT)}"
+    assert file.read_text("utf-8") == written(told), (
+        f"python -m kangma.gateway.front.typescript {file.relative_to(ROOT)}"
+    )
 
 
 def test_a_schema_that_types_cannot_say_is_refused(told: dict[str, Any]) -> None:

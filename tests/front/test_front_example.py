@@ -27,7 +27,9 @@ def rides(monkeypatch: pytest.MonkeyPatch) -> Any:
     def held(line: Any, method: str, path: str, body: Any = None, **more: Any) -> Any:
         said, one = ask(line, method, path, body, **more), operation(method, path)
         assert one is not None, path
-        status = next(int(n) for n in one["responses"] if n in ("201", "202", "204") or n == min(one["responses"]))
+        status = next(
+            int(n) for n in one["responses"] if n in ("201", "202", "204") or n == min(one["responses"])
+        )
         media = "" if said is None else "application/json"
         assert disagreements(method, path, status, media, said, body) == []
         ASKED.add(one["operationId"])
@@ -80,6 +82,13 @@ def plays(served: Served, rides: Any, platform: Any, phones: Any) -> None:
     assert {x["who"] for x in looks} == {"cars"}
     assert 17 <= len(looks) <= 22
     assert phones.ask("GET", "/v1/me/rides", token=passengers[0].token) == {"rides": []}
-    assert {"oauth_token", "partners_check", "partners_checks", "partners_end", "partners_agree", "residents_confirm"} <= ASKED
+    assert {
+        "oauth_token",
+        "partners_check",
+        "partners_checks",
+        "partners_end",
+        "partners_agree",
+        "residents_confirm",
+    } <= ASKED
     with pytest.raises(RuntimeError, match="422"):
         platform.check("x" * 20, "no consent")

@@ -63,7 +63,9 @@ def tokens(door: Hamlet) -> dict[Role, str | None]:
     }  # fmt: skip
 
 
-def drive(door: Hamlet, tokens: Mapping[Role, str | None], role: Role | None, examples: int, seed: int = 0) -> int:
+def drive(
+    door: Hamlet, tokens: Mapping[Role, str | None], role: Role | None, examples: int, seed: int = 0
+) -> int:
     """How many cases were asked, as that role or each operation as its own; fails with the case that broke a promise."""
     asked = schemathesis.openapi.from_asgi("/openapi.json", door.app, headers={"host": "door.example"})
     cases, seen = 0, set[str]()
@@ -74,7 +76,10 @@ def drive(door: Hamlet, tokens: Mapping[Role, str | None], role: Role | None, ex
             continue  # in the walks below: afterwards there is nobody to ask as
         seen.add(operation.label)
         cases += asked_as(operation, tokens[own if role is None else role], examples, seed)
-    assert {f"{r.method} {r.path.replace(':path', '')}" for r in ROUTES} - seen <= {"DELETE /v1/me", "GET /openapi.json"}
+    assert {f"{r.method} {r.path.replace(':path', '')}" for r in ROUTES} - seen <= {
+        "DELETE /v1/me",
+        "GET /openapi.json",
+    }
     assert 500 not in {e.get("status") for e in door.events.lines}
     return cases
 
@@ -117,8 +122,8 @@ def test_every_route_keeps_what_it_promises_to_everybody_in_many_cases(tmp_path:
 
 
 class Walk:
-    """People, a laboratory and a platform who do whatever there is to do, in an order drawn by chance, with the names that
-    they were told, and with those of others. Each call and answer is as described, whatever came before."""
+    """People, a laboratory and a platform who do whatever there is to do, in an order drawn by chance, with the names
+    that they were told, and with those of others. Each call and answer is as described, whatever came before."""
 
     def __init__(self, door: Hamlet, seed: int) -> None:
         self.door, self.chance = door, random.Random(seed)
@@ -131,8 +136,9 @@ class Walk:
         door.city.venues._due = 0.0
         self.venue = made.venue
         self.known: dict[str, list[Any]] = {
-            "device": ["0" * 16], "appeal": ["0" * 16], "carer": ["0" * 16], "other": [1, 2, 3, 4], "own_ride": ["0" * 16],
-            "binding": ["b" * 22], "ride": ["r" * 24], "receipt": [1], "consent": ["c" * 32], "kind": ["tests"], "path": ["latest.json"],
+            "device": ["0" * 16], "appeal": ["0" * 16], "carer": ["0" * 16], "other": [1, 2, 3, 4],
+            "own_ride": ["0" * 16], "path": ["latest.json"],
+            "binding": ["b" * 22], "ride": ["r" * 24], "receipt": [1], "consent": ["c" * 32], "kind": ["tests"],
         }  # fmt: skip
         self.holds: list[dict[str, Any]] = [{"rule": "A-P3", "since": "2022-04-24T00:00:00+08:00"}]
         self.seen: set[tuple[str, int]] = set()
@@ -153,7 +159,8 @@ class Walk:
 
     def token(self, role: Role, who: Any) -> str | None:
         return {
-            Role.NOBODY: None, Role.RESIDENT: self.phones[who], Role.SOURCE: self.clients[0], Role.PARTNER: self.clients[1],
+            Role.NOBODY: None, Role.RESIDENT: self.phones[who], Role.SOURCE: self.clients[0],
+            Role.PARTNER: self.clients[1],
             Role.VENUE: token_at(self.venue, self.key, minute_of(self.door.clock.now)),
         }[role]  # fmt: skip
 
@@ -165,7 +172,11 @@ class Walk:
         assert one is not None
         body = self.body(f"{method} {template}") if method == "POST" else None
         if template == "/source/v1/{kind}":
-            said = client.post(path, content=body, headers={"content-type": "application/x-ndjson", "idempotency-key": new_key()})
+            said = client.post(
+                path,
+                content=body,
+                headers={"content-type": "application/x-ndjson", "idempotency-key": new_key()},
+            )
         elif template == "/oauth/token":
             said = client.post(path, data=body)
         else:
@@ -173,7 +184,9 @@ class Walk:
         media = said.headers.get("content-type", "")
         answer = said.json() if said.content and media.partition(";")[0].endswith("json") else None
         self.seen.add((one["operationId"], said.status_code))
-        faults = disagreements(method, path, said.status_code, media, answer, body if isinstance(body, dict) else None)
+        faults = disagreements(
+            method, path, said.status_code, media, answer, body if isinstance(body, dict) else None
+        )
         assert faults == [], (faults, answer)
         if said.status_code < 300:
             self.learn(method, template, answer)
@@ -185,19 +198,24 @@ class Walk:
         scan = {"venue": self.venue, "minute": minute, "code": code_at(self.key, minute)}
         point = phone_key().public.compressed.hex()
         hold, client = self.chance.choice(self.holds), self.chance.choice((self.lab, self.cars))
-        asked = {"ride": self.chance.choice(self.known["ride"]), "consent": self.chance.choice(self.known["consent"])}
+        asked = {
+            "ride": self.chance.choice(self.known["ride"]),
+            "consent": self.chance.choice(self.known["consent"]),
+        }
         row = result(self.chance.choice(self.people), secrets.token_hex(4), "2022-04-25T17:00:00+08:00")
         return {
             "POST /v1/bindings": named, "POST /v1/me/others": named, "POST /v1/me/children": named,
             "POST /v1/bindings/{binding}/confirm": {"code": code, "device_key": point},
             "POST /v1/me/others/{binding}/confirm": {"code": code},
             "POST /v1/tokens": {"resident": "0" * 32, "at": self.door.clock.now, "signature": "0" * 128},
-            "POST /v1/me/credentials": {"holders": [point]}, "POST /v1/me/others/{other}/credentials": {"holders": [point]},
+            "POST /v1/me/credentials": {"holders": [point]},
+            "POST /v1/me/others/{other}/credentials": {"holders": [point]},
             "POST /v1/me/paper": {}, "POST /v1/me/visits": {"entered": scan},
             "POST /v1/me/appeals": {"rule": hold["rule"], "since": hold["since"], "why": "not_me"},
             "POST /v1/me/rides": {"partner": "cars", "ride": secrets.token_urlsafe(18)},
             "POST /oauth/token": client.asked(), "POST /source/v1/{kind}": lines([row]),
-            "POST /partner/v1/rides/{ride}/check": {"consent": asked["consent"]}, "POST /partner/v1/checks": {"checks": [asked]},
+            "POST /partner/v1/rides/{ride}/check": {"consent": asked["consent"]},
+            "POST /partner/v1/checks": {"checks": [asked]},
         }[what]  # fmt: skip
 
     def learn(self, method: str, template: str, said: Any) -> None:
@@ -205,12 +223,19 @@ class Walk:
             self.phones[self.chance.choice(self.people)] = said["token"]
         if template == "/v1/me" and method == "DELETE":
             for person in self.people:  # whoever it was: somebody comes back
-                self.phones[person] = self.door.bound_without_answers(person)["token"] if self.chance.random() < 0.5 else self.phones[person]
+                self.phones[person] = (
+                    self.door.bound_without_answers(person)["token"]
+                    if self.chance.random() < 0.5
+                    else self.phones[person]
+                )
             self.door.answers.turn()
         if isinstance(said, dict):
             for hold in said.get("holds", ()):
                 self.holds.append(hold)
-            for inner in (said, *(x for v in said.values() if isinstance(v, list) for x in v if isinstance(x, dict))):
+            for inner in (
+                said,
+                *(x for v in said.values() if isinstance(v, list) for x in v if isinstance(x, dict)),
+            ):
                 for name in ("device", "appeal", "carer", "binding", "receipt", "consent"):
                     if name in inner and isinstance(inner[name], str | int):
                         self.known[name].append(inner[name])

@@ -119,7 +119,12 @@ def meant(path: str) -> Role:
         return Role.NOBODY
     if path in ("/v1/bindings", "/v1/bindings/{binding}/confirm"):
         return Role.NOBODY
-    before = {"/v1/me": Role.RESIDENT, "/v1/venue": Role.VENUE, "/source/": Role.SOURCE, "/partner/": Role.PARTNER}
+    before = {
+        "/v1/me": Role.RESIDENT,
+        "/v1/venue": Role.VENUE,
+        "/source/": Role.SOURCE,
+        "/partner/": Role.PARTNER,
+    }
     return next(role for beginning, role in before.items() if path.startswith(beginning))
 
 
@@ -143,7 +148,9 @@ def wrong_cells(
                 status = client.request(method, named(path), headers=headers).status_code
                 may = meant(path) is Role.NOBODY or role is meant(path)
                 cells += 1
-                if (status in (401, 403)) is may or (not may and status != (401 if role is Role.NOBODY else 403)):
+                if (status in (401, 403)) is may or (
+                    not may and status != (401 if role is Role.NOBODY else 403)
+                ):
                     wrong.append((method, path, role, status))
     return wrong, cells
 
@@ -201,13 +208,20 @@ class Owners:
         carer = door.client(door.bound(NURSE)["token"])
         nurse = carer.post("/v1/me/others", json=TEACHER.asked).json()["binding"]
         door.city.outbox.empty()
-        assert carer.post(f"/v1/me/others/{nurse}/confirm", json={"code": door.letters.sent[-1].code}).status_code == 201
+        assert (
+            carer.post(
+                f"/v1/me/others/{nurse}/confirm", json={"code": door.letters.sent[-1].code}
+            ).status_code
+            == 201
+        )
         for fleet in self.fleets:
             room(door, fleet, owner, 3)
         given = owner.post("/v1/me/rides", json={"partner": partner, "ride": self.ride}).json()
         self.consent = given["consent"]
         hold = owner.get("/v1/me/code").json()["holds"][0]
-        appeal = owner.post("/v1/me/appeals", json={"rule": hold["rule"], "since": hold["since"], "why": "not_me"}).json()
+        appeal = owner.post(
+            "/v1/me/appeals", json={"rule": hold["rule"], "since": hold["since"], "why": "not_me"}
+        ).json()
         receipt = send(self.labs[0].http(), "tests", b"{}\n").json()["receipt"]
         #: Parameter of an address → the owner's, and one that there is not.
         self.things: dict[str, tuple[Any, Any]] = {
@@ -225,7 +239,10 @@ class Owners:
     def body(self, path: str) -> Any:
         return {
             "/v1/me/others/{binding}/confirm": {"code": self.code},
-            "/v1/bindings/{binding}/confirm": {"code": self.code, "device_key": phone_key().public.compressed.hex()},
+            "/v1/bindings/{binding}/confirm": {
+                "code": self.code,
+                "device_key": phone_key().public.compressed.hex(),
+            },
             "/v1/me/others/{other}/credentials": {"holders": [phone_key().public.compressed.hex()]},
             "/partner/v1/rides/{ride}/check": {"consent": self.consent},
         }.get(path)
@@ -243,7 +260,13 @@ def owned(door: Hamlet) -> list[tuple[str, str, dict[str, Any], list[str]]]:
         (method, path, told, names)
         for path, methods in described(door)["paths"].items()
         for method, told in methods.items()
-        if (names := [p["name"] for p in told.get("parameters", ()) if p["in"] == "path" and p["name"] not in ("path", "kind")])
+        if (
+            names := [
+                p["name"]
+                for p in told.get("parameters", ())
+                if p["in"] == "path" and p["name"] not in ("path", "kind")
+            ]
+        )
     ]
 
 
@@ -262,16 +285,22 @@ def test_what_is_anothers_is_as_if_there_were_none_and_what_is_ones_own_is_there
                 cells += 1
             if said[0] != said[1]:
                 foreign.append((method, path, said))
-            told_nothing = (204, 200) if role is Role.PARTNER else (404, 422)  # a platform is told the same of any ride
+            told_nothing = (
+                (204, 200) if role is Role.PARTNER else (404, 422)
+            )  # a platform is told the same of any ride
             assert said[0][0] in told_nothing, (method, path, said)
         assert foreign == []
         assert owners.state() == before
         # And the owner's own, at last with what ends them: so all of the above was there to be had.
-        for method, path, told, names in sorted(owned(door), key=lambda x: (x[0] == "delete", "devices" in x[1])):
+        for method, path, told, names in sorted(
+            owned(door), key=lambda x: (x[0] == "delete", "partner" in x[1], "devices" in x[1])
+        ):
             if path == "/v1/bindings/{binding}/confirm":
                 continue  # no binding of a device: it was asked for to care for somebody
             answer = owners.client(Role(told["x-role"]), 0).request(
-                method, path.replace(f"{{{names[0]}}}", str(owners.things[names[0]][0])), json=owners.body(path)
+                method,
+                path.replace(f"{{{names[0]}}}", str(owners.things[names[0]][0])),
+                json=owners.body(path),
             )
             assert answer.status_code in (200, 201, 204), (method, path, answer.text)
             if "check" in path:
@@ -376,15 +405,19 @@ def test_a_client_needs_the_scope_and_its_kind() -> None:
         needs.judge(Caller(Role.NOBODY), {"kind": "tests"})
 
 
-#: Everything that an address may name. None but `ride`, which is a partner's own, is longer than what the city drew itself.
+#: Everything that an address may name.
 NAMES = {"path", "binding", "device", "other", "carer", "appeal", "own_ride", "ride", "kind", "receipt"}
-RESIDENT_NUMBER = st.from_regex(r"[1-6][0-9]{5}(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|2[0-8])[0-9]{3}[0-9X]", fullmatch=True)
+RESIDENT_NUMBER = st.from_regex(
+    r"[1-6][0-9]{5}(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|2[0-8])[0-9]{3}[0-9X]", fullmatch=True
+)
 NUMBERS = st.one_of(
     RESIDENT_NUMBER,
     RESIDENT_NUMBER.map(str.lower),
     st.from_regex(r"[1-6][0-9]{14}", fullmatch=True),  # of the old cards
     st.from_regex(r"(\+86)?1[3-9][0-9]{9}", fullmatch=True),  # a phone
-    st.from_regex(r"[HM][0-9]{8}|[HM][0-9]{10}|[EGDSP][0-9]{8}|[A-Z]{2}[0-9]{7}", fullmatch=True),  # permits, passports
+    st.from_regex(
+        r"[HM][0-9]{8}|[HM][0-9]{10}|[EGDSP][0-9]{8}|[A-Z]{2}[0-9]{7}", fullmatch=True
+    ),  # permits, passports
     st.from_regex(r"[A-Z]{3}[0-9]{12}", fullmatch=True),  # of foreigners who live here
     st.sampled_from([p.id_number for p in (NURSE, CHILD, TEACHER)] + [NURSE.phone]),
 )
@@ -414,7 +447,8 @@ def test_no_parameter_of_any_address_takes_an_identity_number(number: str) -> No
 
 
 @pytest.mark.parametrize(
-    "number", ["110101199003077774", "11010119900307123X", "110101900307123", "13800138000", "E12345678", "CHN123456789012"]
+    "number",
+    ["110101199003077774", "11010119900307123X", "110101900307123", "13800138000", "E12345678", "CHN123456789012"],
 )  # fmt: skip
 def test_every_route_refuses_an_address_with_an_identity_number(door: Hamlet, number: str) -> None:
     """Whoever asks, in the path, behind it, or as a parameter."""

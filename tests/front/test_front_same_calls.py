@@ -101,9 +101,13 @@ def test_a_binding_asks_the_same_for_the_known_and_the_unknown(door: Hamlet) -> 
 
 
 @pytest.mark.parametrize("how", [residents.ask_for_another, residents.add_child])
-def test_somebody_elses_document_asks_the_same_for_the_known_and_the_unknown(door: Hamlet, how: Callable[..., Any]) -> None:
+def test_somebody_elses_document_asks_the_same_for_the_known_and_the_unknown(
+    door: Hamlet, how: Callable[..., Any]
+) -> None:
     """To care for them, by their consent or as a guardian."""
-    mine = door.city.store.resident(door.city.tokens.slot_of(door.bound(NURSE)["token"], now=door.clock.now) or 0)
+    mine = door.city.store.resident(
+        door.city.tokens.slot_of(door.bound(NURSE)["token"], now=door.clock.now) or 0
+    )
 
     def ask(**document: str) -> Callable[[], Any]:
         def act() -> None:

@@ -62,13 +62,16 @@ def asking(door: Hamlet, what: str) -> tuple[Callable[[], object], Callable[[], 
         there = door.bound(TEACHER)["resident"]
         sent = {"at": door.clock.now, "signature": "0" * 128}
         known, unknown = (
-            lambda r=r: door.client().post("/v1/tokens", json=sent | {"resident": r}) for r in (there, "0" * 32)
+            lambda r=r: door.client().post("/v1/tokens", json=sent | {"resident": r})
+            for r in (there, "0" * 32)
         )
         return known, unknown
     if what == "a batch of results":
         lab = registered(door, "lab", "source:tests").http()
         known, unknown = (
-            lambda p=p: send(lab, "tests", lines([result(p, secrets.token_hex(6), "2022-04-25T17:00:00+08:00")]))
+            lambda p=p: send(
+                lab, "tests", lines([result(p, secrets.token_hex(6), "2022-04-25T17:00:00+08:00")])
+            )
             for p in (ELDER, STRANGER)
         )
         return known, unknown
@@ -97,7 +100,9 @@ def test_a_stopwatch_does_not_tell_who_is_known(tmp_path: Path, what: str) -> No
         samples(known, unknown, n // 8)
         one, other = samples(known, unknown, n)
         p = differ(one, other)
-        print(f"{what}: medians {statistics.median(one) * 1e3:.2f} and {statistics.median(other) * 1e3:.2f} ms, p = {p:.3f}")
+        print(
+            f"{what}: medians {statistics.median(one) * 1e3:.2f} and {statistics.median(other) * 1e3:.2f} ms, p = {p:.3f}"
+        )
         assert p > 0.01 / len(WHAT)
 
 

@@ -144,7 +144,14 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/oauth/token", oauth.token, ANYBODY_TO_BIND, 200, schema.Access, others=NOT_GIVEN),
     # sources: evidence, and what became of it
     Route(
-        "POST", "/source/v1/{kind}", sources.send, SOURCE_TO_REPORT, 201, schema.ReceiptSaid, others=TAKEN, fails=(409,)
+        "POST",
+        "/source/v1/{kind}",
+        sources.send,
+        SOURCE_TO_REPORT,
+        201,
+        schema.ReceiptSaid,
+        others=TAKEN,
+        fails=(409,),
     ),
     Route("GET", "/source/v1/receipts/{receipt}", sources.receipt, SOURCE_TO_READ),
     Route("GET", "/source/v1/receipts/{receipt}/rejects", sources.rejects, SOURCE_TO_READ),

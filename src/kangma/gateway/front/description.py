@@ -37,27 +37,45 @@ WHO: Mapping[Role, tuple[str, dict[str, Any]]] = {
     Role.NOBODY: ("Anybody, without a token: what verifies codes, and the ways to a token.", {}),
     Role.RESIDENT: (
         "Residents, each with their own.",
-        {**_BEARER, "description": "The token of POST /v1/bindings/{binding}/confirm or /v1/tokens; it lives 30 days."},
+        {
+            **_BEARER,
+            "description": "The token of POST /v1/bindings/{binding}/confirm or /v1/tokens; it lives 30 days.",
+        },
     ),
     Role.VENUE: (
         "The devices of doors.",
-        {**_BEARER, "description": "What the device draws from its key for this minute: docs/formats/venue-code.md."},
+        {
+            **_BEARER,
+            "description": "What the device draws from its key for this minute: docs/formats/venue-code.md.",
+        },
     ),
     Role.SOURCE: (
         "Laboratories, clinics and whoever else brings evidence.",
-        {**_BEARER, "description": "The token of POST /oauth/token, with a scope `source:…`; it lives ten minutes."},
+        {
+            **_BEARER,
+            "description": "The token of POST /oauth/token, with a scope `source:…`; it lives ten minutes.",
+        },
     ),
     Role.PARTNER: (
         "Ride-hailing platforms.",
-        {**_BEARER, "description": "The token of POST /oauth/token, with the scope `ride:check`; it lives ten minutes."},
+        {
+            **_BEARER,
+            "description": "The token of POST /oauth/token, with the scope `ride:check`; it lives ten minutes.",
+        },
     ),
 }
-_RETRY = {"Retry-After": {"description": "Seconds, with chance in it.", "required": True, "schema": {"type": "integer"}}}
+_RETRY = {
+    "Retry-After": {
+        "description": "Seconds, with chance in it.",
+        "required": True,
+        "schema": {"type": "integer"},
+    }
+}
 _CHALLENGE = {"WWW-Authenticate": {"description": "Bearer", "required": True, "schema": {"type": "string"}}}
 _WORK = {
-    "name": "Kangma-Work", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 600},
-    "description": "While the door is under attack: the solution of the `work` that the last refusal asked for, base64 of "
-    "JSON with algorithm, challenge, number, salt and signature. Not looked at otherwise.",
+    "name": "Kangma-Work", "in": "header", "required": False, "schema": {"type": "string"},
+    "description": "While the door is under attack: the solution of the `work` that the last refusal asked for, base64 "
+    "of JSON with algorithm, challenge, number, salt and signature. Not looked at otherwise.",
 }  # fmt: skip
 
 
@@ -82,7 +100,12 @@ def _described(app: FastAPI) -> dict[str, Any]:
     made["tags"] = [{"name": role.value, "description": about} for role, (about, _) in WHO.items()]
     for item in made["webhooks"].values():
         told = item["post"]
-        told |= {"operationId": "partner_turned", "tags": [Role.PARTNER.value], "security": [], "summary": "A code turned"}
+        told |= {
+            "operationId": "partner_turned",
+            "tags": [Role.PARTNER.value],
+            "security": [],
+            "summary": "A code turned",
+        }
         told["description"] = _flowing(told["description"])
         told["responses"] = {"2XX": {"description": "Had."}, "default": {"description": "Sent again."}}
     models: list[type[BaseModel]] = [ProblemSaid]
@@ -105,7 +128,10 @@ def _described(app: FastAPI) -> dict[str, Any]:
             if isinstance(call, Sent):
                 models.append(call.model)
                 content: dict[str, Any] = {call.media[0]: {"schema": {"$ref": _AT + call.model.__name__}}}
-                told["requestBody"] = {"required": "required" in call.model.model_json_schema(), "content": content}
+                told["requestBody"] = {
+                    "required": "required" in call.model.model_json_schema(),
+                    "content": content,
+                }
                 takes = True
             elif isinstance(call, SentBytes):
                 told["requestBody"] = {"required": True, "content": {media: {} for media in call.media}}
@@ -157,7 +183,9 @@ def _fail(told: dict[str, Any], needs: Needs, path: str, takes: bool) -> set[int
         found |= {413, 415, 422}
     for status in sorted(found):
         answers.setdefault(str(status), {"$ref": f"#/components/responses/Problem{status}"})
-    answers["default"] = {"$ref": "#/components/responses/Problem"}  # from the layers, whatever is asked for: 405, 421, 431, 500
+    answers["default"] = {
+        "$ref": "#/components/responses/Problem"
+    }  # from the layers, whatever is asked for: 405, 421, 431, 500
     for status, answer in answers.items():
         if answer.get("description") == "Successful Response":
             answer["description"] = _SAID.get(status, "Done.")
@@ -165,7 +193,13 @@ def _fail(told: dict[str, Any], needs: Needs, path: str, takes: bool) -> set[int
     return found
 
 
-_SAID = {"201": "Made.", "202": "Asked for.", "204": "Done, and nothing to say.", "206": "A part.", "304": "As it was."}
+_SAID = {
+    "201": "Made.",
+    "202": "Asked for.",
+    "204": "Done, and nothing to say.",
+    "206": "A part.",
+    "304": "As it was.",
+}
 
 
 def _problem(status: int | None) -> dict[str, Any]:
@@ -199,7 +233,9 @@ def _exemplify(made: dict[str, Any]) -> None:
             if parameter["name"] in place:
                 parameter.setdefault("examples", {})[name] = {"value": place[parameter["name"]]}
         if "sent" in step:
-            told["requestBody"]["content"][step["media"]].setdefault("examples", {})[name] = {"value": step["sent"]}
+            told["requestBody"]["content"][step["media"]].setdefault("examples", {})[name] = {
+                "value": step["sent"]
+            }
         if "said" in step:
             content = told["responses"][str(step["status"])]["content"]
             content[step["answered"]].setdefault("examples", {})[name] = {"value": step["said"]}

@@ -50,8 +50,12 @@ def file(
     path: Annotated[str, InPath(description="The name of a file: docs/formats/publication.md.")],
     request: Request,
     folder: Folder,
-    _range: Annotated[str | None, Header(alias="Range", description="One range of bytes (RFC 9110, 14).")] = None,
-    _tag: Annotated[str | None, Header(alias="If-None-Match", description="304 if it still is this one.")] = None,
+    _range: Annotated[
+        str | None, Header(alias="Range", description="One range of bytes (RFC 9110, 14).")
+    ] = None,
+    _tag: Annotated[
+        str | None, Header(alias="If-None-Match", description="304 if it still is this one.")
+    ] = None,
 ) -> Response:
     """One file of the public folder."""
     found = kind_of(path)

@@ -44,7 +44,9 @@ Sequence = Header(
     alias="Manifest-Sequence", ge=0, le=2**53, description="The manifest's number; all three headers or none of them."
 )  # fmt: skip
 Rows = Header(alias="Manifest-Rows", ge=0, le=2**53, description="How many rows the sender counted.")
-Digest = Header(alias="Manifest-SHA256", pattern="^[0-9a-f]{64}$", description="The digest of the body, in hex.")
+Digest = Header(
+    alias="Manifest-SHA256", pattern="^[0-9a-f]{64}$", description="The digest of the body, in hex."
+)
 
 
 @dataclass(frozen=True, slots=True)

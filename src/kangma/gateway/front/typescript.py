@@ -18,11 +18,23 @@ from kangma.gateway.front.app import Plane, _bare
 _HEAD = """\
 // Made by `python -m kangma.gateway.front.typescript web/src/look/described.ts`; a test holds it and /openapi.json equal.
 """
-_CALLS = "/** Method and address of every call: what its address names (`at`), what is sent, what is answered. */"
+_CALLS = (
+    "/** Method and address of every call: what its address names (`at`), what is sent, what is answered. */"
+)
 _PLAIN = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _QUIET = {"title", "description", "default"}  # says nothing of the type
-_RULES = {"pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMaximum", "minItems", "maxItems", "format"}
+_RULES = {
+    "pattern",
+    "minLength",
+    "maxLength",
+    "minimum",
+    "maximum",
+    "exclusiveMaximum",
+    "minItems",
+    "maxItems",
+    "format",
+}
 
 
 def written(told: Mapping[str, Any]) -> str:
@@ -90,7 +102,8 @@ def _type(schema: Mapping[str, Any], indent: str) -> str:
 
 
 def _object(schema: Mapping[str, Any], indent: str) -> str:
-    """An interface's body, "" for one without fields. What is not required may be missing; nothing may be there beside what is named."""
+    """An interface's body, "" for one without fields. What is not required may be missing; nothing is beside what is
+    named."""
     if schema.get("type") != "object" or schema.get("additionalProperties") is not False:
         raise Corrupt("an object that is not closed")
     required, lines = schema.get("required", ()), []

@@ -237,8 +237,8 @@ def everything(door: Hamlet) -> list[Any]:
     ]  # fmt: skip
     for path, methods in described(door)["paths"].items():
         for method in methods:
-            for body in wrong if method == "post" else [STRANGER.asked]:
-                for token in (None, tokens[NURSE], ELDER.id_number):
+            for n, body in enumerate(wrong if method == "post" else [STRANGER.asked]):
+                for token in (None, tokens[NURSE], ELDER.id_number) if n < 2 else (tokens[NURSE],):
                     if (path, method) != ("/v1/me", "delete"):
                         said.append(door.client(token).request(method, named(path), json=body))
     said += clients(door, phone)

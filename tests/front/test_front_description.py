@@ -56,7 +56,7 @@ def lint(told: Mapping[str, Any]) -> list[str]:
     tags, components = {t["name"] for t in told["tags"] if t.get("description")}, told["components"]
     for what, one in operations(told):
         faults = {
-            "operationId": not re.fullmatch(r"[a-z_]+", one.get("operationId", "")) or names.count(one["operationId"]) > 1,
+            "operationId": names.count(one.get("operationId")) != 1 or not re.fullmatch(r"[a-z_]+", one["operationId"]),
             "summary": not 10 <= len(one.get("summary", "")) <= 120,
             "description": not one.get("description"),
             "tags": len(one.get("tags", ())) != 1 or not set(one["tags"]) <= tags,

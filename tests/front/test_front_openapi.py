@@ -99,7 +99,9 @@ def asked_as(operation: Any, token: str | None, examples: int, seed: int) -> int
         def ask(case: Any) -> None:
             nonlocal cases
             cases += 1
-            case.call_and_validate(headers=told, checks=list(CHECKS))
+            case.call_and_validate(
+                headers=told, checks=list(CHECKS), timeout=600
+            )  # a slow machine is no fault
 
         with contextlib.suppress(Unsatisfiable):
             ask()

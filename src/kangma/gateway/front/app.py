@@ -21,7 +21,6 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
 
 from kangma.errors import KangmaError
 from kangma.gateway.front import (
@@ -50,6 +49,7 @@ from kangma.gateway.front.defence import (
     Whole,
 )
 from kangma.gateway.front.description import describe, described
+from kangma.gateway.front.desk import Desk
 from kangma.gateway.front.entering import Entering
 from kangma.gateway.front.hot import Hot
 from kangma.gateway.front.pages import Page
@@ -190,14 +190,14 @@ def make_app(
     log: layers.Log | None = None,
     defence: Defence | None = None,
     sensors: Sensors | None = None,
-) -> ASGIApp:
+) -> Desk:
     """The application over an open city, whole or its write plane. `hosts`: names under which it is reached; others are
     refused. `secure`: it stands behind https."""
     log, defence, sensors = log or Silent(), defence or Defence(), sensors or Sensors()
     app, names, limiters = _bare(plane), _names(hosts), Limiters(defence.rates, defence.together)
     app.state.city, app.state.public = city, city.public
     shelf = None if plane is Plane.WRITE else pages.pages()
-    layered = _layer(app, city, names, limiters, secure, log, defence, sensors, shelf)
+    known, files = _layer(app, city, names, limiters, secure, log, defence, sensors, shelf)
 
     show = limiters.of(Role.RESIDENT, Purpose.SHOW)
     tight = limiters.of(Role.RESIDENT, Purpose.SHOW, strict=True)
@@ -209,12 +209,17 @@ def make_app(
         sensors.codes += 1
         return True
 
-    enter, entered = limiters.of(Role.RESIDENT, Purpose.ENTER), sensors.entered.inc
+    enter = limiters.of(Role.RESIDENT, Purpose.ENTER)
+
+    def entered() -> None:
+        sensors.scan_ins += 1
+
     ours = _ours(names)
     behind = Entering(
-        layered, city, ours=ours, admit=lambda slot: not enter.after(slot, ticks()), count=entered
+        known, city, ours=ours, admit=lambda slot: not enter.after(slot, ticks()), count=entered
     )
-    return Hot(behind, city, ours=ours, admit=admit)
+    hot = Hot(behind, city, ours=ours, admit=admit)
+    return Desk(hot, known, files, hot)
 
 
 def make_read_plane(
@@ -225,14 +230,15 @@ def make_read_plane(
     log: layers.Log | None = None,
     defence: Defence | None = None,
     sensors: Sensors | None = None,
-) -> ASGIApp:
+) -> Desk:
     """The public folder at `folder` and the pages, behind the same layers. It opens no state, no vault and no key, and
     looks at no token."""
     log, defence, sensors = log or Silent(), defence or Defence(), sensors or Sensors()
     app = _bare(Plane.READ)
     app.state.public = folder
     limiters = Limiters(defence.rates, defence.together)
-    return _layer(app, None, _names(hosts), limiters, secure, log, defence, sensors, pages.pages())
+    known, files = _layer(app, None, _names(hosts), limiters, secure, log, defence, sensors, pages.pages())
+    return Desk(known, known, files)
 
 
 def _names(hosts: Iterable[str]) -> frozenset[str]:
@@ -272,8 +278,8 @@ def _layer(
     defence: Defence,
     sensors: Sensors,
     shelf: Mapping[str, Page] | None,
-) -> ASGIApp:
-    """Puts the layers around the routes. Without a city there are only routes for everybody. `shelf`: pages, where these
+) -> tuple[Known, Shelf | None]:
+    """The layers around the routes. Without a city there are only routes for everybody. `shelf`: pages, where these
     and the public folder are answered."""
     table, admission = Table(app), defence.admission()
     sensors.watch("at_work", "Requests at work now", lambda: admission.at_work)
@@ -312,8 +318,8 @@ def _layer(
     exit = Exit(pool, sensors, layers.Dressed(app, secure, credential))
     # What anybody may read, without the layers that it does not need; and before all, and outside of the framework, who
     # calls: what is refused at a glance costs little.
-    inside = app if shelf is None else Shelf(app, app.state.public, shelf, _ours(names), exit)
-    return Known(inside, city, defence, limiters, sensors, table, admission, exit)
+    files = None if shelf is None else Shelf(app, app.state.public, shelf, _ours(names), exit)
+    return Known(files or app, city, defence, limiters, sensors, table, admission, exit), files
 
 
 _THREAD = threading.local()

@@ -11,7 +11,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from fastapi import FastAPI, Request
@@ -33,7 +33,18 @@ from kangma.gateway.front.limits import (
     Rate,
     Together,
 )
-from kangma.gateway.front.rights import CALLER, Caller, Needs, Purpose, Role, identified, needs_of, operations
+from kangma.gateway.front.rights import (
+    CALLER,
+    NOBODY,
+    Caller,
+    Needs,
+    Purpose,
+    Role,
+    bad_token,
+    identified,
+    needs_of,
+    operations,
+)
 from kangma.gateway.front.sensors import Sensors
 from kangma.gateway.front.work import HEADER
 from kangma.gateway.register.layers import Dressed, Log, Teller
@@ -101,6 +112,7 @@ def _takes_parameters(dependant: Dependant) -> bool:
 
 
 NOWHERE = Needs(Role.NOBODY, Purpose.ABOUT)
+JUDGED = "kangma.judged"  # in the scope of a request that `Known` let pass
 
 
 class Heard:
@@ -130,13 +142,16 @@ class Heard:
             self.sensors.answered(method, route, status)
             self.sensors.took(needs.purpose.value, took)
             if status >= 500 and status != 503:
-                self.sensors.failed.inc()
+                self.sensors.failed += 1
             if status not in _COUNTED_ONLY:
                 self.log.info("answered", method=method, route=route, status=status, seconds=round(took, 4))
 
 
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _COUNTED_ONLY = (304, 401, 429)
+
+
+TICK = 0.01  # seconds
 
 
 class Pool:
@@ -148,28 +163,64 @@ class Pool:
         self.network = Network(defence.proxies)
         self.held = 0
         self.of: Counter[str] = Counter()
+        self._due: dict[int, list[tuple[str, Callable[[], None]]]] = {}  # by tick: who leaves with it
 
-    async def wait(self, scope: Scope) -> bool:
-        """A second or two later; at once, and False, when the pool is full, or the network's share of it."""
-        seconds = self.defence.held_seconds
-        if not seconds:
-            return True
-        network = self.network.of(scope)
+    def enter(self, scope: Scope) -> tuple[str, float] | None:
+        """The network, and the seconds that somebody of it waits, counted until `leave`; None when the pool is full, or
+        the network's share of it."""
+        network, seconds = self.network.of(scope), self.defence.held_seconds
         if self.held >= self.defence.most_held or self.of[network] >= self.defence.most_held_of_a_network:
-            return False
+            return None
         self.held += 1
         self.of[network] += 1
-        self.sensors.held.set(self.held)
+        self.sensors.held = self.held
+        # Up to as long again, so that those who came together do not go, and come back, together.
+        return network, seconds * (1 + self.defence.chance())
+
+    def leave(self, network: str) -> None:
+        self.held -= 1
+        self.of[network] -= 1
+        if not self.of[network]:
+            del self.of[network]
+        self.sensors.held = self.held
+
+    async def wait(self, scope: Scope) -> bool:
+        """A second or two later; at once, and False, when there is no room."""
+        if not self.defence.held_seconds:
+            return True
+        entered = self.enter(scope)
+        if entered is None:
+            return False
+        network, seconds = entered
         try:
-            # Up to as long again, so that those who came together do not go, and come back, together.
-            await asyncio.sleep(seconds * (1 + self.defence.chance()))
+            await asyncio.sleep(seconds)
         finally:
-            self.held -= 1
-            self.of[network] -= 1
-            if not self.of[network]:
-                del self.of[network]
-            self.sensors.held.set(self.held)
+            self.leave(network)
         return True
+
+    def later(self, scope: Scope, then: Callable[[], None]) -> bool:
+        """The same without anybody who waits: `then` is called, at once or late. False, and it is not, when there is no
+        room. Those of a moment leave together: a task for each that sleeps, and is woken by itself, costs more."""
+        if not self.defence.held_seconds:
+            then()
+            return True
+        entered = self.enter(scope)
+        if entered is None:
+            return False
+        network, seconds = entered
+        loop = asyncio.get_running_loop()
+        tick = ceil((loop.time() + seconds) / TICK)
+        due = self._due.get(tick)
+        if due is None:
+            due = self._due[tick] = []
+            loop.call_at(tick * TICK, self._leave_all, tick)
+        due.append((network, then))
+        return True
+
+    def _leave_all(self, tick: int) -> None:
+        for network, then in self._due.pop(tick):
+            self.leave(network)
+            then()
 
 
 class Held:
@@ -191,6 +242,26 @@ class Held:
         await self.app(scope, receive, late)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, ready to be sent."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    def messages(self) -> tuple[Message, Message]:
+        """As ASGI sends it."""
+        return (
+            {"type": "http.response.start", "status": self.status, "headers": self.headers},
+            {"type": "http.response.body", "body": self.body},
+        )
+
+    async def send(self, send: Send) -> None:
+        for message in self.messages():
+            await send(message)
+
+
 class Exit:
     """How a refusal leaves that was made at a glance: late, dressed as every answer, counted, for a tenth of what the
     ordinary way costs. Beyond the pool it leaves at once and takes its connection along."""
@@ -198,17 +269,36 @@ class Exit:
     def __init__(self, pool: Pool, sensors: Sensors, dressed: Dressed) -> None:
         self.pool, self.sensors, self.dressed = pool, sensors, dressed
         self.alarm = pool.defence.alarm
-        self._made: dict[tuple[int, str, str, bool], tuple[list[tuple[bytes, bytes]], bytes]] = {}
+        self._made: dict[tuple[object, ...], tuple[list[tuple[bytes, bytes]], bytes]] = {}
 
     async def refuse(self, scope: Scope, send: Send, problem: Problem, why: str) -> None:
-        began = time.perf_counter()
+        began, answer = time.perf_counter(), self._answer(scope, problem, why)
+        if self._late(problem) and not await self.pool.wait(scope):
+            answer = _and_gone(answer)
+        self.count(scope, problem.status, time.perf_counter() - began)
+        await answer.send(send)
+
+    def refuse_later(self, scope: Scope, problem: Problem, why: str, say: Callable[[Answer], None]) -> None:
+        """The same, where the answer is said by a call: now, or when its time has come."""
+        began, answer = time.perf_counter(), self._answer(scope, problem, why)
+
+        def leave() -> None:
+            self.count(scope, problem.status, time.perf_counter() - began)
+            say(answer)
+
+        if not self._late(problem):
+            leave()
+        elif not self.pool.later(scope, leave):
+            answer = _and_gone(answer)
+            leave()
+
+    def _late(self, problem: Problem) -> bool:
+        return problem.status in _LATE or self.alarm.pressed
+
+    def _answer(self, scope: Scope, problem: Problem, why: str) -> Answer:
         self.alarm.refused(why)
         headers, body = self._as_sent(problem, private=self.dressed.credential(scope))
-        if (problem.status in _LATE or self.alarm.pressed) and not await self.pool.wait(scope):
-            headers = [*headers, (b"connection", b"close")]
-        self.count(scope, problem.status, time.perf_counter() - began)
-        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        return Answer(problem.status, headers, b"" if scope["method"] == "HEAD" else body)
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
@@ -217,20 +307,25 @@ class Exit:
 
     def _as_sent(self, problem: Problem, *, private: bool) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """Headers and body. What a problem says beside its code and detail is made each time; the rest is remembered."""
-        key = (problem.status, problem.code, problem.detail, private)
+        key = (problem.status, problem.code, problem.detail, private, *problem.headers.items())
         made = None if problem.more else self._made.get(key)
         if made is None:
             body = canonical.dumps(problem.as_json())
             told = self.dressed.told(page=False, private=private)
             told |= {"content-type": MEDIA, "content-length": str(len(body))}
+            told |= {k.lower(): v for k, v in problem.headers.items()}
             made = ([(k.encode(), v.encode()) for k, v in told.items()], body)
-            if not problem.more and len(self._made) < 256:
+            if not problem.more and len(self._made) < 512:
                 self._made[key] = made
-        headers = [*made[0], *((k.lower().encode(), v.encode()) for k, v in problem.headers.items())]
-        return headers, made[1]
+        return made
+
+
+def _and_gone(answer: Answer) -> Answer:
+    return replace(answer, headers=[*answer.headers, (b"connection", b"close")])
 
 
 _LATE = (401, 429)
+BAD_TOKEN = problem_of(bad_token())
 NO_ADDRESS = Problem(404, "not_found", "nothing at this address")
 ESCAPED = problem_of(BadRequest(Code.BAD_VALUE, Where(path="address"), "an address as it is written here"))
 PARAMETER = problem_of(
@@ -264,13 +359,19 @@ class Known:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        refused = None if scope.get(JUDGED) else self.judge(scope)
+        if refused is not None:
+            return await self.exit.refuse(scope, send, *refused)
+        await self.app(scope, receive, send)
+
+    def judge(self, scope: Scope) -> tuple[Problem, str] | None:
+        """What is wrong at a glance, and its kind; None: it may go on, and is not judged again. Waits for nothing."""
         found = self.table.find(scope["method"], scope["path"])
         route, needs, parameters = ("none", NOWHERE, {}) if found is None else found
         scope["kangma.route"], scope["kangma.needs"], scope["kangma.parameters"] = route, needs, parameters
         refused = self._judged(scope, route, needs)
-        if refused is not None:
-            return await self.exit.refuse(scope, send, *refused)
-        await self.app(scope, receive, send)
+        scope[JUDGED] = refused is None
+        return refused
 
     def _judged(self, scope: Scope, route: str, needs: Needs) -> tuple[Problem, str] | None:
         """The problem and its kind."""
@@ -282,9 +383,11 @@ class Known:
         if route == "none" and not self.table.knows(scope["path"]):
             return NO_ADDRESS, "address"
         try:
-            caller = Caller(Role.NOBODY)
+            caller: Caller | None = NOBODY
             if needs.role is not Role.NOBODY and self.city is not None:
                 caller = identified(self.city, scope)
+            if caller is None:
+                return BAD_TOKEN, "token"
             scope[CALLER] = caller
             strict = alarm.on
             if (
@@ -294,18 +397,18 @@ class Known:
                 and self.city is not None
             ):
                 if not self._worked(scope):
-                    self.sensors.turned_away.labels("work", needs.purpose.value).inc()
+                    self.sensors.turned_away["work", needs.purpose.value] += 1
                     return self._work(), "work"
                 strict = False  # who has worked has as much as on a quiet day
             key = caller.slot or caller.client or self.network.of(scope)
             limiter = self.limiters.of(caller.role, needs.purpose, strict=strict)
             wait = limiter.after(key, self.defence.ticks())
             if wait:
-                self.sensors.turned_away.labels("rate", needs.purpose.value).inc()
+                self.sensors.turned_away["rate", needs.purpose.value] += 1
                 return too_many(wait, self.defence.chance()), "rate"
             needs.judge(caller, scope["kangma.parameters"])
             if self.admission.hopeless(needs.purpose):
-                self.sensors.turned_away.labels("busy", needs.purpose.value).inc()
+                self.sensors.turned_away["busy", needs.purpose.value] += 1
                 return too_many(2.0, self.defence.chance()), "busy"
         except KangmaError as problem:
             return problem_of(problem), "token"
@@ -408,7 +511,7 @@ class Admitted:
             return await self.app(scope, receive, send)
         purpose = scope["kangma.needs"].purpose
         if not await self.admission.come(purpose):
-            self.sensors.turned_away.labels("busy", purpose.value).inc()
+            self.sensors.turned_away["busy", purpose.value] += 1
             self.defence.alarm.refused("busy")
             problem = too_many(2.0, self.defence.chance())
             return await self.tell(Request(scope), problem)(scope, receive, send)

@@ -74,12 +74,15 @@ class Clients(Protocol):
 CALLER = "kangma.caller"
 
 
-def identified(city: City, scope: MutableMapping[str, Any]) -> Caller:
-    """Who sent the request, by its bearer token; nobody without one. Raises NotSignedIn for a token that is none:
-    unknown, expired and revoked are the same."""
+NOBODY = Caller(Role.NOBODY)
+
+
+def identified(city: City, scope: MutableMapping[str, Any]) -> Caller | None:
+    """Who sent the request, by its bearer token; NOBODY without one. None for a token that is none: unknown, expired and
+    revoked are the same."""
     told = [v for k, v in scope["headers"] if k == b"authorization"]
     if not told:
-        return Caller(Role.NOBODY)
+        return NOBODY
     scheme, _, token = told[0].decode("latin-1").partition(" ")
     if len(told) == 1 and scheme.lower() == "bearer":
         slot = city.tokens.slot_of(token, now=city.clock())
@@ -88,10 +91,12 @@ def identified(city: City, scope: MutableMapping[str, Any]) -> Caller:
         venue = city.venues.caller(token, now=city.clock())
         if venue is not None:
             return Caller(Role.VENUE, client=venue)
-        found = city.clients.caller(token)
-        if found is not None:
-            return found
-    raise NotSignedIn("no token that is good now")
+        return city.clients.caller(token)
+    return None
+
+
+def bad_token() -> NotSignedIn:
+    return NotSignedIn("no token that is good now")
 
 
 def caller_of(request: Request) -> Caller:
@@ -99,6 +104,8 @@ def caller_of(request: Request) -> Caller:
     found = request.scope.get(CALLER)
     if found is None:
         found = request.scope[CALLER] = identified(request.app.state.city, request.scope)
+    if found is None:
+        raise bad_token()
     return cast(Caller, found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.tasks
+import gc
 import os
 import resource
 import signal
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
-from granian._futures import _cbsched_aioschedule, _future_watcher_wrapper
+from granian._futures import _future_watcher_wrapper
 from granian._granian import ASGIWorker, CallbackScheduler, SocketHolder
 from granian.asgi import _callback_wrapper
 from granian.constants import HTTPModes, Interfaces
@@ -30,10 +31,11 @@ from kangma.gateway.front.admission import CAPS, Admission
 from kangma.gateway.front.alarm import Alarm
 from kangma.gateway.front.app import Plane, make_app, make_read_plane
 from kangma.gateway.front.city import City
-from kangma.gateway.front.defence import Defence
+from kangma.gateway.front.defence import Answer, Defence
 from kangma.gateway.front.delivery import Console
+from kangma.gateway.front.desk import Desk
 from kangma.gateway.front.gauges import watch_city
-from kangma.gateway.front.hot import Hot, said
+from kangma.gateway.front.hot import said
 from kangma.gateway.front.inner import make_inner, make_read_inner
 from kangma.gateway.front.limits import Network, Together
 from kangma.gateway.front.listening import BACKLOG, where
@@ -109,7 +111,10 @@ def serve(
     folder = prepare(path)
     log = EventLog(folder / "events.ndjson")
     sensors, defence = Sensors(), doorway.defence()
-    failed = sensors.letters_failed.inc
+
+    def failed() -> None:
+        sensors.letters_failed += 1
+
     with (
         open_state(path) as state,
         City(state, signer, Console(folder, say), zone=zone(name.zone), clock=clock, failed=failed) as city,
@@ -181,7 +186,15 @@ async def _run(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    servers[0].on_startup(lambda: say(where(doorway.listening)))
+
+    def begun() -> None:
+        # What is there now stays. Looking through it for what nobody holds any more kept everybody waiting, an eighth of
+        # a second and more at a time (docs/decisions/0160).
+        gc.collect()
+        gc.freeze()
+        say(where(doorway.listening))
+
+    servers[0].on_startup(begun)
     watching = [asyncio.create_task(_watch(look, told, stop)), asyncio.create_task(guard.watch())]
     try:
         await asyncio.gather(*(server.answer() for server in servers))
@@ -191,36 +204,49 @@ async def _run(
 
 
 class _AtOnce(CallbackScheduler):
-    """Hands each request from Granian's own thread to the event loop, as its scheduler does, unless the hot path has the
-    answer: that is sent from where we are, and no task, no wake of the loop and no turn in its queue is paid for it
-    (docs/decisions/0138). Nothing may be raised here.
+    """Hands each request from Granian's own thread to the event loop, as its scheduler does, but for what the desk has an
+    answer to: a code is sent from where we are, without a wake of the loop (docs/decisions/0138); a refusal or a file
+    from the loop, without a task (0160). Nothing may be raised here.
     """
 
-    def __new__(cls, loop: Any, callback: Any, _: Hot) -> _AtOnce:
+    def __new__(cls, loop: Any, callback: Any, _: Desk) -> _AtOnce:
         enter, leave = (
             partial(f, loop) for f in (asyncio.tasks._enter_task, asyncio.tasks._leave_task)
         )  # what a task does around itself; Granian's class asks for them and does not need them here
         made: Any = super().__new__
         return made(cls, loop, callback, None, enter, leave)  # type: ignore[no-any-return]  # of Granian
 
-    def __init__(self, loop: Any, callback: Any, hot: Hot) -> None:
+    def __init__(self, loop: Any, callback: Any, desk: Desk) -> None:
         super().__init__()
-        scheduler: Any = _cbsched_aioschedule
-        later = scheduler(loop, self._ctx, callback)
-        answer = hot.answer
+        context, code = self._ctx, desk.code
 
         def schedule(request: Any) -> None:
+            scope = request.scope
             try:
-                content = answer(request.scope)
+                content = code(scope)
             except Exception:  # the ordinary way fails in its own form, and says so
                 content = None
             if content is None:
-                later(request)
+                loop.call_soon_threadsafe(in_the_loop, request, scope, context=context)
                 return
             send = request.proto.send
             for message in said(content):
                 send(message)
             request.done()
+
+        def in_the_loop(request: Any, scope: Any) -> None:
+            def say(answer: Answer) -> None:
+                send = request.proto.send
+                for message in answer.messages():
+                    send(message)
+                request.done()
+
+            try:
+                answered = desk.answers(scope, say)
+            except Exception:
+                answered = False
+            if not answered:
+                request.taskref(loop.create_task(callback(request)))
 
         self._schedule_fn = schedule
 
@@ -257,7 +283,7 @@ class _On(Server):
 
     async def answer(self) -> None:
         """Serves until told to stop."""
-        await self.serve(_answering if isinstance(self.target, Hot) else None)
+        await self.serve(_answering if isinstance(self.target, Desk) else None)
 
     def _init_shared_socket(self) -> None:
         # A descriptor of its own: Granian closes what it was given when it stops.
@@ -316,8 +342,7 @@ class Guard:
 
     def tick(self, seconds: float, *, late: float) -> None:
         before, now = self.alarm.on, self.clock()
-        failed = int(self.sensors.registry.get_sample_value("kangma_front_failed_total") or 0)
-        codes = self.sensors.codes
+        codes, failed = self.sensors.codes, self.sensors.failed
         event = self.alarm.tick(seconds, late=late, now=now, codes=codes, failed=failed)
         if self.alarm.on != before:
             self.log.warning("under_attack" if self.alarm.on else "attack_over")

@@ -16,11 +16,12 @@ from pathlib import Path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kangma.gateway.front.defence import NO_ADDRESS, Exit
+from kangma.gateway.front.defence import NO_ADDRESS, Answer, Exit
 from kangma.gateway.front.files import matches, part_of
 from kangma.gateway.front.pages import Page
 from kangma.gateway.front.public import EVERYBODYS, kind_of
 from kangma.gateway.register.layers import MOST_HEADERS
+from kangma.gateway.register.problems import Problem
 
 BEFORE = "/public/"
 MOST_FILE, MOST_ALL = 2**20, 64 * 2**20  # bytes in memory
@@ -66,22 +67,38 @@ class Shelf:
         return made[0], made[1]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+        if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        found = self.find(scope)
+        if found is None:
+            return await self.app(scope, receive, send)
+        if isinstance(found, Problem):
+            return await self.exit.refuse(scope, send, found, "address")
+        await found.send(send)
+
+    def find(self, scope: Scope) -> Answer | Problem | None:
+        """The answer, counted; what is wrong with the address; None for what the shelf has no part in."""
+        if scope["method"] not in ("GET", "HEAD"):
+            return None
         path, began = scope["path"], time.perf_counter()
         page = self._pages.get(path)
         if (page is None and not path.startswith(BEFORE)) or not self._plain(scope):
-            return await self.app(scope, receive, send)
+            return None
         headers = Headers(scope=scope)
         if page is not None:
             kept = page["gzip" in headers.get("accept-encoding", "")]
-            return await self._send(scope, send, kept, None, headers, began)
+            return self._counted(scope, _answer(scope, kept, None, headers), began)
         found = self._file(path[len(BEFORE) :])
         if found is None:
-            return await self.exit.refuse(scope, send, NO_ADDRESS, "address")
+            return NO_ADDRESS
         if isinstance(found, str):
-            return await self.app(scope, receive, send)
-        await self._send(scope, send, found, part_of(headers, found.tag, len(found.content)), headers, began)
+            return None
+        part = part_of(headers, found.tag, len(found.content))
+        return self._counted(scope, _answer(scope, found, part, headers), began)
+
+    def _counted(self, scope: Scope, answer: Answer, began: float) -> Answer:
+        self.exit.count(scope, answer.status, time.perf_counter() - began)
+        return answer
 
     def _plain(self, scope: Scope) -> bool:
         """Nothing that a layer further in would object to."""
@@ -136,35 +153,26 @@ class Shelf:
         self._files[name] = made
         return made
 
-    async def _send(
-        self,
-        scope: Scope,
-        send: Send,
-        kept: Kept,
-        part: tuple[int, int] | None,
-        asked: Headers,
-        began: float,
-    ) -> None:
-        status, body, headers = 200, kept.content, kept.headers
-        if matches(asked.get("if-none-match"), kept.tag):
-            status, body, headers = (
-                304,
-                b"",
-                [h for h in headers if h[0] not in (b"content-type", b"content-encoding")],
-            )
-        elif part is not None:
-            start, end = part
-            status = 206 if start < end else 416
-            of = f"{start}-{end - 1}" if start < end else "*"
-            headers = [*headers, (b"content-range", f"bytes {of}/{len(body)}".encode())]
-            body = body[start:end]
-            if status == 416:
-                headers = [h for h in headers if h[0] != b"content-type"]
-        if status != 304:
-            headers = [*headers, (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
-        self.exit.count(scope, status, time.perf_counter() - began)
+
+def _answer(scope: Scope, kept: Kept, part: tuple[int, int] | None, asked: Headers) -> Answer:
+    status, body, headers = 200, kept.content, kept.headers
+    if matches(asked.get("if-none-match"), kept.tag):
+        status, body, headers = (
+            304,
+            b"",
+            [h for h in headers if h[0] not in (b"content-type", b"content-encoding")],
+        )
+    elif part is not None:
+        start, end = part
+        status = 206 if start < end else 416
+        of = f"{start}-{end - 1}" if start < end else "*"
+        headers = [*headers, (b"content-range", f"bytes {of}/{len(body)}".encode())]
+        body = body[start:end]
+        if status == 416:
+            headers = [h for h in headers if h[0] != b"content-type"]
+    if status != 304:
+        headers = [*headers, (b"content-length", str(len(body)).encode())]
+    return Answer(status, headers, b"" if scope["method"] == "HEAD" else body)
 
 
 def _raw(headers: Mapping[str, str]) -> _Raw:

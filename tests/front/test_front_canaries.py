@@ -101,7 +101,7 @@ def through(door: Hamlet, people: list[Person]) -> list[Any]:
             "place_id": "V1", "entered_at": "2022-04-24T12:30:00+08:00", "left_at": "2022-04-24T13:30:00+08:00",
             "source": "scan",
         }
-        for p in people
+        for p in people[::2]
     ]  # fmt: skip
     door.cycle({"people": rows, "visits": visits})
     lab = registered(door, "crowd-lab", "source:tests", "source:people", brake_floor=1)
@@ -141,14 +141,15 @@ def through(door: Hamlet, people: list[Person]) -> list[Any]:
             assert (
                 theirs.post(f"/partner/v1/rides/{ride}/check", json={"consent": consent}).status_code == 200
             )
-            hold = phone.get("/v1/me/code").json()["holds"][0]
+            holds = phone.get("/v1/me/code").json()["holds"]
+            hold = (holds or [{"rule": "A-P3", "since": "2022-04-24T12:30:00+08:00"}])[0]
             appeal = {
                 "rule": hold["rule"],
                 "since": hold["since"],
                 "why": "not_me",
                 "text": f"{other.name} {other.phone}",
             }
-            assert phone.post("/v1/me/appeals", json=appeal).status_code == 201
+            assert phone.post("/v1/me/appeals", json=appeal).status_code == (201 if holds else 422)
             asked = phone.post("/v1/me/others", json=other.asked).json()["binding"]
             said += [
                 phone.post(f"/v1/me/others/{asked}/confirm", json={"code": other.phone}),
@@ -307,8 +308,10 @@ def test_nobody_is_found_anywhere(
 
 
 def nobody_is_in(folder: Path) -> int:
-    """How many files were looked through."""
-    files = [file for file in folder.rglob("*") if file.is_file()]
+    """How many files were looked through. Left out: rows and messages that were refused, kept as they were sent for the
+    operator alone and in no backup (docs/formats/state.md)."""
+    as_sent = {("rejects", ".csv"), ("quarantine", ".bytes")}
+    files = [f for f in folder.rglob("*") if f.is_file() and (f.parent.name, f.suffix) not in as_sent]
     assert [
         (str(f.relative_to(folder)), x) for f in files if (x := told(f.read_bytes()) or told(f.name.encode()))
     ] == []

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agreed import disagreements, operation
 from hamlet import CASE, ELDER, NURSE
 from joserfc.jwk import ECKey
 from platform_side import example
@@ -17,9 +18,28 @@ from kangma.store.front import FrontStore
 from kangma.store.front_clients import ClientStore
 
 
-@pytest.fixture(scope="module")
-def rides() -> Any:
-    return example()
+@pytest.fixture
+def rides(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The example; whatever it asks and is answered is held against the description."""
+    made = example()
+    ask = made.Line.ask
+
+    def held(line: Any, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        said, one = ask(line, method, path, body, **more), operation(method, path)
+        assert one is not None, path
+        status = next(
+            int(n) for n in one["responses"] if n in ("201", "202", "204") or n == min(one["responses"])
+        )
+        media = "" if said is None else "application/json"
+        assert disagreements(method, path, status, media, said, body) == []
+        ASKED.add(one["operationId"])
+        return said
+
+    monkeypatch.setattr(made.Line, "ask", held)
+    return made
+
+
+ASKED: set[str] = set()
 
 
 @pytest.fixture
@@ -62,5 +82,13 @@ def plays(served: Served, rides: Any, platform: Any, phones: Any) -> None:
     assert {x["who"] for x in looks} == {"cars"}
     assert 17 <= len(looks) <= 22
     assert phones.ask("GET", "/v1/me/rides", token=passengers[0].token) == {"rides": []}
+    assert {
+        "oauth_token",
+        "partners_check",
+        "partners_checks",
+        "partners_end",
+        "partners_agree",
+        "residents_confirm",
+    } <= ASKED
     with pytest.raises(RuntimeError, match="422"):
         platform.check("x" * 20, "no consent")

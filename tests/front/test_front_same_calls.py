@@ -10,7 +10,7 @@ import secrets
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +22,7 @@ from sqlalchemy import event
 from test_front_rides import agree, new_ride, room
 
 from kangma import terms
+from kangma.errors import Refused
 from kangma.gateway.front import partners, residents
 from kangma.gateway.front import schema as s
 from kangma.gateway.front.rights import Caller, Role
@@ -36,6 +37,12 @@ PARSING = {(terms.__file__, "moment")}
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hamlet]:
     with hamlet(tmp_path_factory.mktemp("same"), defence=unlimited()) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def an_hour_later(door: Hamlet) -> None:
+    """Nobody is sent more than five letters an hour."""
+    door.clock.now += 3_700
 
 
 @contextmanager
@@ -91,6 +98,44 @@ def test_a_binding_asks_the_same_for_the_known_and_the_unknown(door: Hamlet) -> 
         ELDER.asked,
     ):
         assert different(known, calls_of(door, bind(door, **other))) == {}, other
+
+
+@pytest.mark.parametrize("how", [residents.ask_for_another, residents.add_child])
+def test_somebody_elses_document_asks_the_same_for_the_known_and_the_unknown(
+    door: Hamlet, how: Callable[..., Any]
+) -> None:
+    """To care for them, by their consent or as a guardian."""
+    mine = door.city.store.resident(
+        door.city.tokens.slot_of(door.bound(NURSE)["token"], now=door.clock.now) or 0
+    )
+
+    def ask(**document: str) -> Callable[[], Any]:
+        def act() -> None:
+            with suppress(Refused):
+                how(s.Named.model_validate(document), door.city, mine)
+
+        return act
+
+    known = calls_of(door, ask(**ELDER.asked))
+    assert any("vault" in k for k in known)
+    for other in (STRANGER.asked, {**ELDER.asked, "name": STRANGER.name}, CHILD.asked):
+        assert different(known, calls_of(door, ask(**other))) == {}, other
+
+
+def test_a_renewal_asks_the_same_for_a_resident_that_there_is_not(door: Hamlet) -> None:
+    """Signed by nobody's key: as many signatures are looked at as a resident with one device has."""
+    there = door.bound(ELDER)["resident"]
+
+    def renew(resident: str) -> Callable[[], Any]:
+        asked = s.Renewing(resident=resident, at=door.clock.now, signature="0" * 128)
+
+        def act() -> None:
+            with suppress(Refused):
+                residents.renew(asked, door.city)
+
+        return act
+
+    assert different(calls_of(door, renew(there)), calls_of(door, renew("0" * 32))) == {}
 
 
 def test_a_code_that_is_wrong_asks_the_same_for_a_binding_of_nobody(door: Hamlet) -> None:

@@ -1,49 +1,14 @@
 // The gateway's API as the page uses it. Nothing personal in an address; a token in a header; what fails says how.
 
+import type { Calls, ProblemSaid } from "../look/described.ts";
 import { solution, type Work } from "./work.ts";
 
-export interface Words {
-  readonly zh: string;
-  readonly en: string;
-}
-export interface Hold {
-  readonly rule: string;
-  readonly outcome: "red" | "yellow" | "popup" | "remind" | "unknown";
-  readonly since: string;
-  readonly until: string | null;
-  readonly cap: string | null;
-  readonly capped: boolean;
-  readonly authority_name: Words;
-  readonly reason: Words;
-  readonly way_out: Words;
-  readonly clears: readonly Words[];
-  readonly test_days: readonly number[];
-}
-export interface Code {
-  readonly colour: "green" | "yellow" | "red" | "unknown";
-  readonly notices: readonly { readonly code: string; readonly kind: "popup" | "remind"; readonly rule: string }[];
-  readonly holds: readonly Hold[];
-  readonly more_holds?: number;
-  readonly way_to_green: (Words & { readonly earliest: string | null }) | null;
-  readonly next_change_at: string | null;
-  readonly nat: { readonly result: string; readonly sampled_at: string | null; readonly reported_at: string; readonly days: number | null } | null;
-  readonly vaccination: "none" | "partial" | "basic" | "booster";
-  readonly policy: { readonly id: string; readonly version: string };
-  readonly name_mask: string;
-  readonly as_of: string;
-  readonly release: number;
-}
-export interface Named {
-  readonly id_type: string;
-  readonly id_number: string;
-  readonly name: string;
-}
-export interface Bound {
-  readonly token: string;
-  readonly expires_at: string;
-  readonly resident: string;
-  readonly name_mask: string;
-}
+export type { Bound, CodeSaid as Code, HoldSaid as Hold, Named, OtherSaid as Other, ScannedIn, AppealSaid as Appeal, Words } from "../look/described.ts";
+/** A call, as the API's description names it: "GET /v1/me/code". */
+export type Call = keyof Calls;
+/** What the call takes: what its address names, and what is sent. */
+export type Given<C extends Call> = Omit<Calls[C], "said">;
+export type Said<C extends Call> = Calls[C]["said"];
 
 /** away: nobody answered, or said "not now"; refused: this was not taken; unbound: the token is good no more. */
 export type Failure = "away" | "refused" | "unbound";
@@ -86,12 +51,14 @@ function worked(work: Work): Promise<string> {
 }
 
 /** A call of the API; where the door asks for work first, that is done, once. Throws Failed. */
-export async function call<T>(method: "GET" | "POST" | "DELETE", path: string, sent?: unknown, token?: string, work?: string): Promise<T> {
+export async function call<C extends Call>(what: C, given: Given<C>, token?: string, work?: string): Promise<Said<C>> {
+  const { at = {}, sent } = given as { readonly at?: Readonly<Record<string, string | number>>; readonly sent?: unknown };
+  const [method, path] = what.split(" ") as [string, string];
   const gone = new AbortController();
   const timer = setTimeout(() => gone.abort(), PATIENCE);
   let answer: Response;
   try {
-    answer = await fetch(`/v1${path}`, {
+    answer = await fetch(path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(at[name]))), {
       method,
       cache: "no-store",
       credentials: "omit",
@@ -103,7 +70,7 @@ export async function call<T>(method: "GET" | "POST" | "DELETE", path: string, s
       },
       ...(sent === undefined ? {} : { body: JSON.stringify(sent) }),
     });
-    if (answer.ok) return (answer.status === 204 ? undefined : await answer.json()) as T;
+    if (answer.ok) return (answer.status === 204 ? undefined : await answer.json()) as Said<C>;
   } catch {
     throw new Failed("away");
   } finally {
@@ -111,10 +78,10 @@ export async function call<T>(method: "GET" | "POST" | "DELETE", path: string, s
   }
   if (answer.status === 401) throw new Failed("unbound");
   if (answer.status === 429 && work === undefined) {
-    const problem = (await answer.json().catch(() => ({}))) as { readonly work?: Work };
-    if (problem.work !== undefined) return call<T>(method, path, sent, token, await worked(problem.work));
+    const { work: asked } = (await answer.json().catch(() => ({}))) as Partial<ProblemSaid>;
+    if (asked != null) return call(what, given, token, await worked(asked));
   }
   if (answer.status === 429 || answer.status >= 500) throw new Failed("away", Number(answer.headers.get("retry-after") ?? 0) || 0);
-  const problem = (await answer.json().catch(() => ({}))) as { code?: unknown };
-  throw new Failed("refused", 0, typeof problem.code === "string" ? problem.code : "");
+  const { code } = (await answer.json().catch(() => ({}))) as Partial<ProblemSaid>;
+  throw new Failed("refused", 0, typeof code === "string" ? code : "");
 }

@@ -3,27 +3,15 @@
 
 import type { Kept } from "../look/kept.ts";
 import { type Scan, STEP } from "../venue/code.ts";
-import { Failed } from "./api.ts";
+import { Failed, type Given, type ScannedIn } from "./api.ts";
 import type { Phone } from "./phone.ts";
 
 export const KEPT_FOR = 96 * 3_600; // seconds for which a code is taken late
 const LONGEST = 86_400; // seconds after which nobody is still there
 const MOST = 60; // scan-ins that wait on the phone
 
-export interface ScannedIn {
-  readonly visit: string;
-  readonly place: string;
-  readonly entered_at: string;
-  readonly left_at: string;
-  readonly assumed: boolean;
-  readonly late: boolean;
-  readonly result: "pass" | "wait" | "unknown" | null;
-}
 /** What is to be handed in, or was. */
-interface Sending {
-  readonly entered: Scan;
-  readonly left?: Scan;
-}
+type Sending = Given<"POST /v1/me/visits">["sent"];
 /** Where the phone is, as far as it knows. `place` and `until` once the server said so. */
 export interface Here {
   readonly entered: Scan;
@@ -99,7 +87,7 @@ export class Entering {
     let last: Outcome | undefined;
     for (let one = this.waiting[0]; one !== undefined; one = this.waiting[0]) {
       try {
-        const said = await this.phone.mine<ScannedIn>("POST", "/visits", one);
+        const said = await this.phone.mine("POST /v1/me/visits", { sent: one });
         last = { how: one.left === undefined ? "in" : "left", said };
         if (one.left === undefined && this.here !== undefined && same(this.here.entered, one.entered))
           await this.be({ entered: one.entered, place: said.place, until: Math.floor(Date.parse(said.left_at) / 1_000) });

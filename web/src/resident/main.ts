@@ -8,7 +8,7 @@ import { qr } from "../look/symbol.ts";
 import { clock, dayOf, fullDay, longDay, now, when } from "../look/when.ts";
 import { worker } from "../look/worker.ts";
 import { STEP } from "../verify/holder.ts";
-import { Failed, type Named, waiting } from "./api.ts";
+import { type Call, Failed, type Named, type Other, type Said, waiting } from "./api.ts";
 import { Phone, type Whose } from "./phone.ts";
 import { AtDoor } from "./at_door.ts";
 import { DOOR, OBJECT } from "./door_words.ts";
@@ -21,12 +21,6 @@ const EVERY = 60; // seconds between two looks for a new state, and up to half a
 const TABS = ["code", "scan", "others", "looks", "more"] as const;
 type Tab = (typeof TABS)[number];
 
-interface Other {
-  readonly other: number;
-  readonly how: "guardian" | "consent";
-  readonly name_mask: string;
-  readonly since: string;
-}
 interface Page {
   phone: Phone | undefined;
   entering: Entering | undefined;
@@ -314,7 +308,7 @@ function othersView(): Child[] {
     );
   };
   lay();
-  void phone.mine<{ others: Other[] }>("GET", "/others").then(
+  void phone.mine("GET /v1/me/others", {}).then(
     ({ others }) => {
       page.others = others;
       lay();
@@ -323,14 +317,14 @@ function othersView(): Child[] {
   );
   const added = async (): Promise<string> => {
     page.asked = undefined;
-    page.others = (await phone.mine<{ others: Other[] }>("GET", "/others")).others;
+    page.others = (await phone.mine("GET /v1/me/others", {})).others;
     page.said = "";
     show();
     return "";
   };
   const child = async (of: HTMLFormElement): Promise<string> => {
     try {
-      await phone.mine("POST", "/children", namedIn(of));
+      await phone.mine("POST /v1/me/children", { sent: namedIn(of) });
     } catch (problem) {
       if (problem instanceof Failed && problem.how === "refused") return say.notYours;
       throw problem;
@@ -338,7 +332,7 @@ function othersView(): Child[] {
     return added();
   };
   const elder = async (of: HTMLFormElement): Promise<string> => {
-    page.asked = (await phone.mine<{ binding: string }>("POST", "/others", namedIn(of))).binding;
+    page.asked = (await phone.mine("POST /v1/me/others", { sent: namedIn(of) })).binding;
     page.said = "";
     show();
     part("code").focus();
@@ -346,7 +340,7 @@ function othersView(): Child[] {
   };
   const agreed = async (of: HTMLFormElement): Promise<string> => {
     try {
-      await phone.mine("POST", `/others/${page.asked}/confirm`, { code: String(new FormData(of).get("code")) });
+      await phone.mine("POST /v1/me/others/{binding}/confirm", { at: { binding: page.asked ?? "" }, sent: { code: String(new FormData(of).get("code")) } });
     } catch (problem) {
       if (problem instanceof Failed && problem.how === "refused") return words().bind.wrong;
       throw problem;
@@ -385,7 +379,7 @@ function otherCard(other: Other): HTMLElement {
     void refresh(page.whose);
   };
   const end = async (): Promise<void> => {
-    await page.phone?.mine("DELETE", `/others/${other.other}`);
+    await page.phone?.mine("DELETE /v1/me/others/{other}", { at: { other: other.other } });
     await page.phone?.drop(String(other.other) as Whose);
     page.others = page.others?.filter((one) => one !== other);
     show();
@@ -399,13 +393,15 @@ function otherCard(other: Other): HTMLElement {
   );
 }
 
+type Listed = Extract<Call, `GET /v1/me/${"appeals" | "devices" | "looks" | "tests" | "vaccinations" | "visits"}`>;
+
 /** A list that needs the network: what it says while it is on its way, and when it does not come. */
-function fetched<T>(path: string, lay: (found: T) => Child[]): HTMLElement {
+function fetched<C extends Listed>(what: C, lay: (found: Said<C>) => Child[]): HTMLElement {
   const { lists } = words();
   const place = h("div", { class: "list", "aria-live": "polite" }, h("p", { class: "means" }, lists.loading));
-  void page.phone?.mine<T>("GET", path).then(
+  void page.phone?.mine<Listed>(what, {}).then(
     (found) => {
-      const children = lay(found);
+      const children = lay(found as Said<C>);
       put(place, ...(children.length > 0 ? children : [h("p", { class: "means" }, lists.none)]));
     },
     (problem: unknown) => put(place, h("p", { class: "means" }, problem instanceof Failed && problem.how === "away" ? lists.away : said(problem))),
@@ -418,9 +414,9 @@ const rows = (...lines: HTMLElement[]): HTMLElement[] => (lines.length === 0 ? [
 
 function looksView(): Child[] {
   const { looks, who, purposes } = words();
-  const lay = (found: { looks: { at: string; who: string; purpose: string }[] }): Child[] =>
+  const lay = (found: Said<"GET /v1/me/looks">): Child[] =>
     found.looks.length === 0 ? [h("p", { class: "means" }, looks.none)] : rows(...found.looks.map((one) => row(moment(one.at), `${who[one.who] ?? one.who} · ${purposes[one.purpose] ?? one.purpose}`)));
-  return [h("div", { class: "intro" }, h("h1", {}, looks.head), h("p", {}, looks.line)), fetched("/looks", lay)];
+  return [h("div", { class: "intro" }, h("h1", {}, looks.head), h("p", {}, looks.line)), fetched("GET /v1/me/looks", lay)];
 }
 
 /** A part of "more": its content is fetched when it is opened. */
@@ -432,32 +428,17 @@ function fold(head: string, content: () => Child[]): HTMLElement {
   return made;
 }
 
-interface Test {
-  readonly sampled_at: string | null;
-  readonly reported_at: string;
-  readonly pooled: boolean;
-  readonly result: string;
-  readonly lab: string;
-}
-interface Visit {
-  readonly place: string | null;
-  readonly district: string | null;
-  readonly entered_at: string;
-  readonly source: string;
-  readonly sealed?: boolean;
-}
-
 function moreView(): Child[] {
   const { lists, results, pooled, dose, sources, paper, devices, export: take, leave: end, elsewhere, tabs } = words();
   const dot = (...parts: (string | null | false)[]): string => parts.filter((one) => typeof one === "string" && one !== "").join(" · ");
   const tests = (): HTMLElement =>
-    fetched<{ tests: Test[] }>("/tests", (found) => rows(...found.tests.map((one) => row(moment(one.sampled_at ?? one.reported_at), dot(results[one.result] ?? one.result, one.pooled && pooled, one.lab)))));
+    fetched("GET /v1/me/tests", (found) => rows(...found.tests.map((one) => row(moment(one.sampled_at ?? one.reported_at), dot(results[one.result] ?? one.result, one.pooled && pooled, one.lab)))));
   const shots = (): HTMLElement =>
-    fetched<{ vaccinations: { product: string; dose: number; given_on: string }[] }>("/vaccinations", (found) =>
+    fetched("GET /v1/me/vaccinations", (found) =>
       rows(...found.vaccinations.map((one) => row(fullDay(one.given_on, language()), dot(dose(one.dose), one.product)))),
     );
   const visits = (): HTMLElement =>
-    fetched<{ visits: Visit[] }>("/visits", (found) => rows(...found.visits.map((one) => row(moment(one.entered_at), dot(one.place, one.district, one.sealed === true ? `${sources[one.source] ?? one.source}，${DOOR[language()].came}`.replace("，", language() === "zh" ? "，" : ", ") : (sources[one.source] ?? one.source))))));
+    fetched("GET /v1/me/visits", (found) => rows(...found.visits.map((one) => row(moment(one.entered_at), dot(one.place, one.district, one.sealed ? `${sources[one.source] ?? one.source}，${DOOR[language()].came}`.replace("，", language() === "zh" ? "，" : ", ") : (sources[one.source] ?? one.source))))));
   return [
     h("h1", {}, tabs.more),
     h(
@@ -478,7 +459,7 @@ function moreView(): Child[] {
 
 /** Every appeal, of holds that are gone too. */
 function appealsList(): HTMLElement {
-  return fetched<{ appeals: Parameters<Objections["told"]>[0][] }>("/appeals", (found) => found.appeals.map((one) => page.objections?.told(one)));
+  return fetched("GET /v1/me/appeals", (found) => found.appeals.map((one) => page.objections?.told(one)));
 }
 
 function paperPart(): Child[] {
@@ -487,7 +468,7 @@ function paperPart(): Child[] {
   const make = async (): Promise<void> => {
     press.disabled = true;
     try {
-      const made = await page.phone?.mine<{ text: string; png: string; valid_until: string }>("POST", "/paper", {});
+      const made = await page.phone?.mine("POST /v1/me/paper", { sent: {} });
       if (made === undefined) return;
       const mask = page.phone?.last("")?.code.name_mask ?? "";
       // Drawn here as well: a picture of ours prints sharp at any size.
@@ -507,24 +488,23 @@ function paperPart(): Child[] {
 
 function devicesPart(): Child[] {
   const { devices } = words();
-  type Device = { device: string; bound_at: string; seen_at: string };
-  const lay = (found: { devices: Device[] }): Child[] =>
+  const lay = (found: Said<"GET /v1/me/devices">): Child[] =>
     found.devices.map(({ device, bound_at, seen_at }) => {
       const end = async (): Promise<void> => {
-        await page.phone?.mine("DELETE", `/devices/${device}`);
+        await page.phone?.mine("DELETE /v1/me/devices/{device}", { at: { device } });
         show();
         await refresh();
       };
       return h("div", { class: "device" }, h("p", {}, `${devices.bound} ${moment(bound_at)}`, h("br"), `${devices.seen} ${moment(seen_at)}`), twice(devices.end, devices.sure, end));
     });
-  return [h("p", {}, devices.line), fetched("/devices", lay)];
+  return [h("p", {}, devices.line), fetched("GET /v1/me/devices", lay)];
 }
 
 function exportButton(): HTMLElement {
   const { button } = words().export;
   const take = async (): Promise<void> => {
     try {
-      const found = await page.phone?.mine<unknown>("GET", "/export");
+      const found = await page.phone?.mine("GET /v1/me/export", {});
       const address = URL.createObjectURL(new Blob([JSON.stringify(found, null, 2)], { type: "application/json" }));
       h("a", { href: address, download: "kangma.json" }).click();
       setTimeout(() => URL.revokeObjectURL(address), 10_000);
@@ -538,7 +518,7 @@ function exportButton(): HTMLElement {
 
 /** Bound no more: told to the server, where it is not the one who said so. */
 async function leave(tell: boolean): Promise<void> {
-  if (tell) await page.phone?.mine("DELETE", "");
+  if (tell) await page.phone?.mine("DELETE /v1/me", {});
   await page.phone?.forget();
   await page.entering?.forget();
   [page.ended, page.others, page.whose] = [false, undefined, ""];

@@ -3,29 +3,14 @@
 import { type Child, h, put } from "../look/dom.ts";
 import { language } from "../look/language.ts";
 import { now, when } from "../look/when.ts";
-import { Failed, type Hold } from "./api.ts";
+import { type Appeal, Failed, type Given, type Hold } from "./api.ts";
 import { OBJECT } from "./door_words.ts";
 import type { Phone } from "./phone.ts";
 
-const WHYS = ["not_me", "not_there", "wrong_result", "done", "wrong_place", "other"] as const;
+type Why = Given<"POST /v1/me/appeals">["sent"]["why"];
+const WHYS: readonly Why[] = ["not_me", "not_there", "wrong_result", "done", "wrong_place", "other"];
 /** The kind of evidence that a reason speaks of. */
 const KINDS: Record<string, string> = { wrong_result: "tests", not_there: "visits", done: "tests", wrong_place: "area_stays" };
-
-export interface Appeal {
-  readonly appeal: string;
-  readonly rule: string;
-  readonly since: string;
-  readonly why: string;
-  readonly text: string | null;
-  readonly state: string;
-  readonly filed_at: string;
-  readonly answer_by: string;
-  readonly late: boolean;
-  readonly machine: string;
-  readonly answer: string | null;
-  readonly follows: string | null;
-  readonly steps: readonly { readonly at: string; readonly who: string; readonly what: string }[];
-}
 
 const at = (iso: string): number => Math.floor(Date.parse(iso) / 1_000);
 const words = () => OBJECT[language()];
@@ -48,7 +33,7 @@ export class Objections {
   /** Asks what became of them. Throws Failed. */
   async refresh(): Promise<void> {
     const before = JSON.stringify(this.known);
-    this.known = (await this.phone.mine<{ appeals: Appeal[] }>("GET", "/appeals")).appeals;
+    this.known = (await this.phone.mine("GET /v1/me/appeals", {})).appeals;
     if (JSON.stringify(this.known) !== before) this.changed();
   }
 
@@ -104,9 +89,9 @@ export class Objections {
 
   private async file(hold: Hold, given: FormData): Promise<void> {
     const text = (name: string): string => String(given.get(name) ?? "").replace(/\s+/g, " ").trim();
-    const [why, what] = [text("why"), text("what")];
+    const [why, what] = [text("why") as Why, text("what")];
     const evidence = what === "" ? {} : { evidence: { kind: KINDS[why] ?? "other", what } };
-    await this.phone.mine("POST", "/appeals", { rule: hold.rule, since: hold.since, why, text: text("text"), ...evidence });
+    await this.phone.mine("POST /v1/me/appeals", { sent: { rule: hold.rule, since: hold.since, why, text: text("text"), ...evidence } });
   }
 
   /** What became of one. */
@@ -125,7 +110,7 @@ export class Objections {
       }
       end.disabled = true;
       this.phone
-        .mine("DELETE", `/appeals/${one.appeal}`)
+        .mine("DELETE /v1/me/appeals/{appeal}", { at: { appeal: one.appeal } })
         .then(() => this.refresh())
         .catch((problem: unknown) => {
           end.disabled = false;

@@ -6,7 +6,7 @@ import { claimsOf } from "../verify/claims.ts";
 import { open1 } from "../verify/cose.ts";
 import { newHolder, proven } from "../verify/holder.ts";
 import { textOf } from "../verify/text.ts";
-import { type Bound, call, type Code, Failed, type Named } from "./api.ts";
+import { type Call, call, type Code, Failed, type Given, type Named, type Said } from "./api.ts";
 
 const DAYS = 3; // today and the two after it
 const MOST_CREDENTIAL = 2_048; // bytes
@@ -33,7 +33,6 @@ interface Credential {
 }
 
 const seconds = (iso: string): number => Math.floor(Date.parse(iso) / 1_000);
-const place = (whose: Whose): string => (whose === "" ? "" : `/others/${whose}`);
 
 export class Phone {
   private readonly kept: Kept;
@@ -63,14 +62,14 @@ export class Phone {
   // Binding
 
   /** The first step: whoever it is, a code goes to the phone on record if document and name agree. */
-  ask(named: Named): Promise<{ readonly binding: string; readonly expires_at: string }> {
-    return call("POST", "/bindings", named);
+  ask(named: Named): Promise<Said<"POST /v1/bindings">> {
+    return call("POST /v1/bindings", { sent: named });
   }
 
   /** The second: this device's key is bound. Throws Failed (refused) for another code. */
   async confirm(binding: string, code: string): Promise<void> {
     const keys = await newHolder();
-    const bound = await call<Bound>("POST", `/bindings/${binding}/confirm`, { code, device_key: await point(keys) });
+    const bound = await call("POST /v1/bindings/{binding}/confirm", { at: { binding }, sent: { code, device_key: await point(keys) } });
     await this.kept.clear();
     await this.kept.set("key", keys);
     this.told.clear();
@@ -96,14 +95,14 @@ export class Phone {
   // Calls
 
   /** A call with the token; one that is good no more is renewed once by the device's key. Throws Failed. */
-  async mine<T>(method: "GET" | "POST" | "DELETE", path: string, sent?: unknown): Promise<T> {
+  async mine<C extends Call>(what: C, given: Given<C>): Promise<Said<C>> {
     if (this.device === undefined) throw new Failed("unbound");
     try {
-      return await call<T>(method, `/me${path}`, sent, this.device.token);
+      return await call(what, given, this.device.token);
     } catch (problem) {
       if (!(problem instanceof Failed && problem.how === "unbound")) throw problem;
       await this.renew(Math.floor(Date.now() / 1_000));
-      return call<T>(method, `/me${path}`, sent, this.device.token);
+      return call(what, given, this.device.token);
     }
   }
 
@@ -114,13 +113,13 @@ export class Phone {
     const { resident } = this.device;
     const said = utf8(`KM1 token ${resident} ${at}`);
     const signature = hex(new Uint8Array(await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, keys.privateKey, said)));
-    const { token, expires_at } = await call<{ token: string; expires_at: string }>("POST", "/tokens", { resident, at, signature });
+    const { token, expires_at } = await call("POST /v1/tokens", { sent: { resident, at, signature } });
     await this.keep({ resident, token, expires: seconds(expires_at) });
   }
 
   /** The code as it is now; and before the token ends, a new one. */
   async refresh(whose: Whose, now: number): Promise<void> {
-    const code = await this.mine<Code>("GET", `${place(whose)}/code`);
+    const code = await (whose === "" ? this.mine("GET /v1/me/code", {}) : this.mine("GET /v1/me/others/{other}/code", { at: { other: Number(whose) } }));
     const told = { code, at: now };
     this.told.set(whose, told);
     await this.kept.set(`told ${whose}`, told);
@@ -142,8 +141,8 @@ export class Phone {
     const turn = today === undefined || held.length < 2 || now - today.issued >= this.own(SPREAD);
     if (full || !turn) return;
     const keys = await Promise.all(Array.from({ length: DAYS }, newHolder));
-    const holders = await Promise.all(keys.map(point));
-    const answer = await this.mine<{ credentials: { day: string; text: string }[] }>("POST", `${place(whose)}/credentials`, { holders });
+    const sent = { holders: await Promise.all(keys.map(point)) };
+    const answer = await (whose === "" ? this.mine("POST /v1/me/credentials", { sent }) : this.mine("POST /v1/me/others/{other}/credentials", { at: { other: Number(whose) }, sent }));
     const made = answer.credentials.map(({ text }, n): Credential => {
       const cose = fromBase64url(text);
       const { issued, expires } = claimsOf(open1(cose, MOST_CREDENTIAL).payload);

@@ -1,13 +1,8 @@
 // Proof of work, which the door asks for while it is under attack (docs/gateway.md): nothing for a person to do or to read,
 // and nothing that leaves the device but a number. It runs in a worker, so that the page goes on meanwhile.
 
-export interface Work {
-  readonly algorithm: string;
-  readonly challenge: string;
-  readonly maxnumber: number;
-  readonly salt: string;
-  readonly signature: string;
-}
+export type { WorkSet as Work } from "../look/described.ts";
+import type { WorkSet as Work } from "../look/described.ts";
 
 const K = new Uint32Array(64);
 const FIRST = new Uint32Array(8);

@@ -1,13 +1,12 @@
 // The rotating code of a door: docs/formats/venue-code.md. The door's device draws it, a phone reads it. No network, no clock.
 
+import type { Scan } from "../look/described.ts";
+
+/** A code as a phone read or typed it: eight digits, whole minutes since 1970, eight digits. */
+export type { Scan } from "../look/described.ts";
+
 export const STEP = 60; // seconds that a code stands
 
-/** A code as a phone read or typed it. */
-export interface Scan {
-  readonly venue: string; // eight digits
-  readonly minute: number; // whole minutes since 1970
-  readonly code: string; // eight digits
-}
 export interface Key {
   readonly venue: string;
   readonly key: CryptoKey; // HMAC with SHA-256; cannot be taken out

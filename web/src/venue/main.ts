@@ -1,6 +1,7 @@
 // The page of a door: its code, drawn on this device from its key, a new one each minute; and, with a network, how many came
 // and whether they passed. It never knows who.
 
+import type { Calls } from "../look/described.ts";
 import { h, part, put, row, worded } from "../look/dom.ts";
 import { Kept } from "../look/kept.ts";
 import { language, sayLanguage, turnLanguage } from "../look/language.ts";
@@ -11,19 +12,14 @@ import { worker } from "../look/worker.ts";
 import { qr } from "../look/symbol.ts";
 import { mayNowSound, signal } from "../scan/signal.ts";
 import { codeAt, inGroups, type Key, keyOf, minuteOf, STEP, textOf, tokenAt } from "./code.ts";
-import { type Result, VENUE } from "./words.ts";
+import { VENUE } from "./words.ts";
 
 const EVERY = 2; // seconds between two looks for who came, while somebody comes
 const SHOWN = 12; // seconds that a result stays
 const SKEW = 20; // seconds that a clock may be off before it is said
 const SOUND = "kangma sound";
 
-interface Told {
-  readonly name: string;
-  readonly now: number;
-  readonly today: Record<"pass" | "wait" | "unknown" | "left" | "late", number>;
-  readonly recent: readonly { readonly at: number; readonly result: Result }[];
-}
+type Told = Calls["GET /v1/venue"]["said"];
 interface Page {
   kept: Kept | undefined;
   key: Key | undefined;

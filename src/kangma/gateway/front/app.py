@@ -89,6 +89,7 @@ class Route:
     media: tuple[str, ...] = ()  # what else it may answer with than JSON
     also: tuple[int, ...] = ()  # statuses beside `status` that are no failure
     others: Mapping[int, type[Any]] = field(default_factory=dict)  # what it answers with other statuses
+    fails: tuple[int, ...] = ()  # problems beside those that follow from what it takes (`description`)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -100,7 +101,7 @@ ROUTES: tuple[Route, ...] = (
     # residents: a document bound to a device, and its tokens
     Route("POST", "/v1/bindings", residents.bind, ANYBODY_TO_BIND, 202),
     Route("POST", "/v1/bindings/{binding}/confirm", residents.confirm, ANYBODY_TO_BIND, 201),
-    Route("POST", "/v1/tokens", residents.renew, ANYBODY_TO_BIND, 201),
+    Route("POST", "/v1/tokens", residents.renew, ANYBODY_TO_BIND, 201, fails=(401,)),
     # residents: the code, and what is shown at doors
     Route("GET", "/v1/me/code", residents.code, RESIDENT_TO_SHOW, answer=schema.CodeSaid),
     Route("POST", "/v1/me/credentials", residents.credentials, RESIDENT_TO_MAKE, 201),
@@ -137,12 +138,21 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/v1/me", residents.leave, RESIDENT_TO_BIND, 204),
     # residents: one partner may ask about one ride
     Route("GET", "/v1/me/rides", partners.rides, RESIDENT_TO_SHOW),
-    Route("POST", "/v1/me/rides", partners.agree, RESIDENT_TO_SHOW, 201),
+    Route("POST", "/v1/me/rides", partners.agree, RESIDENT_TO_SHOW, 201, fails=(409,)),
     Route("DELETE", "/v1/me/rides/{own_ride}", partners.withdraw, RESIDENT_TO_SHOW, 204),
     # clients: a token, by their own key
     Route("POST", "/oauth/token", oauth.token, ANYBODY_TO_BIND, 200, schema.Access, others=NOT_GIVEN),
     # sources: evidence, and what became of it
-    Route("POST", "/source/v1/{kind}", sources.send, SOURCE_TO_REPORT, 201, schema.ReceiptSaid, others=TAKEN),
+    Route(
+        "POST",
+        "/source/v1/{kind}",
+        sources.send,
+        SOURCE_TO_REPORT,
+        201,
+        schema.ReceiptSaid,
+        others=TAKEN,
+        fails=(409,),
+    ),
     Route("GET", "/source/v1/receipts/{receipt}", sources.receipt, SOURCE_TO_READ),
     Route("GET", "/source/v1/receipts/{receipt}/rejects", sources.rejects, SOURCE_TO_READ),
     # partners: whether this passenger may ride
@@ -341,11 +351,15 @@ def add(app: FastAPI, route: Route, *, listed: bool = True) -> None:
     more: dict[str, Any] = {} if route.answer is None else {"response_model": route.answer}
     if route.media:
         content: dict[str, Any] = {media: {} for media in route.media}
-        more["responses"] = {status: {"content": content} for status in (route.status, *route.also)}
+        more["responses"] = {
+            status: {"content": content if status < 300 else {}} for status in (route.status, *route.also)
+        }
         if route.answer is None:
             more["response_class"] = Response
     if route.others:
         more["responses"] = {status: {"model": model} for status, model in route.others.items()}
+    if route.fails:
+        more["openapi_extra"] = {"x-fails": list(route.fails)}
     app.add_api_route(
         route.path,
         behind(route.handler),

@@ -26,7 +26,7 @@ from kangma.store.front_clients import NoClient
 from kangma.store.front_rides import Asked, NoRide, TooManyChecks
 
 MOST_SAID = 96  # bytes of one answer, spaces at its end
-OwnRide = InPath(pattern=r"^[0-9a-f]{16}$")
+OwnRide = InPath(pattern=r"^[0-9a-f]{16}$", description="What the resident calls the ride.")
 RidePath = InPath(pattern=s.RIDE, description="The partner's own name of the ride.")
 
 

@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Header, Request, Response
+from fastapi import Path as InPath
 
 from kangma.gateway.front.files import handed_out
 from kangma.gateway.register.problems import NotThere
@@ -45,7 +46,17 @@ def folder_of(request: Request) -> Path:
 Folder = Annotated[Path, Depends(folder_of)]
 
 
-def file(path: str, request: Request, folder: Folder) -> Response:
+def file(
+    path: Annotated[str, InPath(description="The name of a file: docs/formats/publication.md.")],
+    request: Request,
+    folder: Folder,
+    _range: Annotated[
+        str | None, Header(alias="Range", description="One range of bytes (RFC 9110, 14).")
+    ] = None,
+    _tag: Annotated[
+        str | None, Header(alias="If-None-Match", description="304 if it still is this one.")
+    ] = None,
+) -> Response:
     """One file of the public folder."""
     found = kind_of(path)
     if found is None:

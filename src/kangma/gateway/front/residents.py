@@ -36,8 +36,9 @@ from kangma.store.releases import last_release
 from kangma.terms import calendar
 
 MOST_CREDENTIAL = 2_048  # bytes
-Hex8 = InPath(pattern=r"^[0-9a-f]{16}$")
-OneToFour = InPath(ge=1, le=MOST_OTHERS)
+Hex8 = InPath(pattern=r"^[0-9a-f]{16}$", description="As it was told where it is listed.")
+OneToFour = InPath(ge=1, le=MOST_OTHERS, description="The place of one of those in your care.")
+BindingName = InPath(pattern=r"^[A-Za-z0-9_-]{22}$", description="As it was told when a code was asked for.")
 RENEWAL_WINDOW = 120  # seconds that a phone's clock may be off
 #: A point of the curve that is nobody's key: a signature for an unknown resident is checked against it.
 _NOBODYS = bytes.fromhex("036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
@@ -89,7 +90,11 @@ def _plain(name: str) -> bytes:
     return "".join(unicodedata.normalize("NFKC", name).casefold().split()).encode()
 
 
-def confirm(binding: str, asked: Annotated[s.Confirming, Depends(Sent(s.Confirming))], city: Here) -> s.Bound:
+def confirm(
+    binding: Annotated[str, BindingName],
+    asked: Annotated[s.Confirming, Depends(Sent(s.Confirming))],
+    city: Here,
+) -> s.Bound:
     """The code that came, and the device's key: the document is bound to this device. The token lives 30 days."""
     public = _key(asked.device_key, "device_key").compressed
     resident, _ = city.store.confirm(binding, asked.code, public, now=city.now)
@@ -299,7 +304,10 @@ def ask_for_another(asked: Annotated[s.Named, Depends(Sent(s.Named))], city: Her
 
 
 def add_another(
-    binding: str, asked: Annotated[s.Agreed, Depends(Sent(s.Agreed))], city: Here, mine: Me
+    binding: Annotated[str, BindingName],
+    asked: Annotated[s.Agreed, Depends(Sent(s.Agreed))],
+    city: Here,
+    mine: Me,
 ) -> s.OtherSaid:
     """The code that they gave you. They see every time that you show theirs, and can end it."""
     return _other(city, city.store.confirm_other(mine.slot, binding, asked.code, now=city.now))

@@ -188,9 +188,12 @@ class Notice(Closed):
     rule: str
 
 
+Outcome = Literal["red", "yellow", "popup", "remind", "unknown"]
+
+
 class HoldSaid(Closed):
     rule: str
-    outcome: str
+    outcome: Outcome
     since: Time
     until: Time | None
     cap: Time | None
@@ -345,8 +348,8 @@ class AppealSaid(Closed):
     appeal: str
     rule: str
     since: Time
-    outcome: str
-    why: str
+    outcome: Outcome
+    why: Literal["not_me", "not_there", "wrong_result", "done", "wrong_place", "other"]
     text: str | None
     evidence: Wrong | None
     state: Literal["open", "proposed", "granted", "dismissed", "settled", "withdrawn"]
@@ -531,13 +534,22 @@ class WorkSet(Closed):
     signature: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class ProblemSaid(BaseModel):
-    """RFC 9457."""
+class FaultSaid(Closed):
+    """What is wrong where: the path of a field or parameter, and which rule. Never what was sent."""
+
+    path: str
+    code: str
+    hint: str
+
+
+class ProblemSaid(Closed):
+    """RFC 9457. `code`: docs/reference/refusals.md."""
 
     title: str
     status: int
     code: str
     detail: str | None = None
     where: str | None = None
+    faults: list[FaultSaid] | None = None
     work: WorkSet | None = None
     receipt: Annotated[int | None, Field(description="Of a batch that was refused whole.")] = None

@@ -34,12 +34,19 @@ FORMS = {
     "application/hl7-v2": "hl7v2",
     "x-application/hl7-v2+er7": "hl7v2",
 }
-KindName = InPath(pattern=f"^({'|'.join(KINDS)})$")
-Number = InPath(ge=1, le=2**53)
+KindName = InPath(pattern=f"^({'|'.join(KINDS)})$", description="docs/reference/kinds.md")
+Number = InPath(ge=1, lt=10**10, description="The number of a receipt of yours: shorter than any phone's.")
 Key = Header(
     alias="Idempotency-Key", pattern=r"^[A-Za-z0-9_-]{16,64}$",
     description="Drawn by chance for each batch, and the same when the batch is sent again.",
 )  # fmt: skip
+Sequence = Header(
+    alias="Manifest-Sequence", ge=0, le=2**53, description="The manifest's number; all three headers or none of them."
+)  # fmt: skip
+Rows = Header(alias="Manifest-Rows", ge=0, le=2**53, description="How many rows the sender counted.")
+Digest = Header(
+    alias="Manifest-SHA256", pattern="^[0-9a-f]{64}$", description="The digest of the body, in hex."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +72,9 @@ class Upload(SentBytes):
         request: Request,
         city: Here,
         key: Annotated[str, Key],
-        sequence: Annotated[int | None, Header(alias="Manifest-Sequence", ge=0, le=2**53)] = None,
-        rows: Annotated[int | None, Header(alias="Manifest-Rows", ge=0, le=2**53)] = None,
-        sha256: Annotated[str | None, Header(alias="Manifest-SHA256", pattern="^[0-9a-f]{64}$")] = None,
+        sequence: Annotated[int | None, Sequence] = None,
+        rows: Annotated[int | None, Rows] = None,
+        sha256: Annotated[str | None, Digest] = None,
     ) -> AsyncIterator[Body]:
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media not in FORMS:

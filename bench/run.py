@@ -28,6 +28,7 @@ NAMES = (
     "verify",
     "publish",
     "gateway",
+    "sealed",
     "register",
     "scanin",
     "web",

@@ -27,7 +27,7 @@ ELDER = Person("20", "EX0000003", "样例丙", "10000000003")
 #: Named by chance, signed, or drawn: other in each city and at each time.
 BY_CHANCE = {
     "binding", "token", "resident", "device", "visit", "appeal", "consent", "ride", "carer", "text", "png", "venue",
-    "access_token", "x", "kid", "rejects", "receipt",
+    "access_token", "x", "kid", "rejects", "receipt", "sealed",
 }  # fmt: skip
 Step = dict[str, Any]
 
@@ -61,6 +61,7 @@ class Story:
         door.cycle(evidence())
         self.today: dict[str, Any] = {}  # a name in an example → what it is called now
         self.keys: dict[str, KeySigner] = {}
+        self.resident = ""  # how the resident's devices call them
         self.tokens: dict[str, str] = {"elder": door.bound(ELDER)["token"]}
         made, self.venue_key = door.city.venues.register("V1", "样例饭馆", now=door.clock.now)
         door.city.venues._due = 0.0
@@ -95,7 +96,7 @@ class Story:
                 lived["answered"], lived["said"] = answer.headers["content-type"], answer.json()
                 self.learn(step.get("said"), lived["said"])
             if step["operation"] == "residents_confirm":
-                self.tokens["resident"] = answer.json()["token"]
+                self.tokens["resident"], self.resident = answer.json()["token"], answer.json()["resident"]
                 self.door.answers.turn()
             yield step, lived
 
@@ -133,8 +134,10 @@ class Story:
         if what in ("residents_confirm", "residents_add_another"):
             sent["code"] = self.door.letters.sent[-1].code
         if what == "residents_renew":
-            said = f"KM1 token {sent['resident']} {sent['at']}".encode()
-            sent["signature"] = next(iter(self.keys.values())).sign(said).hex()
+            sent["signature"] = self.signed(f"KM1 token {sent['resident']} {sent['at']}")
+        if what == "sealed_places":
+            sent["key"] = self.key(step["sent"]["key"])
+            sent["signature"] = self.signed(f"KM1 slots {self.resident} {sent['key']} {sent['at']}")
         if "holders" in sent:
             sent["holders"] = [self.key(h) for h in sent["holders"]]
         if what == "venues_scan_in":
@@ -144,6 +147,10 @@ class Story:
             client = self.clients["partner" if sent.get("scope") == "ride:check" else "source"]
             sent["client_assertion"] = client.assertion(jti="an-example-of-a-name")
         return sent
+
+    def signed(self, said: str) -> str:
+        """By the key of the device that was bound first."""
+        return next(iter(self.keys.values())).sign(said.encode()).hex()
 
     def key(self, example: str) -> str:
         return self.keys.setdefault(example, phone_key()).public.compressed.hex()

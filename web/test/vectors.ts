@@ -12,6 +12,7 @@ const FOLDER = fileURLToPath(new URL("../../../tests/vectors/", import.meta.url)
 export const vectors = (): Vector[] => all("verify/") as Vector[];
 export const statusVectors = (): StatusVector[] => all("status/") as StatusVector[];
 export const trustVectors = (): TrustVector[] => all("trust/") as TrustVector[];
+export const sealedVectors = (): unknown[] => all("sealed/");
 export const venueVectors = (): unknown[] => all("venue/");
 
 function all(folder: string): unknown[] {

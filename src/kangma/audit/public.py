@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 from kangma.audit.report import Check, Report
 from kangma.credential.issue import PAPER_DAYS
 from kangma.errors import Code, Refused, Where
+from kangma.sealed import part
 from kangma.signing.keys import PublicKey
 from kangma.signing.trust import Root, TrustList, Use, decode_root, open_trust, successor
 from kangma.status import delta, token
@@ -30,6 +32,7 @@ from kangma.translog.fsck import fsck
 from kangma.translog.tree import EMPTY_ROOT
 
 MOST_FILE = 32 << 20  # bytes of one file
+_SEALED = re.compile(r"sealed/\d{1,6}(\.\d{1,4})?/\d{1,5}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ def audit_public(public: Folder, report: Report, *, seen: Seen, root: str | None
         trusts_as_logged(public, report, logged)
         found = _lists(public, report, trust, checkpoint, logged, seen)
         pointer(public, report, trust, checkpoint, logged, found)
+        sealed_slots(public, report, trust, checkpoint, logged)
         lists = {path: x.iat for path, x in found.items()}
     now = Seen(
         anchor.fingerprint.hex() if anchor else seen.root,
@@ -343,6 +347,42 @@ def delta_of(public: Folder, report: Report, trust: TrustList, path: str) -> Non
             report.differs(Check.LISTS, "the delta of another list", path)
         if claims.iat == whole.iat and opened.result != digest(whole.raw):
             report.differs(Check.LISTS, "leads to another list than is published", path)
+
+
+def sealed_slots(
+    public: Folder, report: Report, trust: TrustList, checkpoint: Checkpoint, logged: Logged
+) -> None:
+    """Every part of sealed slots: signed by a status key, as itself, for a release that there is, all of its buckets.
+    What is in them nobody can tell, whether anything is in them neither. Behind an address there is no list of them."""
+    for path in public.names("sealed/"):
+        report.looked(Check.SEALED)
+        with report.looking(Check.SEALED, path):
+            _part(public, report, trust, checkpoint, logged, path)
+
+
+def _part(
+    public: Folder, report: Report, trust: TrustList, checkpoint: Checkpoint, logged: Logged, path: str
+) -> None:
+    if _SEALED.fullmatch(path) is None:
+        report.differs(Check.SEALED, "a file that is no part of sealed slots", path)
+        return
+    content = public.read(path)
+    opened = [part.open_bucket(content[at : at + part.BUCKET]) for at in range(0, len(content), part.BUCKET)]
+    if len(opened) != part.BUCKETS:
+        report.differs(Check.SEALED, f"{len(opened)} buckets", path)
+    first = opened[0]
+    said = first.statement
+    first.verify(_status_key(trust, first.key_id, said.iat), 0)
+    head = content[: part.SAID]
+    for n, bucket in enumerate(opened):
+        # One signature is enough: that of the others is the same, byte for byte, and each leads to the one root.
+        if content[n * part.BUCKET :][: part.SAID] != head or not bucket.leads_to(n, said.root):
+            report.differs(Check.SEALED, f"bucket {n} is not the one that was signed", path)
+    if said.sub != f"{trust.publisher.base}/{path}":
+        report.differs(Check.SEALED, f"it is signed as another part: {said.sub}", path)
+    released = {r["number"]: r["at"] for r in logged.releases}
+    if said.tree_size > checkpoint.size or not released.get(said.release, said.iat + 1) <= said.iat:
+        report.differs(Check.SEALED, "signed for a release that the log does not have", path)
 
 
 def pointer(

@@ -27,6 +27,7 @@ class Check(StrEnum):
     ENTRIES = "entries"  # what the entries say of each other: releases in order, every turn within one
     POLICIES = "policies"  # every policy in full in the log, and the published files equal to it
     LISTS = "lists"  # every published list signed, as the log says, never older than before
+    SEALED = "sealed"  # every part of sealed slots signed whole, as itself
     EVIDENCE = "evidence"  # every file of the evidence as it was taken in
     RELEASES = "releases"  # the registry says what the log says
     TURNS = "turns"  # every turn of every release is a leaf of the log, and no other

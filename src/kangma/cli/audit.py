@@ -142,6 +142,7 @@ _MUST = {
     Check.ENTRIES: "its entries follow on each other",
     Check.POLICIES: "public in full, as logged",
     Check.LISTS: "signed, and as the log says",
+    Check.SEALED: "every part signed, whole, as itself",
     Check.EVIDENCE: "files as they were taken in",
     Check.RELEASES: "the registry says what the log says",
     Check.TURNS: "each turn is in the log, and no other",

@@ -37,6 +37,7 @@ class Part(StrEnum):
     SIGNER = "signer"  # the only one that reads a key by which codes and lists are signed
     CYCLE = "cycle"
     ANSWERS = "answers"  # prepares what residents are shown; with --port
+    SLOTS = "slots"  # seals answers for phones that cannot reach the door; with --port
     HOOKS = "hooks"  # tells partners that a code turned; with --port
     GATEWAY = "gateway"  # the front door; with --port
     READER = "reader"  # its read plane, for itself; with --read-port
@@ -57,6 +58,9 @@ class Child:
         return self.part if self.number == 1 else f"{self.part} {self.number}"
 
 
+SEALED = 300.0  # seconds from one writing of a part of sealed slots to the next
+
+
 @dataclass
 class Door:
     """What opens a front door: the options of `kangma serve` that concern it."""
@@ -72,6 +76,7 @@ class Door:
     on: int | None = None
     inner_on: int | None = None
     limits: int | None = None
+    sealed_every: float = SEALED
     closing: ExitStack = field(default_factory=ExitStack)
 
     def children(self) -> list[Child]:
@@ -88,7 +93,8 @@ class Door:
         inner = self.inner
         said = self._told()
         listening = self._listen(self.host, self.port)
-        children = [Child(Part.ANSWERS), Child(Part.HOOKS)]
+        sealing = Child(Part.SLOTS, told=("--sealed-every", str(self.sealed_every)))
+        children = [Child(Part.ANSWERS), sealing, Child(Part.HOOKS)]
         parts = [(Part.GATEWAY, n + 1, listening) for n in range(self.workers)]
         if self.read_port is not None:
             parts.append((Part.READER, 1, self._listen(self.host, self.read_port)))
@@ -143,6 +149,7 @@ class Door:
 SOON, LATE = 0.5, 30.0
 STANDS = 60  # seconds for which a release stands when nothing happens; the next one is a sign of life
 LOOKS = 0.1  # seconds between two looks for a new release or a new resident
+SEALED_LOOKS = 0.5  # seconds between two looks whether a part of sealed slots is due
 HOOK_LOOKS = 0.5  # seconds between two looks for what partners are to be told
 
 
@@ -199,6 +206,10 @@ def serve(
         bool,
         typer.Option("--https", help="The proxy in front speaks https: browsers are told to stay with it."),
     ] = False,
+    sealed_every: Annotated[
+        float,
+        typer.Option("--sealed-every", min=1, help="Seconds after which every sealed slot is written anew."),
+    ] = SEALED,
     only: Annotated[
         Part | None, typer.Option("--only", help="One part, in this process: what the supervisor starts.")
     ] = None,
@@ -227,7 +238,18 @@ def serve(
     if under is not None:
         threading.Thread(target=_watch, args=(under, stopping), daemon=True).start()
     door = Door(
-        port, host, names or (), inner, proxies or (), secure, read_port, workers, on, inner_on, limits
+        port,
+        host,
+        names or (),
+        inner,
+        proxies or (),
+        secure,
+        read_port,
+        workers,
+        on,
+        inner_on,
+        limits,
+        sealed_every,
     )
     match only:
         case Part.SIGNER:
@@ -236,6 +258,8 @@ def serve(
             _cycles(directory, every, stands, stopping)
         case Part.ANSWERS:
             _answers(directory, stopping)
+        case Part.SLOTS:
+            _slots(directory, sealed_every, stopping)
         case Part.HOOKS:
             _hooks(directory, stopping)
         case Part.GATEWAY:
@@ -309,6 +333,26 @@ def _answers(directory: Path, stopping: threading.Event) -> None:
             except (Unavailable, Conflict) as problem:
                 _say("answers", str(problem))
             stopping.wait(LOOKS)
+
+
+def _slots(directory: Path, every: float, stopping: threading.Event) -> None:
+    from kangma.publish.sealing import Sealing  # noqa: PLC0415  only this part needs it
+    from kangma.store.front import FrontStore, prepare  # noqa: PLC0415  as above
+
+    name = city_name(directory)
+    if name is None:
+        raise Unavailable("this directory names no city that publishes")
+    os.nice(10)  # a code that is shown, and the cycle, come first
+    signer = RemoteSigner(directory / "signer" / SOCKET)
+    with FrontStore(prepare(directory)) as store:
+        sealing = Sealing(directory / "public", store, signer, name, every=every, clock=wall_clock)
+        while not stopping.is_set():
+            try:
+                busy = sealing.turn()
+            except (Unavailable, Conflict) as problem:
+                _say("slots", str(problem))
+                busy = False
+            stopping.wait(0 if busy else SEALED_LOOKS)
 
 
 def _hooks(directory: Path, stopping: threading.Event) -> None:

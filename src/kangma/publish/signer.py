@@ -1,8 +1,11 @@
 """The signer: the one who holds the keys, and the book that says what may be signed.
 
-It signs three things and nothing else: the checkpoint of a log that it has continued itself, lists that it has derived
-itself from the turns in that log, and credentials whose place in a list it has chosen itself. A colour that was written
-into a database has no turn in the log, so nothing that shows it is ever signed.
+It signs three things that doors believe, and nothing else: the checkpoint of a log that it has continued itself, lists
+that it has derived itself from the turns in that log, and credentials whose place in a list it has chosen itself. A
+colour that was written into a database has no turn in the log, so no door is ever shown it.
+
+And one that only a resident's own phone believes: that a part of sealed slots is the city's. The signer cannot look into
+them; a phone takes what it finds there for what `GET /v1/me/code` would say, and for no more.
 
 `LocalSigner` does it in this process; `kangma.publish.socket` puts one behind a socket, in a process of its own.
 """
@@ -13,6 +16,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,8 +31,9 @@ from kangma.credential.claims import Kind
 from kangma.errors import Code, Corrupt, Refused, Unavailable
 from kangma.publish import lists
 from kangma.publish.book import EXTRA_LIST, Book, Family
-from kangma.publish.issue import Issued, Prepared, Proposal, prepare, sign
+from kangma.publish.issue import LIFE, Issued, Prepared, Proposal, prepare, sign
 from kangma.publish.journal import Journal, Record
+from kangma.sealed.part import Statement, state
 from kangma.signing.keys import PublicKey
 from kangma.signing.trust import Ceilings, Use
 from kangma.status.lists import digest
@@ -36,10 +41,12 @@ from kangma.store.durable import fsync_folder, unavailable_when_the_disk_is, wri
 from kangma.store.keys import KEY_BYTES, read_key
 from kangma.store.releases import Head
 from kangma.store.signing import Signing, open_signing
-from kangma.terms import Day, Moment, zone
+from kangma.terms import DAY, Day, Moment, zone
 from kangma.translog.entries import openings
+from kangma.translog.tree import HASH
 
 SALT = 32
+_SEALED = re.compile(r"sealed/(\d{1,6})(?:\.\d{1,4})?/\d{1,5}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,8 @@ class ReleaseSigner(Protocol):
     def credentials(self, orders: Sequence[Order], *, now: Moment) -> list[bytes]: ...
 
     def withdraw(self, person: int, *, now: Moment) -> int: ...
+
+    def sealed(self, path: str, root: bytes, release: int, *, ttl: int, now: Moment) -> bytes: ...
 
 
 class LocalSigner:
@@ -335,6 +344,28 @@ class LocalSigner:
         places += [(f, place) for f, place in known.places_of(person, alive_at=now)]
         self.journal.append([Record.withdrawal(f, person, place, now) for f, place in places])
         return len(places)
+
+    # sealed slots ----------------------------------------------------------------------------------------------------
+
+    def sealed(self, path: str, root: bytes, release: int, *, ttl: int, now: Moment) -> bytes:
+        """The statement that a part of sealed slots with this Merkle root stands at `path`, as at `release`.
+
+        Refused for another path than a part's of today or yesterday, a release that there was not, and what is no root.
+        """
+        signing = self.signing()
+        city = signing.trust.publisher
+        signer, since = signing.signer_since(Use.STATUS, now)
+        found = _SEALED.fullmatch(path)
+        today = zone(city.zone).day(now)
+        if found is None or int(found[1]) not in (today - 1, today):
+            raise Refused(Code.BAD_VALUE, hint="not a part of sealed slots of today")
+        if not 1 <= release <= self.book.number:
+            raise Refused(Code.BAD_NUMBER, hint="no such release yet")
+        if len(root) != HASH or not 1 <= ttl <= DAY:
+            raise Refused(Code.BAD_VALUE, hint="not a root, or not its time")
+        iat = max(now, since)
+        said = Statement(f"{city.base}/{path}", iat, iat + LIFE, ttl, release, self.book.log.size, root)
+        return state(said, signer)
 
     # ------------------------------------------------------------------------------------------------------------------
 

@@ -64,6 +64,17 @@ class RemoteSigner:
     def withdraw(self, person: int, *, now: Moment) -> int:
         return int(self._ask({"call": "withdraw", "person": person, "now": now})[0]["places"])
 
+    def sealed(self, path: str, root: bytes, release: int, *, ttl: int, now: Moment) -> bytes:
+        call = {
+            "call": "sealed",
+            "path": path,
+            "root": root.hex(),
+            "release": release,
+            "ttl": ttl,
+            "now": now,
+        }
+        return self._ask(call)[1]["statement"]
+
     def _ask(
         self, call: Mapping[str, Any], table: pa.Table | None = None
     ) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -163,6 +174,11 @@ def _done(
             return {}, {str(i): content for i, content in enumerate(made)}
         case "withdraw":
             return {"places": signer.withdraw(call["person"], now=call["now"])}, {}
+        case "sealed":
+            said = signer.sealed(
+                call["path"], bytes.fromhex(call["root"]), call["release"], ttl=call["ttl"], now=call["now"]
+            )
+            return {}, {"statement": said}
     raise ValueError("no such call")
 
 

@@ -48,6 +48,7 @@ from kangma.store.front import FILE as FRONT_FILE
 from kangma.store.front import FOLDER as FRONT
 from kangma.store.front import TOKEN_KEY
 from kangma.store.keys import make_key_folder, read_secret, write_secret
+from kangma.store.sealed import FOLDER as SEALED
 from kangma.store.state import State
 from kangma.store.submissions import HELD
 from kangma.terms import Moment
@@ -89,6 +90,7 @@ _FRONT_KNOWN = {
     "locks",
     HELD,
     "scans",
+    SEALED,
 }
 _TRIES = 5
 
@@ -310,7 +312,8 @@ def _under_the_lock(state: Path, staged: _Staged) -> dict[str, Any]:
             raise Corrupt(f"the registry names a file that is not there: {path}")
     for folder in ("releases", "public", "signer/orders"):
         for path in _tree(state, folder):
-            staged.link(state, path)
+            if not path.startswith(f"public/{SEALED}/"):  # derived, under secrets that no backup has
+                staged.link(state, path)
     for path in ("city.json", *(f"signer/{name}" for name in _SIGNER_FILES)):
         staged.link(state, path)
     for folder in ("rejects", "quarantine"):

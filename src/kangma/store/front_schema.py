@@ -10,7 +10,9 @@ import secrets
 
 import sqlalchemy as sa
 
-FORMAT = "3"  # 2: clients, what they send, rides; 3: what partners are told unasked
+FORMAT = (
+    "4"  # 2: clients, what they send, rides; 3: what partners are told unasked; 4: numbers of sealed slots
+)
 
 metadata = sa.MetaData()
 
@@ -51,6 +53,16 @@ devices = sa.Table(
     sa.Column("closed_at", sa.BigInteger),
 )
 sa.Index("devices_slot", devices.c.slot)
+
+#: Devices for which an answer stands sealed in public. The number is what places and keys are drawn from; it grows and is
+#: never another device's. The slot of a device that was closed is filled with chance, as all that are nobody's.
+sealed = sa.Table(
+    "sealed",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),  # SQLite's rowid: grows from 1
+    sa.Column("device", sa.String(16), sa.ForeignKey("devices.device"), nullable=False, unique=True),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+)
 
 #: Codes that are out. `person` null: nobody, and nothing was sent. `slot`: on whose behalf another is asked (consent);
 #: null for one's own. Only a keyed digest of the code is kept.
@@ -240,7 +252,7 @@ def make(on: sa.Connection) -> None:
 def migrate(on: sa.Connection, old: str) -> bool:
     """Brings a file of an older format to this one, in the caller's transaction: all or nothing. False when there is no
     way from `old`."""
-    if old in ("1", "2"):  # tables came; nothing that was there changes
+    if old in ("1", "2", "3"):  # tables came; nothing that was there changes
         metadata.create_all(on)
         _looks_at.create(on, checkfirst=True)
         on.execute(sa.update(settings).where(settings.c.name == "format").values(value=FORMAT.encode()))

@@ -78,12 +78,16 @@ async function refresh(whose: Whose = ""): Promise<void> {
     await phone.refresh(whose, now());
     page.ended = false;
     const had = phone.stockedUntil(whose);
-    await phone.stock(whose, now());
+    try {
+      await phone.stock(whose, now());
+    } finally {
+      if (whose === "") await phone.place(now()); // whatever became of the credentials
+    }
     news = JSON.stringify(phone.last(whose)?.code) !== before || phone.stockedUntil(whose) !== had;
   } catch (problem) {
     if (!(problem instanceof Failed)) throw problem;
     wait = Math.max(wait, problem.after * (1 + Math.random() / 4));
-    news = problem.how === "unbound" && !page.ended;
+    news = (problem.how === "unbound" && !page.ended) || JSON.stringify(phone.last(whose)?.code) !== before;
     page.ended ||= problem.how === "unbound";
   }
   if (whose === "" && !page.ended) await behind();

@@ -7,6 +7,7 @@ import { open1 } from "../verify/cose.ts";
 import { newHolder, proven } from "../verify/holder.ts";
 import { textOf } from "../verify/text.ts";
 import { type Call, call, type Code, Failed, type Given, type Named, type Said } from "./api.ts";
+import { fromBase64url, Slots } from "./slots.ts";
 
 const DAYS = 3; // today and the two after it
 const MOST_CREDENTIAL = 2_048; // bytes
@@ -36,12 +37,14 @@ const seconds = (iso: string): number => Math.floor(Date.parse(iso) / 1_000);
 
 export class Phone {
   private readonly kept: Kept;
+  private readonly slots: Slots;
   private device: Device | undefined;
   private readonly told = new Map<Whose, Told>();
   private readonly credentials = new Map<Whose, readonly Credential[]>();
 
   constructor(kept: Kept) {
     this.kept = kept;
+    this.slots = new Slots(kept);
   }
 
   get bound(): boolean {
@@ -57,6 +60,7 @@ export class Phone {
       if (told !== undefined) this.told.set(whose, told);
       this.credentials.set(whose, (await this.kept.get<readonly Credential[]>(`credentials ${whose}`)) ?? []);
     }
+    await this.slots.restore();
   }
 
   // Binding
@@ -74,6 +78,7 @@ export class Phone {
     await this.kept.set("key", keys);
     this.told.clear();
     this.credentials.clear();
+    this.slots.forget();
     await this.keep({ resident: bound.resident, token: bound.token, expires: seconds(bound.expires_at) });
     // Ask the browser not to throw keys away when room is short; some ask the person, most decide alone.
     await (navigator as { storage?: StorageManager }).storage?.persist?.().catch(() => false);
@@ -85,6 +90,7 @@ export class Phone {
     this.device = undefined;
     this.told.clear();
     this.credentials.clear();
+    this.slots.forget();
   }
 
   private async keep(device: Device): Promise<void> {
@@ -111,19 +117,44 @@ export class Phone {
     const keys = await this.kept.get<CryptoKeyPair>("key");
     if (this.device === undefined || keys === undefined) throw new Failed("unbound");
     const { resident } = this.device;
-    const said = utf8(`KM1 token ${resident} ${at}`);
-    const signature = hex(new Uint8Array(await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, keys.privateKey, said)));
+    const signature = await signed(keys, `KM1 token ${resident} ${at}`);
     const { token, expires_at } = await call("POST /v1/tokens", { sent: { resident, at, signature } });
     await this.keep({ resident, token, expires: seconds(expires_at) });
   }
 
-  /** The code as it is now; and before the token ends, a new one. */
+  /** The code as it is now; and before the token ends, a new one. Where the door does not answer, what stands sealed in the
+   * public folder, if that is newer. Throws Failed all the same. */
   async refresh(whose: Whose, now: number): Promise<void> {
-    const code = await (whose === "" ? this.mine("GET /v1/me/code", {}) : this.mine("GET /v1/me/others/{other}/code", { at: { other: Number(whose) } }));
-    const told = { code, at: now };
+    try {
+      const code = await (whose === "" ? this.mine("GET /v1/me/code", {}) : this.mine("GET /v1/me/others/{other}/code", { at: { other: Number(whose) } }));
+      await this.hear(whose, { code, at: now });
+    } catch (problem) {
+      if (whose === "" && problem instanceof Failed && problem.how === "away") await this.unseal(now);
+      throw problem;
+    }
+    if (whose === "" && this.device !== undefined && this.device.expires - now < RENEW) await this.renew(now);
+  }
+
+  private async hear(whose: Whose, told: Told): Promise<void> {
     this.told.set(whose, told);
     await this.kept.set(`told ${whose}`, told);
-    if (whose === "" && this.device !== undefined && this.device.expires - now < RENEW) await this.renew(now);
+  }
+
+  private async unseal(now: number): Promise<void> {
+    const last = this.told.get("");
+    const found = await this.slots.look(now, { release: last?.code.release ?? 0, at: last?.at ?? 0 });
+    if (found !== undefined) await this.hear("", found);
+  }
+
+  /** Where this phone's sealed slot stands, today and on the days ahead. A door that knows of none changes nothing. */
+  async place(now: number): Promise<void> {
+    await this.slots.learn(now, this.own(SPREAD), async (reader) => {
+      const keys = await this.kept.get<CryptoKeyPair>("key");
+      if (this.device === undefined || keys === undefined) throw new Failed("unbound");
+      const key = await point(reader);
+      const signature = await signed(keys, `KM1 slots ${this.device.resident} ${key} ${now}`);
+      return (await this.mine("POST /v1/me/slots", { sent: { key, at: now, signature } })).sealed;
+    });
   }
 
   /** What was told last. */
@@ -182,7 +213,7 @@ async function point(keys: CryptoKeyPair): Promise<string> {
   return `${(raw[64] as number) % 2 === 0 ? "02" : "03"}${hex(raw.subarray(1, 33))}`;
 }
 
-function fromBase64url(text: string): Bytes {
-  const plain = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
-  return Uint8Array.from(plain, (character) => character.charCodeAt(0)) as Bytes;
+/** The device's signature over a text, hex. */
+async function signed(keys: CryptoKeyPair, said: string): Promise<string> {
+  return hex(new Uint8Array(await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, keys.privateKey, utf8(said))));
 }

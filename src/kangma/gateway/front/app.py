@@ -32,6 +32,7 @@ from kangma.gateway.front import (
     public,
     residents,
     schema,
+    sealed,
     sources,
     venues,
 )
@@ -105,6 +106,7 @@ ROUTES: tuple[Route, ...] = (
     # residents: the code, and what is shown at doors
     Route("GET", "/v1/me/code", residents.code, RESIDENT_TO_SHOW, answer=schema.CodeSaid),
     Route("POST", "/v1/me/credentials", residents.credentials, RESIDENT_TO_MAKE, 201),
+    Route("POST", "/v1/me/slots", sealed.places, RESIDENT_TO_MAKE),
     Route("POST", "/v1/me/paper", residents.paper, RESIDENT_TO_MAKE, 201, schema.Paper, PAPER),
     # residents: what is known of them, and who looked
     Route("GET", "/v1/me/tests", residents.tests, RESIDENT_TO_SEE),

@@ -31,6 +31,7 @@ from kangma.store.front_hooks import HookStore
 from kangma.store.front_rides import RideStore
 from kangma.store.scans import FOLDER as SCANS
 from kangma.store.scans import ScanJournal, prepare_scans
+from kangma.store.sealed import SealedStore
 from kangma.store.slots import SlotReader, TokenTurns
 from kangma.store.state import State
 from kangma.store.submissions import MOST_BODY, Submissions
@@ -125,10 +126,12 @@ class City:
         self.tokens = Tokens(token_key(folder), self.turns)
         self.work = Work(token_key(folder))
         self.slots = SlotReader(folder)
+        self.sealed = SealedStore(self.store)
         self.outbox = Outbox(delivery, failed)
         self._closing.callback(self.outbox.close)
         self.keyer: Keyer = state.keyer()
         name = city_name(state.path)
+        self.base = "" if name is None else name.base
         audience = () if name is None else (f"{name.base}/oauth/token",)
         self.registered = Registered(
             ClientStore(self.store), token_key(folder), audience=audience, clock=clock

@@ -1,8 +1,8 @@
 """The public folder over HTTP: what docs/formats/publication.md lists, and nothing else that may lie there.
 
 Any web server can do this as well, and a faster one should (docs/gateway.md). How long each kind may be kept follows from
-what it is: what never changes for ever; status lists as long as they say themselves; what points to the rest not at all
-without asking.
+what it is: what never changes for ever; status lists as long as they say themselves; sealed slots a minute; what points
+to the rest not at all without asking.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from kangma.gateway.front.files import handed_out
 from kangma.gateway.register.problems import NotThere
 
 EVER, WHILE, ASK = "public, max-age=31536000, immutable", "public, max-age=300", "public, no-cache"
+SOON = (
+    "public, max-age=60, stale-if-error=604800"  # a cache in front goes on with what it has while we are dark
+)
 _FAMILY = r"x?\d{1,6}(?:\.\d{1,4})?"
 #: Path → media type, how long it may be kept.
 KINDS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
@@ -30,6 +33,7 @@ KINDS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (r"trust\.d/\d{1,9}", "application/cose", EVER),
         (rf"status/{_FAMILY}/\d{{1,4}}", "application/statuslist+cwt", WHILE),
         (rf"status/{_FAMILY}/\d{{1,4}}\.delta", "application/kangma-statusdelta+cwt", WHILE),
+        (r"sealed/\d{1,6}(?:\.\d{1,4})?/\d{1,5}", "application/octet-stream", SOON),
         (r"tile/(?:entries|\d{1,2})/(?:x\d{3}/)*\d{3}(?:\.p/\d{1,3})?", "application/octet-stream", EVER),
         (r"policy/[0-9a-f]{64}\.toml", "application/toml", EVER),
         (r"sunset/[0-9a-f]{16}\.json", "application/json", EVER),

@@ -96,7 +96,7 @@ def confirm(
     city: Here,
 ) -> s.Bound:
     """The code that came, and the device's key: the document is bound to this device. The token lives 30 days."""
-    public = _key(asked.device_key, "device_key").compressed
+    public = key_of(asked.device_key, "device_key").compressed
     resident, _ = city.store.confirm(binding, asked.code, public, now=city.now)
     city.copy_turn(resident.slot)
     token, expires = city.tokens.make(resident.slot, resident.token_turn, now=city.now)
@@ -107,7 +107,8 @@ def confirm(
     return s.Bound(token=token, expires_at=city.zone.iso(expires), resident=resident.resident, name_mask=mask)
 
 
-def _key(text: str, where: str) -> PublicKey:
+def key_of(text: str, where: str) -> PublicKey:
+    """The P-256 key that was sent at `where`. Raises Refused."""
     try:
         return PublicKey.from_point(bytes.fromhex(text))
     except Refused as problem:
@@ -152,7 +153,7 @@ def _credentials(
 ) -> s.Credentials:
     now = city.now
     today = city.zone.day(now)
-    holders = [_key(h, f"holders.{i}") for i, h in enumerate(asked.holders)]
+    holders = [key_of(h, f"holders.{i}") for i, h in enumerate(asked.holders)]
     again = again_until is not None and today <= again_until
     made = for_phone(city.state, city.signer, person, holders, today=today, now=now, kind=kind, again=again)
     texts = [base64.urlsafe_b64encode(c).rstrip(b"=").decode() for c in made]

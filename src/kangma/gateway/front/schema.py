@@ -61,6 +61,15 @@ class Holders(Closed):
     ]
 
 
+class AskingPlaces(Closed):
+    """`key`: of ECDH, the phone's own. `signature` by the device's key over the UTF-8 text `KM1 slots`, a space, the
+    resident, a space, `key`, a space, `at` in decimal."""
+
+    key: Hex33
+    at: Annotated[int, Field(ge=0, le=2**40, description="Seconds since 1970, now.")]
+    signature: Hex64
+
+
 #: A partner's own name of a ride: drawn by chance, longer than any document or phone number.
 RIDE = r"^[A-Za-z0-9_-]{20,64}$"
 RideName = Annotated[
@@ -380,6 +389,15 @@ class Looks(Closed):
 class Credential(Closed):
     day: str
     text: Annotated[str, Field(description="The COSE_Sign1, base64url without padding.")]
+
+
+class Places(Closed):
+    """Places of sealed slots: docs/formats/sealed.md."""
+
+    sealed: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9_-]+$", description="HPKE message for `key`, base64url without padding."),
+    ]
 
 
 class Credentials(Closed):

@@ -1,0 +1,1 @@
+"""Sealed slots: what a resident is shown, in public, for their own phone alone."""

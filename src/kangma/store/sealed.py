@@ -1,0 +1,184 @@
+"""Sealed slots on this machine: which device has which number, the secrets of the days, and the packed public files.
+
+What is secret of a day lies in one small file, `front/sealed/<family>`, until that day is over; then it is removed, and
+what was published under it can be read by nobody but the phones that were told. No backup has it: a restored city draws
+new ones, and phones are told anew when they next come.
+
+A packed file is derived and written whole: under a temporary name, synced, renamed. Who has the old one open reads it to
+its end, and each bucket proves itself, so that no reader can mix two. A crash leaves the old file or the new one, or a
+temporary file that the next writing of the same part replaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from kangma.credential.index import Permutation
+from kangma.errors import Corrupt
+from kangma.sealed.slot import PLACES, SECRET, Family
+from kangma.store import front_schema as db
+from kangma.store.durable import WriterLock, fsync_folder, publish_file, remove_folder, write_file
+from kangma.store.front import FrontStore
+from kangma.store.keys import read_secret
+from kangma.terms import Day, Moment
+
+FOLDER = "sealed"  # below `front/`, and below the public folder
+#: A day's family has room for this many more phones than there are numbers when it is drawn.
+ROOM = 1.1
+_NAME = re.compile(r"(\d{1,6})(?:\.(\d{1,4}))?", re.ASCII)
+_FORM = SECRET + 8  # bytes of a day's file: the secret, the first number, how many parts
+
+
+class SealedStore:
+    """Numbers and days of a front store. Every call that returned is durable."""
+
+    def __init__(self, front: FrontStore) -> None:
+        self._front, self._folder = front, front.folder / FOLDER
+        with contextlib.suppress(FileExistsError):
+            self._folder.mkdir(mode=0o700)
+            fsync_folder(front.folder)
+        self._lock = WriterLock(self._folder / "lock")
+        self._known: dict[Day, tuple[Family, ...]] = {}
+        self._drawn: dict[str, Permutation] = {}
+
+    def number_of(self, device: str, *, now: Moment) -> int:
+        """The number of a device: the one that it has, else a new one."""
+        c = db.sealed.c
+        mine = sa.select(c.number).where(c.device == device)
+        with self._front.read() as on:
+            found = on.execute(mine).scalar()
+        if found is None:
+            with self._front.write() as on:
+                found = on.execute(mine).scalar()  # it may have come twice at once
+                if found is None:
+                    made = on.execute(sa.insert(db.sealed).values(device=device, made_at=now))
+                    found = (made.inserted_primary_key or (0,))[0]
+        return int(found)
+
+    def slots(self) -> NDArray[np.uint32]:
+        """(highest number + 1,): the slot in the read model of each number, 0 for one that is nobody's now."""
+        d, c = db.devices.c, db.sealed.c
+        query = (
+            sa.select(c.number, d.slot).join(db.devices, d.device == c.device).where(d.closed_at.is_(None))
+        )
+        with self._front.read() as on:
+            highest = int(on.execute(sa.select(sa.func.max(c.number))).scalar() or 0)
+            found = np.zeros(highest + 1, np.uint32)
+            for rows in on.execute(query).partitions(65_536):
+                numbers, slots = np.array(rows, np.int64).T
+                inside = numbers <= highest
+                found[numbers[inside]] = slots[inside]
+        return found
+
+    # days ----------------------------------------------------------------------------------------------------------
+
+    def family(self, day: Day, number: int) -> Family:
+        """The family of that day in which this number has a place; drawn where there is none."""
+        found = next((f for f in self._known.get(day, ()) if number in f), None)
+        if found is None:
+            self._draw(day, number)
+            found = next(f for f in self.families(day) if number in f)
+        return found
+
+    def place(self, family: Family, number: int) -> tuple[int, int]:
+        """(part, place in it) of a number in its family."""
+        drawn = self._drawn.get(family.name)
+        if drawn is None:
+            drawn = self._drawn[family.name] = family.permutation()
+        return divmod(drawn.place(number - family.first), PLACES)
+
+    def families(self, day: Day) -> tuple[Family, ...]:
+        """Those of a day that were drawn, by first number."""
+        made = [
+            self._read(file.name)
+            for file in self._folder.iterdir()
+            if (name := _NAME.fullmatch(file.name)) and int(name[1]) == day
+        ]
+        found = tuple(sorted(made, key=lambda f: f.first))
+        # A process that goes on for long holds no secret of a day that is over; nobody asks more than two days ahead.
+        self._known = {d: known for d, known in self._known.items() if d >= day - 2} | {day: found}
+        self._drawn = {n: p for n, p in self._drawn.items() if int(n.partition(".")[0]) >= day - 2}
+        return found
+
+    def _draw(self, day: Day, number: int) -> None:
+        """Numbers up to this one have a place on that day. Two who want it at once get the same."""
+        with self._lock.hold():
+            there = self.families(day)
+            first = max((f.first + f.capacity for f in there), default=0)
+            if number < first:
+                return
+            name = f"{day}.{len(there)}" if there else str(day)
+            parts = -(-int((max(number, self._highest()) + 1 - first) * ROOM) // PLACES)
+            said = secrets.token_bytes(SECRET) + first.to_bytes(4, "big") + parts.to_bytes(4, "big")
+            write_file(self._folder / name, said, mode=0o600)
+
+    def _highest(self) -> int:
+        with self._front.read() as on:
+            return int(on.execute(sa.select(sa.func.max(db.sealed.c.number))).scalar() or 0)
+
+    def _read(self, name: str) -> Family:
+        said = read_secret(self._folder / name, most=_FORM + 1)
+        found = _NAME.fullmatch(name)
+        if len(said) != _FORM or found is None:
+            raise Corrupt(f"{FOLDER}/{name} is damaged")
+        first, parts = (int.from_bytes(said[at : at + 4], "big") for at in (SECRET, SECRET + 4))
+        return Family(name, int(found[1]), first, parts, said[:SECRET])
+
+    def forget(self, before: Day) -> int:
+        """The secrets of days before this one are gone, and with them whatever was sealed under them; how many."""
+        with self._lock.hold():
+            old = [f for f in self._folder.iterdir() if (m := _NAME.fullmatch(f.name)) and int(m[1]) < before]
+            for file in old:
+                file.unlink()
+            if old:
+                fsync_folder(self._folder)
+            self._known = {day: found for day, found in self._known.items() if day >= before}
+            self._drawn.clear()
+        return len(old)
+
+
+# the public files ----------------------------------------------------------------------------------------------------
+
+
+def write_part(public: Path, path: str, content: bytes) -> None:
+    """The part at `path` of the public folder is this one, durable on return; a reader sees the old one or this."""
+    final = public / path
+    if not final.parent.is_dir():
+        final.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (final.parent, final.parent.parent):
+            fsync_folder(folder.parent)
+    temporary = final.with_name(f".{final.name}.tmp")
+    temporary.write_bytes(content)
+    publish_file(temporary, final)
+
+
+def written_at(public: Path, path: str) -> float | None:
+    """When that part was written, by the disk's clock; None for one that is not there."""
+    with contextlib.suppress(FileNotFoundError):
+        return (public / path).stat().st_mtime
+    return None
+
+
+def families_in(public: Path) -> Iterator[tuple[str, Day]]:
+    """(name, day) of every family whose packed files are in the public folder."""
+    folder = public / FOLDER
+    if folder.is_dir():
+        for found in sorted(folder.iterdir()):
+            if name := _NAME.fullmatch(found.name):
+                yield found.name, int(name[1])
+
+
+def drop_parts(public: Path, family: str) -> None:
+    """The packed files of a family are gone."""
+    with contextlib.suppress(FileNotFoundError):
+        remove_folder(public / FOLDER / family)
+    with contextlib.suppress(FileNotFoundError):
+        fsync_folder(public / FOLDER)

@@ -2,7 +2,7 @@
 age, and nothing turns red, or green, for lack of data.
 
 At six in the evening four people have their phones filled, the nurse has a paper too, a door fetches its lists. Then
-everything of ours is switched off. What a browser shows of it is driven in tests/web/test_front_pages.py.
+everything of ours is switched off. What a browser shows of it is driven in tests/journeys/test_real_city.py.
 """
 
 from __future__ import annotations

@@ -31,9 +31,7 @@ def test_a_missing_test_or_waiting_for_the_cap_and_the_earliest_sample_that_coun
         way.words.en
         == "A negative test sampled after Sat 23 Apr 11:00, or 5 more days (until Thu 28 Apr 00:00)."
     )
-    assert (
-        way.words.zh == "4月23日（周六）11:00之后采样的检测结果为阴性，或再等5天（至4月28日（周四）00:00）。"
-    )
+    assert way.words.zh == "4月23日（周六）11:00之后采样的检测结果为阴性，或再等5天，至4月28日（周四）00:00。"
     assert way.earliest == at("2022-04-23 11:00")
 
 

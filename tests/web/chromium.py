@@ -27,15 +27,15 @@ ALONE = [
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
-    """Chromium, started. Skips the test where there is none; fails it in CI, which installs one."""
+def browser(*switches: str) -> Iterator[Browser]:
+    """Chromium, started with these besides. Skips the test where there is none; fails it in CI, which installs one."""
     found = shutil.which("chromium")
     if found is None and os.environ.get("CI"):
         pytest.fail("CI without Chromium: .ci/run installs it")
     if found is None:
         pytest.skip("NO CHROMIUM HERE, so nothing was seen in a browser: apt-get install chromium")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=ALONE)
+        started = playwright.chromium.launch(executable_path=found, args=[*ALONE, *switches])
         try:
             yield started
         finally:

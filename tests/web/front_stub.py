@@ -126,7 +126,6 @@ class Front:
     bindings: dict[str, Person | None] = field(default_factory=dict)
     residents: dict[str, tuple[Person, str]] = field(default_factory=dict)  # name → (who, device key)
     tokens: dict[str, str] = field(default_factory=dict)  # token → name of a resident
-    others: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)  # under /public/, in place of the real ones
     release: int = 0
     came: list[str] = field(default_factory=list)  # results that the door sees
@@ -234,30 +233,12 @@ class Front:
 
     def _mine(self, method: str, path: str, sent: Any, name: str) -> tuple[int, Any]:
         person, _ = self.residents[name]
-        others = self.others.setdefault(name, [])
         yesterday = HERE.iso(self.now - 80_000)
         match (method, path):
             case ("GET", "/code"):
                 return 200, self.code(person)
             case ("POST", "/credentials"):
                 return 201, {"credentials": self.credentials(person, sent["holders"], Kind.PHONE)}
-            case ("POST", "/paper"):
-                return 201, self.paper(person)
-            case ("GET", "/tests"):
-                one = {
-                    "specimen_id": "S-1",
-                    "sampled_at": yesterday,
-                    "reported_at": HERE.iso(self.now - 60_000),
-                }
-                more = {"method": "nat", "pooled": True, "result": "negative", "lab": "lab-07"}
-                return 200, {"tests": [one | more, one | more | {"result": "positive", "pooled": False}]}
-            case ("GET", "/vaccinations"):
-                return 200, {"vaccinations": [{"product": "coronavac", "dose": 2, "given_on": "2021-06-02"}]}
-            case ("GET", "/visits"):
-                visit = {"place": "松榆东里社区超市", "kind": "shop", "district": "朝阳区", "source": "scan"}
-                return 200, {
-                    "visits": [visit | {"entered_at": yesterday, "left_at": HERE.iso(self.now - 78_000)}]
-                }
             case ("POST", "/visits"):
                 return self._scanned(sent)
             case ("GET", "/appeals"):
@@ -280,50 +261,6 @@ class Front:
                     {"at": HERE.iso(self.now - 90_000), "who": "guardian", "purpose": "show"},
                 ]
                 return 200, {"looks": looks}
-            case ("GET", "/devices"):
-                return 200, {
-                    "devices": [{"device": "0" * 16, "bound_at": yesterday, "seen_at": HERE.iso(self.now)}]
-                }
-            case ("GET", "/export"):
-                return 200, {"made_at": HERE.iso(self.now), "code": self.code(person)}
-            case ("GET", "/others"):
-                return 200, {"others": [{k: v for k, v in o.items() if k != "person"} for o in others]}
-            case ("POST", "/others"):
-                return 202, {"binding": self.bind(sent), "expires_at": HERE.iso(self.now + 600)}
-            case ("POST", "/children"):
-                return 422, {"title": "Not taken", "status": 422, "code": "no_person"}
-            case ("DELETE", "" | "/devices/0000000000000000"):
-                del self.residents[name]
-                return 204, None
-        if (found := re.fullmatch(r"/others/([\w-]{5,})/confirm", path)) and method == "POST":
-            other = self.bindings.get(found[1])
-            if other is None or sent["code"] != CODE:
-                return 403, {"title": "Not allowed", "status": 403, "code": "not_the_code"}
-            mask = self.code(other)["name_mask"]
-            others.append(
-                {
-                    "other": len(others) + 1,
-                    "how": "consent",
-                    "name_mask": mask,
-                    "since": yesterday,
-                    "person": other,
-                }
-            )
-            return 201, {k: v for k, v in others[-1].items() if k != "person"}
-        if found := re.fullmatch(r"/others/([1-4])(/code|/credentials|)", path):
-            theirs = next((o for o in others if o["other"] == int(found[1])), None)
-            if theirs is None:
-                return 404, {"title": "There is nothing here", "status": 404, "code": "not_there"}
-            match method, found[2]:
-                case "GET", "/code":
-                    return 200, self.code(theirs["person"])
-                case "POST", "/credentials":
-                    return 201, {
-                        "credentials": self.credentials(theirs["person"], sent["holders"], Kind.PROXY)
-                    }
-                case "DELETE", "":
-                    others.remove(theirs)
-                    return 204, None
         return 404, {"title": "There is nothing here", "status": 404, "code": "not_there"}
 
 

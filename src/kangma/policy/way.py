@@ -365,9 +365,9 @@ def _waiting(until: Moment, now: Moment, policy: Policy) -> Text:
     if days < 1:
         hours = max(1, -(-(until - now) // HOUR))
         return Text(
-            f"再等{hours}小时（至{end.zh}）", f"{hours} more hour{'s' if hours > 1 else ''} (until {end.en})"
+            f"再等{hours}小时，至{end.zh}", f"{hours} more hour{'s' if hours > 1 else ''} (until {end.en})"
         )
-    return Text(f"再等{days}天（至{end.zh}）", f"{days} more day{'s' if days > 1 else ''} (until {end.en})")
+    return Text(f"再等{days}天，至{end.zh}", f"{days} more day{'s' if days > 1 else ''} (until {end.en})")
 
 
 def _result(row: Mapping[str, Any]) -> Text:

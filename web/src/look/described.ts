@@ -56,6 +56,16 @@ export interface AppealsSaid {
   readonly appeals: readonly AppealSaid[];
 }
 
+/** `key`: of ECDH, the phone's own. `signature` by the device's key over the UTF-8 text `KM1 slots`, a space, the resident, a space, `key`, a space, `at` in decimal. */
+export interface AskingPlaces {
+  /** A P-256 key: compressed point, hex. */
+  readonly key: string;
+  /** Seconds since 1970, now. */
+  readonly at: number;
+  /** An ES256 signature, r and s, hex. */
+  readonly signature: string;
+}
+
 /** RFC 6749, 4.4 with RFC 7523, 2.2. */
 export interface Assertion {
   /** client_credentials */
@@ -299,8 +309,16 @@ export interface Paper {
   readonly text: string;
   /** base64 */
   readonly png: string;
+  /** base64, one page of A4 */
+  readonly pdf: string;
   /** ISO 8601 with offset. */
   readonly valid_until: string;
+}
+
+/** Places of sealed slots: docs/formats/sealed.md. */
+export interface Places {
+  /** HPKE message for `key`, base64url without padding. */
+  readonly sealed: string;
 }
 
 export interface PolicySaid {
@@ -515,6 +533,7 @@ export interface Calls {
   "POST /v1/tokens": { readonly sent: Renewing; readonly said: Token };
   "GET /v1/me/code": { readonly said: CodeSaid };
   "POST /v1/me/credentials": { readonly sent: Holders; readonly said: Credentials };
+  "POST /v1/me/slots": { readonly sent: AskingPlaces; readonly said: Places };
   "POST /v1/me/paper": { readonly sent: Nothing; readonly said: Paper };
   "GET /v1/me/tests": { readonly said: Tests };
   "GET /v1/me/vaccinations": { readonly said: Vaccinations };

@@ -32,6 +32,10 @@ export const clock = (seconds: number, language: Language, zone?: string): strin
 export const longDay = (seconds: number, language: Language, zone?: string): string =>
   written(new Date(seconds * 1_000), language, zone, { weekday: "long", month: "long", day: "numeric" });
 
+/** 2 June 2021 */
+export const dateOf = (seconds: number, language: Language, zone?: string): string =>
+  written(new Date(seconds * 1_000), language, zone, { year: "numeric", month: "long", day: "numeric" });
+
 /** How long ago, in the largest unit that says it well. */
 export function ago(seconds: number, language: Language): string {
   const [n, zh, en] =

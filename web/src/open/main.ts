@@ -6,7 +6,7 @@ import { Kept } from "../look/kept.ts";
 import { language, sayLanguage, turnLanguage } from "../look/language.ts";
 import { type Shape, shape } from "../look/shapes.ts";
 import { shelf } from "../look/shelf.ts";
-import { dayOf, now, when } from "../look/when.ts";
+import { dateOf, now, when } from "../look/when.ts";
 import { worker } from "../look/worker.ts";
 import { WORDS } from "../page/words.ts";
 import { fetchPublic, type Fetched, Lists } from "../scan/lists.ts";
@@ -235,7 +235,7 @@ function policyCard(): Child {
       policy === current && h("p", { class: "tag" }, say.current),
       policy.from !== undefined && policy.from > now() && h("p", { class: "tag" }, say.coming),
       h("b", {}, policy.title?.[language()] ?? `${policy.id} ${policy.version}`),
-      h("p", { class: "by" }, `${policy.id} · ${policy.version}${policy.from === undefined ? "" : ` · ${say.from} ${dayOf(policy.from, language(), zone())}`}`),
+      h("p", { class: "by" }, `${policy.id} · ${policy.version}${policy.from === undefined ? "" : ` · ${say.from} ${dateOf(policy.from, language(), zone())}`}`),
       h("a", { href: `/public/policy/${policy.digest}.toml`, "aria-label": `${say.file}: ${policy.id} ${policy.version}` }, say.file),
     ),
   );
@@ -270,7 +270,7 @@ function trustCard(): Child {
       "dl",
       {},
       row(say.publisher, authority.name[language()]),
-      row(say.version, `${list.version} · ${say.until} ${dayOf(list.expires, language(), zone())}`),
+      row(say.version, `${list.version} · ${say.until} ${dateOf(list.expires, language(), zone())}`),
       row(say.keys, uses.filter((use) => use !== "").join(language() === "zh" ? "，" : ", ")),
     ),
     h("h3", {}, say.fingerprint),

@@ -18,6 +18,7 @@ import { ageLine, facts, holds, named, stateCard, zoneOf } from "./view.ts";
 import { RESIDENT } from "./words.ts";
 
 const EVERY = 60; // seconds between two looks for a new state, and up to half as many more
+const FIRST = 5; // the same while there is nothing to show yet: the first answer is being made
 const TABS = ["code", "scan", "others", "looks", "more"] as const;
 type Tab = (typeof TABS)[number];
 
@@ -33,7 +34,7 @@ interface Page {
   ended: boolean;
   whose: Whose;
   others: readonly Other[] | undefined;
-  asked: string | undefined; // a consent that is awaited
+  asked: { readonly binding: string; readonly name: string } | undefined; // a consent that is awaited
   step: number; // the half minute that the QR shows
   appealsAsked: boolean;
 }
@@ -71,25 +72,25 @@ function said(problem: unknown): string {
 async function refresh(whose: Whose = ""): Promise<void> {
   const { phone } = page;
   if (phone === undefined || !phone.bound) return;
-  const before = JSON.stringify(phone.last(whose)?.code);
+  const held = (): string => JSON.stringify([phone.last(whose)?.code, phone.stockedUntil(whose), page.ended]);
+  const before = held();
   let wait = EVERY * (1 + Math.random() / 2);
-  let news = false;
   try {
     await phone.refresh(whose, now());
     page.ended = false;
-    const had = phone.stockedUntil(whose);
     try {
       await phone.stock(whose, now());
     } finally {
       if (whose === "") await phone.place(now()); // whatever became of the credentials
     }
-    news = JSON.stringify(phone.last(whose)?.code) !== before || phone.stockedUntil(whose) !== had;
   } catch (problem) {
     if (!(problem instanceof Failed)) throw problem;
+    if (problem.how === "away" && phone.last(whose) === undefined) wait = FIRST;
     wait = Math.max(wait, problem.after * (1 + Math.random() / 4));
-    news = (problem.how === "unbound" && !page.ended) || JSON.stringify(phone.last(whose)?.code) !== before;
     page.ended ||= problem.how === "unbound";
   }
+  // A state that came is shown, whether or not credentials came with it.
+  const news = held() !== before;
   if (whose === "" && !page.ended) await behind();
   const change = phone.last("")?.code.next_change_at;
   const next = change === null || change === undefined ? Infinity : Math.floor(Date.parse(change) / 1_000) + 1 - now();
@@ -223,7 +224,8 @@ function bindView(): Child[] {
   };
   return [
     h("div", { class: "intro" }, h("h1", {}, bind.head), h("p", {}, bind.sent)),
-    form(second, bind.confirm, h("p", { class: "by" }, bind.step2), codeField(), h("button", { type: "button", class: "quiet wide", click: back }, bind.back)),
+    form(second, bind.confirm, h("p", { class: "by" }, bind.step2), codeField()),
+    h("button", { type: "button", class: "quiet wide", click: back }, bind.back),
     about,
     warning,
   ];
@@ -241,7 +243,7 @@ function shown(whose: Whose): Child[] {
     { class: "qr", id: "code-card", hidden: !plain && !page.open },
     h("div", { id: "qr" }),
     h("div", { class: "ring", "aria-hidden": "true" }, h("i", { id: "ring" })),
-    h("p", { class: "who" }, h("b", {}, code.name_mask), h("span", { id: "until" })),
+    h("p", { class: "who" }, h("b", {}, masked(code.name_mask)), h("span", { id: "until" })),
   );
   const turn = (): void => {
     page.open = !page.open;
@@ -300,7 +302,7 @@ function othersView(): Child[] {
     };
     const other = page.others?.find((one) => String(one.other) === page.whose);
     return [
-      h("div", { class: "intro" }, h("h1", { class: "visually" }, say.head), h("button", { type: "button", class: "quiet", click: back }, say.back), h("p", {}, `${other?.name_mask ?? ""} ${other === undefined ? "" : say[other.how]}`)),
+      h("div", { class: "intro" }, h("h1", { class: "visually" }, say.head), h("button", { type: "button", class: "quiet", click: back }, say.back), h("p", {}, other === undefined ? "" : `${nameOf(other)} · ${say[other.how]}`)),
       ...shown(page.whose),
     ];
   }
@@ -319,37 +321,44 @@ function othersView(): Child[] {
     },
     (problem: unknown) => list.replaceChildren(h("p", { class: "means" }, page.others === undefined ? said(problem) : "")),
   );
-  const added = async (): Promise<string> => {
+  const added = async ({ other }: Other, name: string): Promise<string> => {
     page.asked = undefined;
+    await phone.call(String(other) as Whose, name);
     page.others = (await phone.mine("GET /v1/me/others", {})).others;
     page.said = "";
     show();
     return "";
   };
   const child = async (of: HTMLFormElement): Promise<string> => {
+    const said = namedIn(of);
+    let made: Other;
     try {
-      await phone.mine("POST /v1/me/children", { sent: namedIn(of) });
+      made = await phone.mine("POST /v1/me/children", { sent: said });
     } catch (problem) {
       if (problem instanceof Failed && problem.how === "refused") return say.notYours;
       throw problem;
     }
-    return added();
+    return added(made, said.name);
   };
   const elder = async (of: HTMLFormElement): Promise<string> => {
-    page.asked = (await phone.mine("POST /v1/me/others", { sent: namedIn(of) })).binding;
+    const said = namedIn(of);
+    page.asked = { binding: (await phone.mine("POST /v1/me/others", { sent: said })).binding, name: said.name };
     page.said = "";
     show();
     part("code").focus();
     return "";
   };
   const agreed = async (of: HTMLFormElement): Promise<string> => {
+    const { asked } = page;
+    if (asked === undefined) return "";
+    let made: Other;
     try {
-      await phone.mine("POST /v1/me/others/{binding}/confirm", { at: { binding: page.asked ?? "" }, sent: { code: String(new FormData(of).get("code")) } });
+      made = await phone.mine("POST /v1/me/others/{binding}/confirm", { at: { binding: asked.binding }, sent: { code: String(new FormData(of).get("code")) } });
     } catch (problem) {
       if (problem instanceof Failed && problem.how === "refused") return words().bind.wrong;
       throw problem;
     }
-    return added();
+    return added(made, asked.name);
   };
   const kinds = { child: [say.child, say.childLine, say.addChild, child], elder: [say.elder, say.elderLine, say.ask, elder] } as const;
   const add = (["child", "elder"] as const).map((kind) => {
@@ -375,6 +384,11 @@ function othersView(): Child[] {
   ];
 }
 
+const masked = (mask: string): string => (mask === "*" ? words().hidden : mask);
+
+/** As this phone's owner named them; on another phone only the mask is known, and two of a family often share it. */
+const nameOf = (other: Other): string => page.phone?.called(String(other.other) as Whose) ?? masked(other.name_mask);
+
 function otherCard(other: Other): HTMLElement {
   const say = words().others;
   const open = (): void => {
@@ -391,7 +405,7 @@ function otherCard(other: Other): HTMLElement {
   return h(
     "section",
     { class: "card" },
-    h("h2", {}, other.name_mask),
+    h("h2", {}, nameOf(other)),
     h("p", {}, `${say[other.how]} · ${dayOf(Date.parse(other.since) / 1_000, language(), zone())}`),
     h("div", { class: "two" }, h("button", { type: "button", class: "button", click: open }, say.show), twice(say.remove, say.sure, end)),
   );
@@ -408,7 +422,7 @@ function fetched<C extends Listed>(what: C, lay: (found: Said<C>) => Child[]): H
       const children = lay(found as Said<C>);
       put(place, ...(children.length > 0 ? children : [h("p", { class: "means" }, lists.none)]));
     },
-    (problem: unknown) => put(place, h("p", { class: "means" }, problem instanceof Failed && problem.how === "away" ? lists.away : said(problem))),
+    (problem: unknown) => put(place, h("p", { class: "means" }, problem instanceof Failed && problem.how === "away" && problem.after === 0 ? lists.away : said(problem))),
   );
   return place;
 }
@@ -444,7 +458,7 @@ function moreView(): Child[] {
   const visits = (): HTMLElement =>
     fetched("GET /v1/me/visits", (found) => rows(...found.visits.map((one) => row(moment(one.entered_at), dot(one.place, one.district, one.sealed ? `${sources[one.source] ?? one.source}，${DOOR[language()].came}`.replace("，", language() === "zh" ? "，" : ", ") : (sources[one.source] ?? one.source))))));
   return [
-    h("h1", {}, tabs.more),
+    h("div", { class: "intro" }, h("h1", {}, tabs.more)),
     h(
       "div",
       { class: "list" },
@@ -477,9 +491,15 @@ function paperPart(): Child[] {
       const mask = page.phone?.last("")?.code.name_mask ?? "";
       // Drawn here as well: a picture of ours prints sharp at any size.
       sheet.replaceChildren(
-        h("div", { id: "printed" }, h("div", { class: "drawn" }, qr(made.text, words().qr.label)), h("p", {}, h("b", {}, mask)), h("p", {}, `${paper.until} ${moment(made.valid_until)}`), h("p", {}, h("b", {}, paper.check))),
+        h("div", { id: "printed" }, h("div", { class: "drawn" }, qr(made.text, words().qr.label)), h("p", {}, h("b", {}, masked(mask))), h("p", {}, `${paper.until} ${moment(made.valid_until)}`), h("p", {}, h("b", {}, paper.check))),
         h("p", {}, paper.next),
-        h("button", { type: "button", class: "quiet", click: () => print() }, paper.print),
+        h(
+          "div",
+          { class: "two" },
+          h("button", { type: "button", class: "quiet", click: () => print() }, paper.print),
+          h("button", { type: "button", class: "quiet", click: () => download([bytesOf(made.pdf)], "application/pdf", "kangma.pdf") }, paper.pdf),
+          h("button", { type: "button", class: "quiet", click: () => download([bytesOf(made.png)], "image/png", "kangma.png") }, paper.png),
+        ),
       );
     } catch (problem) {
       sheet.replaceChildren(h("p", {}, said(problem)));
@@ -504,14 +524,21 @@ function devicesPart(): Child[] {
   return [h("p", {}, devices.line), fetched("GET /v1/me/devices", lay)];
 }
 
+/** A file of this device's own making, as if it had been fetched. */
+function download(content: BlobPart[], type: string, name: string): void {
+  const address = URL.createObjectURL(new Blob(content, { type }));
+  h("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+const bytesOf = (base64: string): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+
 function exportButton(): HTMLElement {
   const { button } = words().export;
   const take = async (): Promise<void> => {
     try {
       const found = await page.phone?.mine("GET /v1/me/export", {});
-      const address = URL.createObjectURL(new Blob([JSON.stringify(found, null, 2)], { type: "application/json" }));
-      h("a", { href: address, download: "kangma.json" }).click();
-      setTimeout(() => URL.revokeObjectURL(address), 10_000);
+      download([JSON.stringify(found, null, 2)], "application/json", "kangma.json");
     } catch (problem) {
       press.textContent = said(problem);
     }
@@ -570,7 +597,8 @@ function scheduled(): void {
   tick();
   if (document.visibilityState === "visible" && now() >= page.due && page.phone?.bound === true) {
     page.due = now() + EVERY; // until this look has said when the next one is
-    void refresh();
+    // Of somebody else only what was never told: each look at them is noted.
+    void refresh(page.phone.last(page.whose) === undefined ? page.whose : "");
   }
 }
 

@@ -41,6 +41,7 @@ export class Phone {
   private device: Device | undefined;
   private readonly told = new Map<Whose, Told>();
   private readonly credentials = new Map<Whose, readonly Credential[]>();
+  private readonly names = new Map<Whose, string>(); // of others, as they were typed here
 
   constructor(kept: Kept) {
     this.kept = kept;
@@ -58,6 +59,8 @@ export class Phone {
     for (const whose of ["", "1", "2", "3", "4"] as const) {
       const told = await this.kept.get<Told>(`told ${whose}`);
       if (told !== undefined) this.told.set(whose, told);
+      const name = await this.kept.get<string>(`name ${whose}`);
+      if (name !== undefined) this.names.set(whose, name);
       this.credentials.set(whose, (await this.kept.get<readonly Credential[]>(`credentials ${whose}`)) ?? []);
     }
     await this.slots.restore();
@@ -76,8 +79,7 @@ export class Phone {
     const bound = await call("POST /v1/bindings/{binding}/confirm", { at: { binding }, sent: { code, device_key: await point(keys) } });
     await this.kept.clear();
     await this.kept.set("key", keys);
-    this.told.clear();
-    this.credentials.clear();
+    for (const kept of [this.told, this.credentials, this.names]) kept.clear();
     this.slots.forget();
     await this.keep({ resident: bound.resident, token: bound.token, expires: seconds(bound.expires_at) });
     // Ask the browser not to throw keys away when room is short; some ask the person, most decide alone.
@@ -88,8 +90,7 @@ export class Phone {
   async forget(): Promise<void> {
     await this.kept.clear();
     this.device = undefined;
-    this.told.clear();
-    this.credentials.clear();
+    for (const kept of [this.told, this.credentials, this.names]) kept.clear();
     this.slots.forget();
   }
 
@@ -194,9 +195,22 @@ export class Phone {
     return Math.max(0, ...(this.credentials.get(whose) ?? []).map((one) => one.expires));
   }
 
+  /** How this phone's owner calls somebody: kept here, and sent to nobody. */
+  async call(whose: Whose, name: string): Promise<void> {
+    await this.drop(whose); // somebody else may have had this place
+    this.names.set(whose, name);
+    await this.kept.set(`name ${whose}`, name);
+  }
+
+  called(whose: Whose): string | undefined {
+    return this.names.get(whose);
+  }
+
   async drop(whose: Whose): Promise<void> {
     this.told.delete(whose);
     this.credentials.delete(whose);
+    this.names.delete(whose);
+    await this.kept.delete(`name ${whose}`);
     await this.kept.delete(`told ${whose}`);
     await this.kept.delete(`credentials ${whose}`);
   }

@@ -35,12 +35,13 @@ export interface ResidentWords {
   readonly pooled: string;
   readonly dose: (n: number) => string;
   readonly sources: Record<string, string>;
-  readonly paper: Record<"head" | "line" | "make" | "print" | "until" | "check" | "next", string>;
+  readonly paper: Record<"head" | "line" | "make" | "print" | "pdf" | "png" | "until" | "check" | "next", string>;
   readonly devices: Record<"head" | "line" | "bound" | "seen" | "end" | "sure", string>;
   readonly export: Record<"head" | "line" | "button", string>;
   readonly leave: Record<"head" | "line" | "button" | "sure", string>;
   readonly elsewhere: Record<"head" | "scan" | "open", string>;
   readonly failed: Record<"away" | "refused" | "unbound", string>;
+  readonly hidden: string;
   readonly working: string;
   readonly noCrypto: string;
   readonly notKept: string;
@@ -140,6 +141,8 @@ const zh: ResidentWords = {
     line: "给不用手机的人，也可自备一份。28 天有效，出示时请带身份证。",
     make: "制作纸质码",
     print: "打印",
+    pdf: "存为 PDF",
+    png: "存为图片",
     until: "有效期至",
     check: "请与身份证一起出示",
     next: "几分钟后各处门口可以核验。",
@@ -149,6 +152,7 @@ const zh: ResidentWords = {
   leave: { head: "解除绑定", line: "本机和其他设备上的码都将失效。以后可以再领。", button: "解除绑定", sure: "确定解除？再按一次" },
   elsewhere: { head: "其他", scan: "扫码核验", open: "公开与核查" },
   failed: { away: "联系不上服务器，请稍后再试。", refused: "没有办成，请检查后再试。", unbound: "这台设备已解除绑定，请重新领取。" },
+  hidden: "姓名不显示",
   working: "服务器正受攻击，这台设备在自动验算，请稍候几秒，不用做什么。",
   noCrypto: "这个浏览器不给本页用密码功能，无法保管密钥。请用 https 打开，或换一个浏览器。",
   notKept: "浏览器不允许本页保存资料，关闭后需要重新领取。",
@@ -256,6 +260,8 @@ const en: ResidentWords = {
     line: "For whoever carries no phone, and as a spare. Good for 28 days; bring the ID card along.",
     make: "Make a paper code",
     print: "Print",
+    pdf: "Save as PDF",
+    png: "Save as picture",
     until: "Valid until",
     check: "Show it with the ID card",
     next: "Doors can check it in a few minutes.",
@@ -272,6 +278,7 @@ const en: ResidentWords = {
   leave: { head: "Unbind", line: "The codes on this and your other devices end. You can get a new one at any time.", button: "Unbind", sure: "Really unbind? Press again" },
   elsewhere: { head: "Elsewhere", scan: "Check a code", open: "In the open" },
   failed: { away: "The server cannot be reached. Try again in a moment.", refused: "That did not work. Check it and try again.", unbound: "This device is bound no more. Please get your code again." },
+  hidden: "Name not shown",
   working: "The server is under attack. Your device is working out a number for it: a few seconds, nothing for you to do.",
   noCrypto: "The browser gives this page no cryptography, so it cannot keep a key. Open it over https, or in another browser.",
   notKept: "The browser lets this page keep nothing: once closed, you have to get the code again.",

@@ -137,7 +137,7 @@ function showVerdict(): void {
       [head, line, why] = [words.unverified, common.last(line), common.staleSince(when(result.staleSince, language(), zone()))];
     }
     if (result.kind === "paper") why = `${why}${language() === "zh" ? "" : " "}${words.paper}`.trim();
-    rows.push(row(words.meta.holder, result.mask, result.kind === "proxy" && ` · ${common.kinds.proxy}`));
+    rows.push(row(words.meta.holder, result.mask === "*" ? words.meta.hidden : result.mask, result.kind === "proxy" && ` · ${common.kinds.proxy}`));
   } else {
     named = result.outcome === "refused" ? "refused" : "unknown";
     head = words.unverified;

@@ -15,7 +15,7 @@ export interface ScanWords {
   readonly camera: Record<"start" | "none" | "refused" | "failed" | "off", string>;
   readonly sound: Record<"on" | "off", string>;
   readonly next: string;
-  readonly meta: Record<"holder" | "clock" | "age" | "none" | "until" | "issuer", string>;
+  readonly meta: Record<"holder" | "hidden" | "clock" | "age" | "none" | "until" | "issuer", string>;
   readonly hand: Record<"head" | "line" | "hint" | "button" | "picture" | "nothing", string>;
   readonly lists: Record<"head" | "root" | "pinned" | "update" | "working" | "unreachable" | "refused" | "fresh" | "never", string>;
   readonly held: (lists: number, version: number, until: string) => string;
@@ -44,7 +44,7 @@ const zh: ScanWords = {
   },
   sound: { on: "声音：开", off: "声音：关" },
   next: "下一位",
-  meta: { holder: "持码人", clock: "本机时间", age: "名单签发", none: "没有名单", until: "有效期至", issuer: "签发" },
+  meta: { holder: "持码人", hidden: "姓名不显示", clock: "本机时间", age: "名单签发", none: "没有名单", until: "有效期至", issuer: "签发" },
   hand: {
     head: "不用摄像头",
     line: "选一张码的图片，或输入扫码得到的文字。",
@@ -98,7 +98,7 @@ const en: ScanWords = {
   },
   sound: { on: "Sound: on", off: "Sound: off" },
   next: "Next person",
-  meta: { holder: "Holder", clock: "This device", age: "Lists signed", none: "no lists", until: "Valid until", issuer: "Issued by" },
+  meta: { holder: "Holder", hidden: "Name not shown", clock: "This device", age: "Lists signed", none: "no lists", until: "Valid until", issuer: "Issued by" },
   hand: {
     head: "Without the camera",
     line: "Choose a picture of a code, or type the text that a scanner reads.",

@@ -254,8 +254,8 @@ def _withdraw(city: City, resident: Resident) -> None:
 def paper(
     request: Request, city: Here, mine: Me, _: Annotated[s.Nothing, Depends(Sent(s.Nothing))]
 ) -> Response:
-    """A credential to print, good for 28 days: JSON with the text and the picture, or the picture (`Accept: image/png`)
-    or a page (`application/pdf`) alone. Doors believe it from the next release on."""
+    """A credential to print, good for 28 days: JSON with the text, the picture and a page, or the picture (`Accept:
+    image/png`) or the page (`application/pdf`) alone. Doors believe it from the next release on."""
     now = city.now
     person = _person(city, mine)
     made = on_paper(city.state, city.signer, person, today=city.zone.day(now), now=now)
@@ -264,11 +264,13 @@ def paper(
     wanted = _accepted(request)
     if wanted == "image/png":
         return Response(qr.png(text), 201, media_type=wanted)
+    page = sheet(text, mask=said.mask, until=calendar(city.zone.day(said.expires - 1)).isoformat())
     if wanted == "application/pdf":
-        page = sheet(text, mask=said.mask, until=calendar(city.zone.day(said.expires - 1)).isoformat())
         return Response(page, 201, media_type=wanted)
-    picture = base64.b64encode(qr.png(text)).decode()
-    told = s.Paper(text=text, png=picture, valid_until=city.zone.iso(said.expires))
+    picture, page = base64.b64encode(qr.png(text)), base64.b64encode(page)
+    told = s.Paper(
+        text=text, png=picture.decode(), pdf=page.decode(), valid_until=city.zone.iso(said.expires)
+    )
     return Response(told.model_dump_json(), 201, media_type="application/json")
 
 

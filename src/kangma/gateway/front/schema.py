@@ -407,6 +407,7 @@ class Credentials(Closed):
 class Paper(Closed):
     text: str
     png: Annotated[str, Field(description="base64")]
+    pdf: Annotated[str, Field(description="base64, one page of A4")]
     valid_until: Time
 
 

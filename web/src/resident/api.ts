@@ -10,6 +10,9 @@ export type Call = keyof Calls;
 export type Given<C extends Call> = Omit<Calls[C], "said">;
 export type Said<C extends Call> = Calls[C]["said"];
 
+/** Seconds that a door's `Retry-After` is obeyed at the most: whoever answers in its place cannot send a phone away for a day. */
+const LONGEST = 600;
+
 /** away: nobody answered, or said "not now"; refused: this was not taken; unbound: the token is good no more. */
 export type Failure = "away" | "refused" | "unbound";
 export class Failed extends Error {
@@ -81,7 +84,7 @@ export async function call<C extends Call>(what: C, given: Given<C>, token?: str
     const { work: asked } = (await answer.json().catch(() => ({}))) as Partial<ProblemSaid>;
     if (asked != null) return call(what, given, token, await worked(asked));
   }
-  if (answer.status === 429 || answer.status >= 500) throw new Failed("away", Number(answer.headers.get("retry-after") ?? 0) || 0);
+  if (answer.status === 429 || answer.status >= 500) throw new Failed("away", Math.max(0, Math.min(LONGEST, Number(answer.headers.get("retry-after") ?? 0) || 0)));
   const { code } = (await answer.json().catch(() => ({}))) as Partial<ProblemSaid>;
   throw new Failed("refused", 0, typeof code === "string" ? code : "");
 }

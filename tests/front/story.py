@@ -26,8 +26,8 @@ CHILD = Person("20", "EX0000002", "样例乙", "10000000002", guardian="EX000000
 ELDER = Person("20", "EX0000003", "样例丙", "10000000003")
 #: Named by chance, signed, or drawn: other in each city and at each time.
 BY_CHANCE = {
-    "binding", "token", "resident", "device", "visit", "appeal", "consent", "ride", "carer", "text", "png", "venue",
-    "access_token", "x", "kid", "rejects", "receipt", "sealed",
+    "binding", "token", "resident", "device", "visit", "appeal", "consent", "ride", "carer", "text", "png", "pdf",
+    "venue", "access_token", "x", "kid", "rejects", "receipt", "sealed",
 }  # fmt: skip
 Step = dict[str, Any]
 

@@ -230,7 +230,9 @@ def test_the_keys_cannot_be_taken_out(shared: Serving, opened: Open) -> None:
     )
     assert found == [["private", False]] * 4
     lies_open = json.loads(page.evaluate("() => JSON.stringify({...localStorage})"))
-    assert all(re.fullmatch(r"kangma mark [0-9a-f]{64} trust", name) for name in lies_open)  # of which city, how new
+    assert all(
+        re.fullmatch(r"kangma mark [0-9a-f]{64} trust", name) for name in lies_open
+    )  # of which city, how new
     assert all(value.isdecimal() for value in lies_open.values())
 
 

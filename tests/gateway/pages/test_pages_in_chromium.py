@@ -361,8 +361,10 @@ def test_search_filter_record_difference_and_back_by_keyboard_alone(
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text({"en": "Health Kit", "zh": "健康宝"}[lang])
     expect(page.locator(".members-only").first).to_contain_text(
-        {"en": "1 for members", "zh": "另有 1 项仅会员可见"}[lang]
+        {"en": "1 motive, 1 technique: for members", "zh": "1 项动机、1 项技术手段：仅会员可见"}[lang]
     )
+    of_a_part = {"en": "1 for members", "zh": "另有 1 项仅会员可见"}[lang]
+    expect(page.locator(".members-only", has_text=of_a_part).first).to_be_visible()
     keep(page, f"{name}-3-record")
     tab_to(page, "a[href*='difference?from=1']")
     page.keyboard.press("Enter")

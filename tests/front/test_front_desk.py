@@ -127,6 +127,24 @@ def test_a_refusal_leaves_late_and_its_place_is_free_again(tmp_path: Path) -> No
         assert door.sensors.registry.get_sample_value("kangma_front_held") == 0
 
 
+def test_one_who_cannot_be_told_takes_nobody_along(tmp_path: Path) -> None:
+    with hamlet(tmp_path, defence=Defence(held_seconds=0.05, chance=lambda: 0.0)) as door:
+        said: list[Answer] = []
+
+        def gone(_: Answer) -> None:
+            raise ConnectionError
+
+        async def ask() -> None:
+            asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+            for say in (said.append, gone, said.append, gone, said.append):
+                assert door.app.answers(scope("GET", "/v1/me/tests", BAD), say)
+            await asyncio.sleep(0.3)
+
+        asyncio.run(ask())
+        assert len(said) == 3
+        assert door.sensors.held == 0
+
+
 def test_a_desk_that_fails_lets_nobody_pass(door: Hamlet, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server then goes the ordinary way with the same scope: it is judged there."""
     asked = scope("GET", "/v1/me/tests", BAD)

@@ -218,9 +218,10 @@ class Pool:
         return True
 
     def _leave_all(self, tick: int) -> None:
+        loop = asyncio.get_running_loop()
         for network, then in self._due.pop(tick):
             self.leave(network)
-            then()
+            loop.call_soon(then)  # each by itself: one that fails takes nobody along
 
 
 class Held:

@@ -312,8 +312,7 @@ def _careless(how: str) -> None:
     if how == "everything":
         os.fsync = lambda _: None
     if how == "public":
-        public.os = Hasty()  # type: ignore[attr-defined]
-        public.fsync_folder = lambda _: None  # type: ignore[attr-defined]
+        public.fsync_all = lambda _: None  # type: ignore[attr-defined]
     if how == "journal":
         journal.os = Hasty()  # type: ignore[attr-defined]
         journal.fsync_folder = lambda _: None  # type: ignore[attr-defined]

@@ -27,6 +27,7 @@ SYSCALLS = (
     "fdatasync",
     "msync",
     "rename",
+    "link",
     "unlink",
     "ftruncate",
     "mkdir",

@@ -212,8 +212,8 @@ def sign(
     several: Callable[..., Any] = map,
 ) -> dict[str, bytes]:
     """Path in the public folder → content, in the order in which they are to be written: whatever refers to another
-    file comes after it. `deflated` gives a list of `to_sign` by its path, `several` maps over them, perhaps with more than
-    one processor.
+    file comes after it. `deflated` gives a list of `to_sign` by its path; `several` maps over them, perhaps with more
+    than one processor.
 
     `since`: the first moment at which the status key may say that it signed. Later than the release only where its own
     key was revoked before it could sign: the lists then say that moment.

@@ -80,7 +80,7 @@ def append_keys(file: Path, count: int, keys: pa.Array) -> None:
 
 
 def keys_named(con: duckdb.DuckDBPyConnection, sources: list[tuple[Kind, str]], known: pa.Table) -> pa.Table:
-    """Of the persons `known` (`person_table`) those whom `sources` name. For a few rows: it hashes every key they name."""
+    """Of the persons `known` (`person_table`) those whom `sources` name; `sources` are few rows."""
     named = _keys_in(sources)
     if not named:
         return known.slice(0, 0)

@@ -48,17 +48,13 @@ def fsync_file(path: Path) -> None:
         os.close(fd)
 
 
-#: Files and folders that one call waits for at the same time. With 1 the caller itself waits, for one after the other.
+#: Files and folders that one call waits for at the same time.
 AT_ONCE = 8
 
 
 def fsync_all(paths: Sequence[Path]) -> None:
     """The bytes of all these files, and the names in those that are folders, are on the disk when this returns. An error
     of any is raised. They are waited for together, because a file system writes its journal once for all who wait."""
-    if len(paths) == 1 or AT_ONCE == 1:
-        for path in paths:
-            fsync_file(path)
-        return
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(fsync_file, paths))
 

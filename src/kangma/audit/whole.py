@@ -71,7 +71,7 @@ def audit(state: State, report: Report, *, seen: Seen, root: str | None = None) 
         return public
     last = recorded[-1]
     _nothing_new(state, last)
-    for number, name, said in files_of(recorded):
+    for number, name, said in files_of(state, recorded):
         release_file(state, report, number, name, said)
     keys = keys_of(state, report)
     if keys is None:
@@ -215,8 +215,9 @@ def person_keys(state: State, report: Report, release: Release, said: Mapping[st
 STAY = ("turns.parquet", "proposal.json")
 
 
-def files_of(recorded: list[Release]) -> Iterator[tuple[int, str, str]]:
-    """(release, file, digest) of all files that must be there: of the last release all, and those that they are upon."""
+def files_of(state: State, recorded: list[Release]) -> Iterator[tuple[int, str, str]]:
+    """(release, file, digest) of all files that must be there: of the last release all, and those that they are upon;
+    and of those that may go, while they are there."""
     files: dict[int, Any] = {x.number: x.counts.get("files", {}) for x in recorded}
     wanted = {(number, name) for number in files for name in STAY}
     for name in files[recorded[-1].number]:
@@ -224,7 +225,13 @@ def files_of(recorded: list[Release]) -> Iterator[tuple[int, str, str]]:
         table, _, base = name.removesuffix(".parquet").partition(".since-")
         if base:
             wanted.add((int(base), f"{table}.parquet"))
-    for number, name in sorted(wanted):
+    there = {
+        (n, name)
+        for n in files
+        for name in files[n]
+        if (state.path / "releases" / f"{n:08d}" / name).exists()
+    }
+    for number, name in sorted(wanted | there):
         yield number, name, str(files.get(number, {}).get(name))
 
 

@@ -197,6 +197,19 @@ def test_few_look_into_the_evidence_at_a_time() -> None:
     assert admission.enter(Purpose.BIND)
 
 
+def test_under_attack_what_keeps_the_evidence_busy_goes_one_by_one() -> None:
+    room = Admission()
+    assert [room.enter(Purpose.HISTORY) for _ in range(4)] == [True, True, True, False]
+    room.pressed = lambda: True
+    assert room.enter(Purpose.MAKE)
+    assert not room.enter(Purpose.MAKE)
+    room.leave(Purpose.HISTORY, 0.1)
+    assert not room.enter(Purpose.HISTORY)  # two are at it still
+    assert all(room.enter(Purpose.SHOW) for _ in range(6))
+    room.pressed = lambda: False
+    assert room.enter(Purpose.HISTORY)
+
+
 def test_who_goes_away_while_waiting_leaves_no_gap() -> None:
     admission = Admission(least=1, most=1, patience=5)
 

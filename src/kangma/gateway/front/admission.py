@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from kangma.gateway.front.rights import Purpose
 
@@ -36,6 +36,8 @@ CAPS: Mapping[Purpose, int] = {
     Purpose.BIND: 6,
     Purpose.REPORT: 6,
 }
+#: And under attack fewer: an export that a stolen token is given holds the interpreter beside the hot path.
+TIGHT: Mapping[Purpose, int] = {Purpose.HISTORY: 1, Purpose.APPEAL: 1, Purpose.MAKE: 1, Purpose.BIND: 2}
 #: How long these take follows their size and the sender's line, and says nothing of how busy we are.
 UNTIMED = (Purpose.REPORT,)
 #: As many as the server has threads (`serving.AT_ONCE`): what is admitted is begun.
@@ -61,14 +63,19 @@ class Admission:
     ) -> None:
         self._least, self._most, self._target, self._patience = least, most, target, patience
         self._caps = caps
+        self.pressed: Callable[[], bool] = lambda: False  # whether there is an attack now
         self.room = most
         self.at_work = 0
         self._of: Counter[Purpose] = Counter()
         self._waiting: dict[Purpose, deque[asyncio.Future[None]]] = {p: deque() for p in SHARES}
         self.waiting = 0
 
-    def _fits(self, purpose: Purpose) -> bool:
+    def _cap(self, purpose: Purpose) -> int | None:
         cap = self._caps.get(purpose)
+        return cap if cap is None or not self.pressed() else min(cap, TIGHT.get(purpose, cap))
+
+    def _fits(self, purpose: Purpose) -> bool:
+        cap = self._cap(purpose)
         beneath = self.at_work < max(1.0, self.room * SHARES[purpose])
         return beneath and (cap is None or self._of[purpose] < cap)
 
@@ -82,7 +89,7 @@ class Admission:
 
     def hopeless(self, purpose: Purpose) -> bool:
         """Whether there is neither room nor a place in the line; asked before anything is done for a request."""
-        cap, line = self._caps.get(purpose), self._waiting[purpose]
+        cap, line = self._cap(purpose), self._waiting[purpose]
         full = self.waiting >= LINE or (cap is not None and len(line) >= cap * LINE_A_PLACE)
         return full and not self._fits(purpose)
 

@@ -283,7 +283,8 @@ def _layer(
 ) -> tuple[Known, Shelf | None]:
     """The layers around the routes. Without a city there are only routes for everybody. `shelf`: pages, where these
     and the public folder are answered."""
-    table, admission = Table(app), defence.admission()
+    table, admission, alarm = Table(app), defence.admission(), defence.alarm
+    admission.pressed = lambda: alarm.pressed
     sensors.watch("at_work", "Requests at work now", lambda: admission.at_work)
     sensors.watch("room", "Requests that may be at work at once", lambda: admission.room)
 

@@ -344,6 +344,32 @@ def test_a_network_without_tokens_may_ask_so_much(tapped: tuple[Edge, Echo]) -> 
     assert 60 <= counts["/openapi.json"][200] <= 361
 
 
+def test_a_network_may_open_so_many_connections_and_its_neighbour_may_still(
+    tapped: tuple[Edge, Echo],
+) -> None:
+    """haproxy counts before the first byte of a greeting; nginx has no such limit, and only counts who is there."""
+    at, _ = tapped
+    if at.kind == "nginx":
+        pytest.skip("nginx cannot")
+    for _ in range(3_100):
+        with socket.socket() as on, suppress(ConnectionResetError):
+            on.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            on.bind(("127.9.9.7", 0))
+            on.connect(("127.0.0.1", at.port))
+
+    def gets_in(source: str) -> bool:
+        where = ("127.0.0.1", at.port)
+        with (
+            suppress(OSError),
+            socket.create_connection(where, timeout=5, source_address=(source, 0)) as on,
+            at.trusted.wrap_socket(on, server_hostname=NAME) as greeted,
+        ):
+            return bool(greeted.version())
+        return False
+
+    assert [gets_in(source) for source in ("127.9.9.9", "127.9.8.9")] == [False, True]
+
+
 # what is left behind -----------------------------------------------------------------------------------------------
 
 

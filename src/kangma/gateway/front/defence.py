@@ -12,7 +12,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from math import ceil
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.dependencies.models import Dependant
@@ -74,8 +76,8 @@ class Table:
     """Path → what its route declares, found without the framework: who is turned away costs little."""
 
     def __init__(self, app: FastAPI) -> None:
-        self._plain: dict[tuple[str, str], tuple[str, Needs]] = {}
-        self._others: list[tuple[str, re.Pattern[str], str, Needs]] = []
+        self._plain: dict[tuple[str, str], tuple[str, Needs, dict[str, str]]] = {}
+        self._others: dict[str, list[tuple[re.Pattern[str], str, Needs]]] = {}
         self._everywhere: set[str] = set()
         self._asking: set[str] = set()
         for path, method, route in operations(app):
@@ -84,24 +86,26 @@ class Table:
             if _takes_parameters(route.dependant):
                 self._asking.add(path)
             if "{" in path:
-                self._others.append((method, route.path_regex, path, needs))
+                self._others.setdefault(method, []).append((route.path_regex, path, needs))
             else:
-                self._plain[method, path] = (path, needs)
+                self._plain[method, path] = (path, needs, {})
                 self._everywhere.add(path)
 
     def find(self, method: str, path: str) -> tuple[str, Needs, dict[str, str]] | None:
         method = "GET" if method == "HEAD" else method
         found = self._plain.get((method, path))
         if found is not None:
-            return (*found, {})
-        for of, pattern, declared, needs in self._others:
-            if of == method and (matched := pattern.match(path)):
+            return found
+        for pattern, declared, needs in self._others.get(method, ()):
+            if matched := pattern.match(path):
                 return declared, needs, matched.groupdict()
         return None
 
     def knows(self, path: str) -> bool:
         """Whether there is anything at this address, by whatever method."""
-        return path in self._everywhere or any(p.match(path) for _, p, _, _ in self._others)
+        return path in self._everywhere or any(
+            p.match(path) for of in self._others.values() for p, _, _ in of
+        )
 
     def takes_parameters(self, declared: str) -> bool:
         return declared in self._asking
@@ -156,14 +160,23 @@ TICK = 0.01  # seconds
 
 class Pool:
     """Those who are answered late: whoever tries tokens or asks too often waits a second, and the honest are served
-    meanwhile. It has an end, and each network a share of it."""
+    meanwhile. It has an end, and each network a share of it.
+
+    While somebody waits a clock ticks a hundred times a second. With a tick those leave whose time has come, and those
+    are taken up who came since and are in no hurry (`desk.Arrivals`): one wake for all, and not one for each.
+    """
 
     def __init__(self, defence: Defence, sensors: Sensors) -> None:
         self.defence, self.sensors = defence, sensors
         self.network = Network(defence.proxies)
         self.held = 0
         self.of: Counter[str] = Counter()
-        self._due: dict[int, list[tuple[str, Callable[[], None]]]] = {}  # by tick: who leaves with it
+        self._due: dict[
+            int, list[tuple[str, Callable[..., None], tuple[Any, ...]]]
+        ] = {}  # by tick: who leaves with it
+        self._last = 0  # the last tick
+        self.ticking = False
+        self.take_up: Callable[[], None] = lambda: None  # with each tick, before anybody leaves
 
     def enter(self, scope: Scope) -> tuple[str, float] | None:
         """The network, and the seconds that somebody of it waits, counted until `leave`; None when the pool is full, or
@@ -198,30 +211,44 @@ class Pool:
             self.leave(network)
         return True
 
-    def later(self, scope: Scope, then: Callable[[], None]) -> bool:
-        """The same without anybody who waits: `then` is called, at once or late. False, and it is not, when there is no
-        room. Those of a moment leave together: a task for each that sleeps, and is woken by itself, costs more."""
+    def later(self, scope: Scope, then: Callable[..., None], *given: Any) -> bool:
+        """The same without anybody who waits: `then` is called with what was given, at once or late. False, and it is
+        not, when there is no room. In the loop's thread."""
         if not self.defence.held_seconds:
-            then()
+            then(*given)
             return True
         entered = self.enter(scope)
         if entered is None:
             return False
         network, seconds = entered
-        loop = asyncio.get_running_loop()
-        tick = ceil((loop.time() + seconds) / TICK)
-        due = self._due.get(tick)
-        if due is None:
-            due = self._due[tick] = []
-            loop.call_at(tick * TICK, self._leave_all, tick)
-        due.append((network, then))
+        tick = max(self._last + 1, ceil((asyncio.get_running_loop().time() + seconds) / TICK))
+        self._due.setdefault(tick, []).append((network, then, given))
+        if not self.ticking:
+            self._begin()
         return True
 
-    def _leave_all(self, tick: int) -> None:
+    def _begin(self) -> None:
         loop = asyncio.get_running_loop()
-        for network, then in self._due.pop(tick):
-            self.leave(network)
-            loop.call_soon(then)  # each by itself: one that fails takes nobody along
+        self.ticking, self._last = True, int(loop.time() / TICK)
+        loop.call_at((self._last + 1) * TICK, self._tick)
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.take_up()
+        now = int(loop.time() / TICK + 0.5)  # a timer may be a moment early
+        for tick in range(self._last + 1, now + 1):
+            for network, then, given in self._due.pop(tick, ()):
+                self.leave(network)
+                try:
+                    then(*given)
+                except Exception as problem:  # one that fails takes nobody along
+                    loop.call_exception_handler({"message": "a refusal was not told", "exception": problem})
+        self._last = max(self._last, now)
+        if self._due:
+            loop.call_at((self._last + 1) * TICK, self._tick)
+        else:
+            self.ticking = False  # first: who comes from now on wakes the loop
+            self.take_up()  # who came until now
 
 
 class Held:
@@ -270,7 +297,14 @@ class Exit:
     def __init__(self, pool: Pool, sensors: Sensors, dressed: Dressed) -> None:
         self.pool, self.sensors, self.dressed = pool, sensors, dressed
         self.alarm = pool.defence.alarm
-        self._made: dict[tuple[object, ...], tuple[list[tuple[bytes, bytes]], bytes]] = {}
+        self._made: dict[tuple[object, ...], Answer] = {}
+        self._always = {
+            private: [
+                (k.encode(), v.encode())
+                for k, v in (dressed.told(page=False, private=private) | {"content-type": MEDIA}).items()
+            ]
+            for private in (False, True)
+        }
 
     async def refuse(self, scope: Scope, send: Send, problem: Problem, why: str) -> None:
         began, answer = time.perf_counter(), self._answer(scope, problem, why)
@@ -282,41 +316,44 @@ class Exit:
     def refuse_later(self, scope: Scope, problem: Problem, why: str, say: Callable[[Answer], None]) -> None:
         """The same, where the answer is said by a call: now, or when its time has come."""
         began, answer = time.perf_counter(), self._answer(scope, problem, why)
-
-        def leave() -> None:
-            self.count(scope, problem.status, time.perf_counter() - began)
-            say(answer)
-
         if not self._late(problem):
-            leave()
-        elif not self.pool.later(scope, leave):
-            answer = _and_gone(answer)
-            leave()
+            self._leave(scope, answer, began, say)
+        elif not self.pool.later(scope, self._leave, scope, answer, began, say):
+            self._leave(scope, _and_gone(answer), began, say)
+
+    def _leave(self, scope: Scope, answer: Answer, began: float, say: Callable[[Answer], None]) -> None:
+        self.count(scope, answer.status, time.perf_counter() - began)
+        say(answer)
 
     def _late(self, problem: Problem) -> bool:
         return problem.status in _LATE or self.alarm.pressed
 
     def _answer(self, scope: Scope, problem: Problem, why: str) -> Answer:
         self.alarm.refused(why)
-        headers, body = self._as_sent(problem, private=self.dressed.credential(scope))
-        return Answer(problem.status, headers, b"" if scope["method"] == "HEAD" else body)
+        made = self._as_sent(problem, private=self.dressed.credential(scope))
+        return replace(made, body=b"") if scope["method"] == "HEAD" else made
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self.sensors.answered(method, scope["kangma.route"], status)
         self.sensors.took(scope["kangma.needs"].purpose.value, seconds)
 
-    def _as_sent(self, problem: Problem, *, private: bool) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Headers and body. What a problem says beside its code and detail is made each time; the rest is remembered."""
-        key = (problem.status, problem.code, problem.detail, private, *problem.headers.items())
-        made = None if problem.more else self._made.get(key)
+    def _as_sent(self, problem: Problem, *, private: bool) -> Answer:
+        """What a problem says beside its code and detail is made each time, but for those that never change; the rest is
+        remembered."""
+        more = bool(problem.more)
+        key: tuple[object, ...] = (
+            problem.status, problem.code, problem.detail, private, more, *problem.headers.items()
+        )  # fmt: skip
+        lasting = not more or problem is ESCAPED or problem is PARAMETER
+        made = self._made.get(key) if lasting else None
         if made is None:
             body = canonical.dumps(problem.as_json())
-            told = self.dressed.told(page=False, private=private)
-            told |= {"content-type": MEDIA, "content-length": str(len(body))}
-            told |= {k.lower(): v for k, v in problem.headers.items()}
-            made = ([(k.encode(), v.encode()) for k, v in told.items()], body)
-            if not problem.more and len(self._made) < 512:
+            own = {k.lower().encode(): v.encode() for k, v in problem.headers.items()}
+            own[b"content-length"] = b"%d" % len(body)
+            headers = [h for h in self._always[private] if h[0] not in own]
+            made = Answer(problem.status, [*headers, *own.items()], body)
+            if lasting and len(self._made) < 512:
                 self._made[key] = made
         return made
 
@@ -386,7 +423,7 @@ class Known:
         try:
             caller: Caller | None = NOBODY
             if needs.role is not Role.NOBODY and self.city is not None:
-                caller = identified(self.city, scope)
+                caller = scope.get(CALLER) or identified(self.city, scope)
             if caller is None:
                 return BAD_TOKEN, "token"
             scope[CALLER] = caller
@@ -454,6 +491,11 @@ def too_many(wait: float, chance: float) -> Problem:
     """Come back after the wait and up to as much again, so that those who were turned away together do not come back
     together; at least one second, at most two minutes."""
     seconds = max(1, min(120, ceil(wait * (1 + chance))))
+    return _later(seconds)
+
+
+@cache
+def _later(seconds: int) -> Problem:
     return Problem(429, "too_many_requests", "later", headers={"Retry-After": str(seconds)})
 
 

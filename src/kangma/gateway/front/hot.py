@@ -10,11 +10,13 @@ The server may ask `answer` by itself, in its own thread and without the event l
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kangma.gateway.front.city import City
+from kangma.gateway.front.rights import CALLER, NO_RESIDENT, Caller, Role
 from kangma.store.slots import SlotReader
 from kangma.terms import Moment
 
@@ -68,15 +70,22 @@ class Hot:
         if token is None or host is None or not token.startswith(b"Bearer ") or not self.ours(host):
             return None
         slot = self.slot_in(token[7:], now=self.clock())
-        if slot is None or not self.admit(slot):
+        if slot is None:
+            scope[NO_RESIDENT] = True
+            return None
+        if not self.admit(slot):
+            scope[CALLER] = Caller(Role.RESIDENT, slot)
             return None
         return self.slots.answer(slot)
 
 
 def said(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """An answer as ASGI sends it."""
-    headers = [*HEADERS, (b"content-length", b"%d" % len(content))]
-    return (
-        {"type": "http.response.start", "status": 200, "headers": headers},
-        {"type": "http.response.body", "body": content},
-    )
+    return _started(len(content)), {"type": "http.response.body", "body": content}
+
+
+@lru_cache(maxsize=4_096)
+def _started(length: int) -> dict[str, Any]:
+    """Nobody changes it: the server reads, and the layers are not behind this."""
+    headers = [*HEADERS, (b"content-length", b"%d" % length)]
+    return {"type": "http.response.start", "status": 200, "headers": headers}

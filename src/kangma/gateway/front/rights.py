@@ -72,6 +72,8 @@ class Clients(Protocol):
 
 #: Where the layers leave who calls for whoever comes after them.
 CALLER = "kangma.caller"
+#: In the scope of a request whose token was looked at already and is no resident's.
+NO_RESIDENT = "kangma.no_resident"
 
 
 NOBODY = Caller(Role.NOBODY)
@@ -85,7 +87,7 @@ def identified(city: City, scope: MutableMapping[str, Any]) -> Caller | None:
         return NOBODY
     scheme, _, token = told[0].decode("latin-1").partition(" ")
     if len(told) == 1 and scheme.lower() == "bearer":
-        slot = city.tokens.slot_of(token, now=city.clock())
+        slot = None if NO_RESIDENT in scope else city.tokens.slot_of(token, now=city.clock())
         if slot is not None:
             return Caller(Role.RESIDENT, slot)
         venue = city.venues.caller(token, now=city.clock())

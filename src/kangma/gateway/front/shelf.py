@@ -76,6 +76,10 @@ class Shelf:
             return await self.exit.refuse(scope, send, found, "address")
         await found.send(send)
 
+    def has(self, path: str) -> bool:
+        """Whether it was in memory when somebody asked last."""
+        return path in self._pages or path[len(BEFORE) :] in self._files
+
     def find(self, scope: Scope) -> Answer | Problem | None:
         """The answer, counted; what is wrong with the address; None for what the shelf has no part in."""
         if scope["method"] not in ("GET", "HEAD"):
@@ -102,24 +106,26 @@ class Shelf:
 
     def _plain(self, scope: Scope) -> bool:
         """Nothing that a layer further in would object to."""
-        hosts = [v for k, v in scope["headers"] if k == b"host"]
-        size = sum(len(k) + len(v) + 4 for k, v in scope["headers"])
-        return (
-            size <= MOST_HEADERS
-            and len(hosts) == 1
-            and self.ours(hosts[0])
-            and not any(k in (b"content-encoding", b"authorization") for k, _ in scope["headers"])
-        )
+        size, host = 0, None
+        for name, value in scope["headers"]:
+            size += len(name) + len(value) + 4
+            if name == b"host":
+                if host is not None:
+                    return False
+                host = value
+            elif name in (b"content-encoding", b"authorization"):
+                return False
+        return size <= MOST_HEADERS and host is not None and self.ours(host)
 
     def _file(self, name: str) -> Kept | str | None:
         """The file as it lies there now; None for none; a text for one that is too large to keep."""
-        path = self.folder / name
         kept = self._files.get(name)
         kind = None if kept is not None else kind_of(name)
         if kept is None and kind is None:
             return None
+        path = f"{self.folder}/{name}"
         try:
-            told = path.lstat()
+            told = os.lstat(path)
         except OSError:
             return None
         facts = (told.st_ino, told.st_size, told.st_mtime_ns)
@@ -132,7 +138,7 @@ class Shelf:
             return "too large"
         return self._take(name, path, before)
 
-    def _take(self, name: str, path: Path, before: int) -> Kept | None:
+    def _take(self, name: str, path: str, before: int) -> Kept | None:
         kind = kind_of(name)
         assert kind is not None
         try:

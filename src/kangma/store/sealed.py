@@ -1,4 +1,5 @@
-"""Sealed slots on this machine: which device has which number, the secrets of the days, and the packed public files.
+"""Sealed slots on this machine: which device has which number for whom, the secrets of the days, and the packed public
+files.
 
 What is secret of a day lies in one small file, `front/sealed/<family>`, until that day is over; then it is removed, and
 what was published under it can be read by nobody but the phones that were told. No backup has it: a restored city draws
@@ -26,7 +27,7 @@ from kangma.errors import Corrupt
 from kangma.sealed.slot import PLACES, SECRET, Family
 from kangma.store import front_schema as db
 from kangma.store.durable import WriterLock, fsync_folder, publish_file, remove_folder, write_file
-from kangma.store.front import FrontStore
+from kangma.store.front import FrontStore, Other
 from kangma.store.keys import read_secret
 from kangma.terms import Day, Moment
 
@@ -49,33 +50,41 @@ class SealedStore:
         self._known: dict[Day, tuple[Family, ...]] = {}
         self._drawn: dict[str, Permutation] = {}
 
-    def number_of(self, device: str, *, now: Moment) -> int:
-        """The number of a device: the one that it has, else a new one."""
+    def number_of(self, device: str, other: Other | None = None, *, now: Moment) -> int:
+        """The number of a device, for its resident or for `other` in the resident's care: the one that it has, else a new
+        one. From then on an answer is prepared for the other too, bound or not."""
         c = db.sealed.c
-        mine = sa.select(c.number).where(c.device == device)
+        mine = {"device": device, "person": db.OWN, "since": 0}
+        if other is not None:
+            mine |= {"person": other.person, "since": other.made_at}
+        query = sa.select(c.number).where(*(c[name] == value for name, value in mine.items()))
         with self._front.read() as on:
-            found = on.execute(mine).scalar()
-        if found is None:
+            found = on.execute(query).scalar()
+        if found is None or other is not None:
             with self._front.write() as on:
-                found = on.execute(mine).scalar()  # it may have come twice at once
+                if other is not None:
+                    self._front.slot_for(on, other.person, now)
+                found = on.execute(query).scalar()  # it may have come twice at once
                 if found is None:
-                    made = on.execute(sa.insert(db.sealed).values(device=device, made_at=now))
+                    made = on.execute(sa.insert(db.sealed).values(**mine, made_at=now))
                     found = (made.inserted_primary_key or (0,))[0]
         return int(found)
 
     def slots(self) -> NDArray[np.uint32]:
-        """(highest number + 1,): the slot in the read model of each number, 0 for one that is nobody's now."""
-        d, c = db.devices.c, db.sealed.c
-        query = (
-            sa.select(c.number, d.slot).join(db.devices, d.device == c.device).where(d.closed_at.is_(None))
-        )
+        """(highest number + 1,): the slot in the read model of each number, 0 for one that is nobody's now: the device
+        was closed, or the care has ended."""
+        d, c, o, r = db.devices.c, db.sealed.c, db.others.c, db.residents.c
+        alive = sa.select(c.number).join(db.devices, d.device == c.device).where(d.closed_at.is_(None))
+        care = sa.and_(o.slot == d.slot, o.person == c.person, o.made_at == c.since)
+        own = alive.add_columns(d.slot).where(c.person == db.OWN)
+        others = alive.add_columns(r.slot).join(db.others, care).join(db.residents, r.person == c.person)
         with self._front.read() as on:
-            highest = int(on.execute(sa.select(sa.func.max(c.number))).scalar() or 0)
+            highest = self._highest(on)
             found = np.zeros(highest + 1, np.uint32)
-            for rows in on.execute(query).partitions(65_536):
-                numbers, slots = np.array(rows, np.int64).T
-                inside = numbers <= highest
-                found[numbers[inside]] = slots[inside]
+            for query in (own, others.where(r.closed_at.is_(None))):
+                for rows in on.execute(query).partitions(65_536):
+                    numbers, slots = np.array(rows, np.int64).T
+                    found[numbers] = slots
         return found
 
     # days ----------------------------------------------------------------------------------------------------------
@@ -116,13 +125,14 @@ class SealedStore:
             if number < first:
                 return
             name = f"{day}.{len(there)}" if there else str(day)
-            parts = -(-int((max(number, self._highest()) + 1 - first) * ROOM) // PLACES)
+            with self._front.read() as on:
+                highest = max(number, self._highest(on))
+            parts = -(-int((highest + 1 - first) * ROOM) // PLACES)
             said = secrets.token_bytes(SECRET) + first.to_bytes(4, "big") + parts.to_bytes(4, "big")
             write_file(self._folder / name, said, mode=0o600)
 
-    def _highest(self) -> int:
-        with self._front.read() as on:
-            return int(on.execute(sa.select(sa.func.max(db.sealed.c.number))).scalar() or 0)
+    def _highest(self, on: sa.Connection) -> int:
+        return int(on.execute(sa.select(sa.func.max(db.sealed.c.number))).scalar() or 0)
 
     def _read(self, name: str) -> Family:
         said = read_secret(self._folder / name, most=_FORM + 1)

@@ -20,12 +20,14 @@ from sealed_reader import BUCKET, P256, SLOT, NotOurs, Place
 
 from kangma.audit.public import Folder, Seen, audit_public
 from kangma.audit.report import Report
-from kangma.errors import Refused
+from kangma.errors import Refused, Unavailable
 from kangma.publish.sealing import Sealing
 from kangma.sealed.part import open_bucket
 from kangma.sealed.slot import MOST, PLACES, fits, open_slot, seal
 from kangma.signing.keys import Algorithm, PublicKey
 from kangma.signing.trust import Use, decode_root, open_trust
+from kangma.store import sealed
+from kangma.store.durable import publish_file
 from kangma.store.front import FrontStore
 from kangma.store.sealed import SealedStore
 from kangma.terms import DAY
@@ -258,14 +260,17 @@ def test_a_device_that_is_gone_has_no_slot_any_more(door: Hamlet) -> None:
     assert from_folder(door.path / "public", mine)["colour"] == "green"
 
 
-def test_when_a_day_is_over_nothing_is_left_that_opens_it(door: Hamlet) -> None:
-    """Whoever kept every file, and breaks in afterwards, finds no key: neither of a day that is over nor a file of it."""
+@pytest.mark.parametrize("every", [300, 0])
+def test_when_a_day_is_over_nothing_is_left_that_opens_it(door: Hamlet, every: int) -> None:
+    """Whoever kept every file, and breaks in afterwards, finds no key: neither of a day that is over nor a file of it.
+    Also where the writer never comes to rest, since there is more to write than it can."""
     phone = Phone(door, NURSE)
     today, tomorrow, _ = phone.places(door)
     write(door)
     secret = (door.path / "front/sealed" / today.path.split("/")[1]).read_bytes()[:32]
     door.cycle(after=DAY)
-    write(door)
+    made = sealing(door, every)
+    assert [made.turn() for _ in range(2)] == [True, every == 0]
     for file in (door.path / "front").rglob("*"):
         assert not file.is_file() or secret not in file.read_bytes(), file
     assert not (door.path / "public" / today.path).exists()
@@ -333,6 +338,27 @@ def test_the_signer_signs_parts_of_today_and_of_releases_that_were(door: Hamlet)
     ):
         with pytest.raises(Refused):
             door.signer.sealed(path, content, release, ttl=ttl, now=now)
+
+
+def test_two_writers_never_write_one_file(door: Hamlet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`serve` is killed and started again, and the writer before has not yet seen it: between its file and its name the
+    new one wants to write the same."""
+    today = Phone(door, NURSE).places(door)[0]
+    before, after, tried = sealing(door), sealing(door), list[Path]()
+
+    def meanwhile(temporary: Path, final: Path) -> None:
+        tried.append(final)
+        with pytest.raises(Unavailable):
+            after.turn()
+        publish_file(temporary, final)
+
+    monkeypatch.setattr(sealed, "publish_file", meanwhile)
+    assert before.turn()
+    assert tried == [door.path / "public" / today.path]
+    assert from_folder(door.path / "public", today)["colour"] == "green"
+    monkeypatch.undo()
+    assert after.turn()
+    assert from_folder(door.path / "public", today)["colour"] == "green"
 
 
 def audited(public: Path) -> list[str]:

@@ -7,7 +7,7 @@ new ones, and phones are told anew when they next come.
 
 A packed file is derived and written whole: under a temporary name, synced, renamed. Who has the old one open reads it to
 its end, and each bucket proves itself, so that no reader can mix two. A crash leaves the old file or the new one, or a
-temporary file that the next writing of the same part replaces.
+temporary file that the next writing of the same part replaces. A disk that is full or fails leaves the old one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ from kangma.credential.index import Permutation
 from kangma.errors import Corrupt
 from kangma.sealed.slot import PLACES, SECRET, Family
 from kangma.store import front_schema as db
-from kangma.store.durable import WriterLock, fsync_folder, publish_file, remove_folder, write_file
+from kangma.store.durable import (
+    WriterLock,
+    fsync_folder,
+    publish_file,
+    remove_folder,
+    unavailable_when_the_disk_is,
+    write_file,
+)
 from kangma.store.front import FrontStore, Other
 from kangma.store.keys import read_secret
 from kangma.terms import Day, Moment
@@ -129,7 +136,8 @@ class SealedStore:
                 highest = max(number, self._highest(on))
             parts = -(-int((highest + 1 - first) * ROOM) // PLACES)
             said = secrets.token_bytes(SECRET) + first.to_bytes(4, "big") + parts.to_bytes(4, "big")
-            write_file(self._folder / name, said, mode=0o600)
+            with unavailable_when_the_disk_is():
+                write_file(self._folder / name, said, mode=0o600)
 
     def _highest(self, on: sa.Connection) -> int:
         return int(on.execute(sa.select(sa.func.max(db.sealed.c.number))).scalar() or 0)
@@ -144,9 +152,12 @@ class SealedStore:
 
     def forget(self, before: Day) -> int:
         """The secrets of days before this one are gone, and with them whatever was sealed under them; how many."""
-        with self._lock.hold():
-            old = [f for f in self._folder.iterdir() if (m := _NAME.fullmatch(f.name)) and int(m[1]) < before]
-            for file in old:
+        with self._lock.hold(), unavailable_when_the_disk_is():
+            there = list(self._folder.iterdir())
+            old = [f for f in there if (name := _NAME.fullmatch(f.name)) and int(name[1]) < before]
+            # Under the lock nobody draws: what was not finished is of somebody who was killed.
+            dead = [f for f in there if f.name.startswith(".")]
+            for file in [*old, *dead]:
                 file.unlink()
             if old:
                 fsync_folder(self._folder)
@@ -159,22 +170,22 @@ class SealedStore:
 
 
 def write_part(public: Path, path: str, content: bytes) -> None:
-    """The part at `path` of the public folder is this one, durable on return; a reader sees the old one or this."""
+    """The part at `path` of the public folder is this one, durable on return; a reader sees the old one or this.
+    Unavailable when the disk is full, Corrupt when it fails."""
     final = public / path
-    if not final.parent.is_dir():
-        final.parent.mkdir(parents=True, exist_ok=True)
-        for folder in (final.parent, final.parent.parent):
-            fsync_folder(folder.parent)
     temporary = final.with_name(f".{final.name}.tmp")
-    temporary.write_bytes(content)
-    publish_file(temporary, final)
-
-
-def written_at(public: Path, path: str) -> float | None:
-    """When that part was written, by the disk's clock; None for one that is not there."""
-    with contextlib.suppress(FileNotFoundError):
-        return (public / path).stat().st_mtime
-    return None
+    with unavailable_when_the_disk_is():
+        if not final.parent.is_dir():
+            final.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (final.parent, final.parent.parent):
+                fsync_folder(folder.parent)
+        try:
+            temporary.write_bytes(content)
+            publish_file(temporary, final)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()  # a full disk needs the room
+            raise
 
 
 def families_in(public: Path) -> Iterator[tuple[str, Day]]:
@@ -188,7 +199,6 @@ def families_in(public: Path) -> Iterator[tuple[str, Day]]:
 
 def drop_parts(public: Path, family: str) -> None:
     """The packed files of a family are gone."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError), unavailable_when_the_disk_is():
         remove_folder(public / FOLDER / family)
-    with contextlib.suppress(FileNotFoundError):
         fsync_folder(public / FOLDER)

@@ -16,6 +16,7 @@ import contextlib
 import re
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from kangma.credential.index import Permutation
 from kangma.errors import Corrupt
+from kangma.sealed.part import BUCKET, open_bucket
 from kangma.sealed.slot import PLACES, SECRET, Family
 from kangma.store import front_schema as db
 from kangma.store.durable import (
@@ -41,6 +43,8 @@ from kangma.terms import Day, Moment
 FOLDER = "sealed"  # below `front/`, and below the public folder
 #: A day's family has room for this many more phones than there are numbers when it is drawn.
 ROOM = 1.1
+EVERY = 300.0  # seconds from one writing of a part to the next, unless it is told otherwise
+LATE = 2  # times as many: somebody's slot has missed a writing
 _NAME = re.compile(r"(\d{1,6})(?:\.(\d{1,4}))?", re.ASCII)
 _FORM = SECRET + 8  # bytes of a day's file: the secret, the first number, how many parts
 
@@ -142,6 +146,10 @@ class SealedStore:
     def _highest(self, on: sa.Connection) -> int:
         return int(on.execute(sa.select(sa.func.max(db.sealed.c.number))).scalar() or 0)
 
+    def drawn_at(self, family: Family) -> float:
+        """When the secret of a family was drawn, by the disk's clock."""
+        return (self._folder / family.name).stat().st_mtime
+
     def _read(self, name: str) -> Family:
         said = read_secret(self._folder / name, most=_FORM + 1)
         found = _NAME.fullmatch(name)
@@ -186,6 +194,40 @@ def write_part(public: Path, path: str, content: bytes) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink()  # a full disk needs the room
             raise
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """How old what stands in public is, in seconds, by the disk's clock."""
+
+    oldest: float  # of a part of today that is not there yet: since it could have been
+    newest: float | None  # None where nothing was ever written
+    ttl: float  # seconds after which a part is to be written anew, as the newest says
+
+    @property
+    def late(self) -> bool:
+        """Whether somebody's slot has missed a writing."""
+        return self.oldest > LATE * self.ttl
+
+
+def ages(public: Path, store: SealedStore, today: Day, *, midnight: Moment, now: Moment) -> Ages:
+    """Of today's parts. `midnight`: when today began."""
+    there: dict[Path, float] = {}
+    since = []
+    families = store.families(today)
+    for family in families:
+        for part in range(family.parts):
+            path = public / family.path(part)
+            with contextlib.suppress(FileNotFoundError):
+                there[path] = path.stat().st_mtime
+            since.append(there.get(path) or max(midnight, store.drawn_at(family)))
+    oldest = max(0.0, now - min(since, default=midnight))
+    if not there:
+        return Ages(oldest, None, EVERY)
+    newest = max(there, key=lambda path: there[path])
+    with newest.open("rb") as file:
+        ttl = open_bucket(file.read(BUCKET)).statement.ttl
+    return Ages(oldest, max(0.0, now - there[newest]), ttl)
 
 
 def families_in(public: Path) -> Iterator[tuple[str, Day]]:

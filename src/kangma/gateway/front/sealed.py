@@ -17,13 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import Depends
 
 from kangma.credential.issue import DAYS_AHEAD
-from kangma.errors import Code, Refused, Where
+from kangma.errors import Code, KangmaError, Refused, Where
 from kangma.gateway.front import schema as s
 from kangma.gateway.front.city import City, Here
 from kangma.gateway.front.residents import RENEWAL_WINDOW, Me, OneToFour, cared_for, key_of, looked
 from kangma.gateway.register.sent import Sent
 from kangma.sealed.slot import Told, tell
 from kangma.signing.keys import PublicKey, point_verifies
+from kangma.store import sealed as store
 from kangma.store.front import Device, Resident
 from kangma.terms import Day
 
@@ -73,3 +74,15 @@ def _told(city: City, day: Day, number: int) -> Told:
     part, place = city.sealed.place(family, number)
     midnight = city.zone.midnight
     return Told(midnight(day), midnight(day + 1), family.path(part), place, family.key(number))
+
+
+def ages(city: City) -> store.Ages | None:
+    """How old today's slots are; None while there is no answer to seal, and where that cannot be told."""
+    if city.slots.ready() is None:
+        return None
+    now = city.now
+    today = city.zone.day(now)
+    try:
+        return store.ages(city.public, city.sealed, today, midnight=city.zone.midnight(today), now=now)
+    except (OSError, KangmaError):
+        return None

@@ -75,7 +75,7 @@ def under_strace(strace: str, work: Work, path: Path, now: Moment, option: str) 
 def calls(strace: str, work: Work, path: Path, now: Moment) -> list[tuple[str, int]]:
     """Every (call, instance) of one piece of work that may change a disk, as a single thread counts them."""
     victim, log = under_strace(strace, work, path, now, "")
-    assert victim.said[-1] in (("released", 4), ("opened", 0))
+    assert victim.said[-1] in (("released", 4), ("opened", 0), ("sealed", 4))
     most: dict[str, int] = {}
     threads: dict[tuple[str, str], int] = {}
     writing: dict[str, list[int]] = {}

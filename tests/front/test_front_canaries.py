@@ -211,6 +211,7 @@ def everything(door: Hamlet) -> list[Any]:
     ):
         phone.get(f"/v1/me/{path}")
     phone.post("/v1/me/others/1/credentials", json=key)
+    phone.post("/v1/me/others/1/slots", json=key)
     phone.post("/v1/me/credentials", json=key)
     phone.post("/v1/me/paper")
     hold = phone.get("/v1/me/code").json()["holds"][0]

@@ -211,6 +211,7 @@ class Walk:
             "POST /v1/me/others/{binding}/confirm": {"code": code},
             "POST /v1/tokens": {"resident": "0" * 32, "at": self.door.clock.now, "signature": "0" * 128},
             "POST /v1/me/slots": {"key": point, "at": self.door.clock.now, "signature": "0" * 128},
+            "POST /v1/me/others/{other}/slots": {"key": point, "at": self.door.clock.now, "signature": "0" * 128},
             "POST /v1/me/credentials": {"holders": [point]},
             "POST /v1/me/others/{other}/credentials": {"holders": [point]},
             "POST /v1/me/paper": {}, "POST /v1/me/visits": {"entered": scan},

@@ -197,7 +197,9 @@ class Owners:
 
     def __init__(self, door: Hamlet) -> None:
         self.door, self.ride = door, secrets.token_urlsafe(18)
-        self.residents = [door.client(door.bound(p, phone_key())["token"]) for p in (TEACHER, CASE)]
+        self.phone, other = phone_key(), phone_key()
+        self.bound = [door.bound(TEACHER, self.phone), door.bound(CASE, other)]
+        self.residents = [door.client(bound["token"]) for bound in self.bound]
         self.labs = [registered(door, name, "source:tests") for name in ("own-lab", "own-clinic")]
         self.fleets = [registered(door, name, "ride:check") for name in ("own-cars", "own-taxis")]
         owner, partner = self.residents[0], self.fleets[0].name
@@ -244,8 +246,15 @@ class Owners:
                 "device_key": phone_key().public.compressed.hex(),
             },
             "/v1/me/others/{other}/credentials": {"holders": [phone_key().public.compressed.hex()]},
+            "/v1/me/others/{other}/slots": self.asking(),
             "/partner/v1/rides/{ride}/check": {"consent": self.consent},
         }.get(path)
+
+    def asking(self) -> dict[str, Any]:
+        """For the slot of the first in the owner's care, signed by the owner's device."""
+        key, now = phone_key().public.compressed.hex(), self.door.clock.now
+        said = f"KM1 slots {self.bound[0]['resident']}/1 {key} {now}".encode()
+        return {"key": key, "at": now, "signature": self.phone.sign(said).hex()}
 
     def state(self) -> list[Any]:
         """What the owner has."""

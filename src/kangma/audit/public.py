@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from kangma.audit.report import Check, Report
 from kangma.credential.issue import PAPER_DAYS
 from kangma.errors import Code, Refused, Where
 from kangma.sealed import part
+from kangma.sealed.slot import PATH
 from kangma.signing.keys import PublicKey
 from kangma.signing.trust import Root, TrustList, Use, decode_root, open_trust, successor
 from kangma.status import delta, token
@@ -32,7 +32,6 @@ from kangma.translog.fsck import fsck
 from kangma.translog.tree import EMPTY_ROOT
 
 MOST_FILE = 32 << 20  # bytes of one file
-_SEALED = re.compile(r"sealed/\d{1,6}(\.\d{1,4})?/\d{1,5}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -363,7 +362,7 @@ def sealed_slots(
 def _part(
     public: Folder, report: Report, trust: TrustList, checkpoint: Checkpoint, logged: Logged, path: str
 ) -> None:
-    if _SEALED.fullmatch(path) is None:
+    if PATH.fullmatch(path) is None:
         report.differs(Check.SEALED, "a file that is no part of sealed slots", path)
         return
     content = public.read(path)

@@ -24,6 +24,7 @@ from kangma.publish.cycle import cycle_if_due
 from kangma.publish.signer import LocalSigner
 from kangma.publish.wire import SOCKET, RemoteSigner
 from kangma.publish.wire import serve as answer
+from kangma.store.sealed import EVERY
 from kangma.store.state import open_state
 from kangma.terms import zone
 
@@ -58,9 +59,6 @@ class Child:
         return self.part if self.number == 1 else f"{self.part} {self.number}"
 
 
-SEALED = 300.0  # seconds from one writing of a part of sealed slots to the next
-
-
 @dataclass
 class Door:
     """What opens a front door: the options of `kangma serve` that concern it."""
@@ -76,7 +74,7 @@ class Door:
     on: int | None = None
     inner_on: int | None = None
     limits: int | None = None
-    sealed_every: float = SEALED
+    sealed_every: float = EVERY
     closing: ExitStack = field(default_factory=ExitStack)
 
     def children(self) -> list[Child]:
@@ -209,7 +207,7 @@ def serve(
     sealed_every: Annotated[
         float,
         typer.Option("--sealed-every", min=1, help="Seconds after which every sealed slot is written anew."),
-    ] = SEALED,
+    ] = EVERY,
     only: Annotated[
         Part | None, typer.Option("--only", help="One part, in this process: what the supervisor starts.")
     ] = None,

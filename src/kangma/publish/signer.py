@@ -16,7 +16,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from kangma.publish.book import EXTRA_LIST, Book, Family
 from kangma.publish.issue import LIFE, Issued, Prepared, Proposal, prepare, sign
 from kangma.publish.journal import Journal, Record
 from kangma.sealed.part import Statement, state
+from kangma.sealed.slot import PATH
 from kangma.signing.keys import PublicKey
 from kangma.signing.trust import Ceilings, Use
 from kangma.status.lists import compress, digest
@@ -46,7 +46,6 @@ from kangma.translog.entries import openings
 from kangma.translog.tree import HASH
 
 SALT = 32
-_SEALED = re.compile(r"sealed/(\d{1,6})(?:\.\d{1,4})?/\d{1,5}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +367,7 @@ class LocalSigner:
         signing = self.signing()
         city = signing.trust.publisher
         signer, since = signing.signer_since(Use.STATUS, now)
-        found = _SEALED.fullmatch(path)
+        found = PATH.fullmatch(path)
         today = zone(city.zone).day(now)
         if found is None or int(found[1]) not in (today - 1, today):
             raise Refused(Code.BAD_VALUE, hint="not a part of sealed slots of today")

@@ -56,7 +56,7 @@ export interface AppealsSaid {
   readonly appeals: readonly AppealSaid[];
 }
 
-/** `key`: of ECDH, the phone's own. `signature` by the device's key over the UTF-8 text `KM1 slots`, a space, the resident, a space, `key`, a space, `at` in decimal. */
+/** `key`: of ECDH, the phone's own. `signature` by the device's key over the UTF-8 text `KM1 slots`, a space, the resident, a space, `key`, a space, `at` in decimal. For one of those in your care the resident is followed by `/` and the number of their place. */
 export interface AskingPlaces {
   /** A P-256 key: compressed point, hex. */
   readonly key: string;
@@ -554,6 +554,7 @@ export interface Calls {
   "DELETE /v1/me/others/{other}": { readonly at: { readonly other: number }; readonly said: undefined };
   "GET /v1/me/others/{other}/code": { readonly at: { readonly other: number }; readonly said: CodeSaid };
   "POST /v1/me/others/{other}/credentials": { readonly at: { readonly other: number }; readonly sent: Holders; readonly said: Credentials };
+  "POST /v1/me/others/{other}/slots": { readonly at: { readonly other: number }; readonly sent: AskingPlaces; readonly said: Places };
   "GET /v1/me/carers": { readonly said: Carers };
   "DELETE /v1/me/carers/{carer}": { readonly at: { readonly carer: string }; readonly said: undefined };
   "DELETE /v1/me": { readonly said: undefined };

@@ -81,7 +81,7 @@ async function refresh(whose: Whose = ""): Promise<void> {
     try {
       await phone.stock(whose, now());
     } finally {
-      if (whose === "") await phone.place(now()); // whatever became of the credentials
+      await phone.place(whose, now()); // whatever became of the credentials
     }
   } catch (problem) {
     if (!(problem instanceof Failed)) throw problem;

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import nan
 
 from kangma.errors import KangmaError
+from kangma.gateway.front import sealed
 from kangma.gateway.front.city import City
 from kangma.gateway.front.sensors import Sensors
 from kangma.signing.trust import TrustList, Use, open_trust
@@ -39,6 +40,14 @@ def watch_city(sensors: Sensors, city: City) -> None:
 
         return left
 
+    def slots(which: str) -> Callable[[], float]:
+        def said() -> float:
+            found = sealed.ages(city)
+            age = None if found is None else getattr(found, which)
+            return nan if age is None else float(age)
+
+        return said
+
     def raised(what: What) -> Callable[[], float]:
         return lambda: float(counted(city.state.registry)[what])
 
@@ -56,6 +65,8 @@ def watch_city(sensors: Sensors, city: City) -> None:
     sensors.watch(
         "appeals_late", "Appeals beyond their deadline", _told(lambda: float(city.appeals.late(now=city.now)))
     )
+    for which, what in _SEALED.items():
+        sensors.watch(f"sealed_{which}_seconds", what, _told(slots(which)))
     sensors.watch("free_bytes", "Free on the disk of the state", _told(free))
     sensors.watch_each(
         "keys_end_seconds", "Until the last announced key ends", "use", {u: _told(ends(u)) for u in _SIGNING}
@@ -63,6 +74,11 @@ def watch_city(sensors: Sensors, city: City) -> None:
     sensors.watch_each("alarms", "Alarms ever raised", "what", {w: _told(raised(w)) for w in What})
 
 
+_SEALED = {
+    "oldest": "Age of the oldest part of today's sealed slots",
+    "newest": "Age of the newest part of today's sealed slots",
+    "ttl": "After which a part of sealed slots is to be written anew",
+}
 _SIGNING = (Use.CREDENTIAL, Use.STATUS, Use.LOG)
 
 

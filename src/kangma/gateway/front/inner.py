@@ -16,6 +16,7 @@ from fastapi import Request, Response
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from kangma.gateway.front import sealed
 from kangma.gateway.front.city import City
 from kangma.gateway.front.sensors import Sensors
 from kangma.incidents import canonical
@@ -51,9 +52,10 @@ def make_inner(city: City, sensors: Sensors) -> Starlette:
             "cycle": age is not None and age <= RELEASE_SECONDS,
             "answers": behind is not None and behind <= 1,
         }
-        return _said(
-            200 if all(well.values()) else 503, {**well, "release_age_s": age, "answers_behind": behind}
-        )
+        slots = sealed.ages(city)
+        well["slots"] = slots is not None and not slots.late
+        ages = {"release_age_s": age, "slots_age_s": None if slots is None else int(slots.oldest)}
+        return _said(200 if all(well.values()) else 503, {**well, **ages, "answers_behind": behind})
 
     return _inner(sensors, {"/health/ready": ready, "/health/parts": parts})
 

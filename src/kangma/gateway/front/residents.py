@@ -329,7 +329,7 @@ def add_child(asked: Annotated[s.Named, Depends(Sent(s.Named))], city: Here, min
 def drop_another(other: Annotated[int, OneToFour], city: Here, mine: Me) -> Response:
     """You no longer show this one's code. What you hold of it is over in three days at most: taking it back sooner would
     take back what they show themselves."""
-    city.store.drop_other(mine.slot, other)
+    city.store.drop_other(mine.slot, other, now=city.now)
     return Response(status_code=204)
 
 
@@ -342,13 +342,13 @@ def carers(city: Here, mine: Me) -> s.Carers:
 
 def end_carer(carer: Annotated[str, Hex8], city: Here, mine: Me) -> Response:
     """Somebody whom you agreed to shows your code no more. A guardian's care is not ended here."""
-    city.store.end_carer(_persons(city, mine), carer)
+    city.store.end_carer(_persons(city, mine), carer, now=city.now)
     return Response(status_code=204)
 
 
 def code_of_another(other: Annotated[int, OneToFour], city: Here, mine: Me) -> Response:
     """Their code as at the last release. They see that you looked."""
-    person = _seen(city, mine, other)
+    person = looked(city, cared_for(city, mine, other), "show")
     slot = city.store.slot_of(person)
     prepared = None if slot is None else city.slots.answer(slot)
     if prepared is not None:
@@ -370,15 +370,20 @@ def credentials_of_another(
     mine: Me,
 ) -> s.Credentials:
     """Credentials to show for them: doors see that somebody else holds them. They see that you took them."""
-    person = _seen(city, mine, other)
+    person = looked(city, cared_for(city, mine, other), "show")
     return _credentials(city, asked, person, again_until=None, kind=Kind.PROXY)
 
 
-def _seen(city: City, mine: Resident, other: int) -> int:
-    """The person at this place, who will see that they were looked at. NoResident when there is none."""
+def cared_for(city: City, mine: Resident, other: int) -> Other:
+    """Who is at this place. NotThere when nobody is."""
     found = next((o for o in city.store.others(mine.slot) if o.other == other), None)
     if found is None:
         raise NotThere("nobody at this place")
-    person = canonical_number(city.state, found.person)
-    city.store.looked(person, found.how, "show", at=city.now)
+    return found
+
+
+def looked(city: City, other: Other, purpose: str) -> int:
+    """The person, who will see that they were looked at, and for what."""
+    person = canonical_number(city.state, other.person)
+    city.store.looked(person, other.how, purpose, at=city.now)
     return person

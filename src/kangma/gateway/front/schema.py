@@ -63,7 +63,8 @@ class Holders(Closed):
 
 class AskingPlaces(Closed):
     """`key`: of ECDH, the phone's own. `signature` by the device's key over the UTF-8 text `KM1 slots`, a space, the
-    resident, a space, `key`, a space, `at` in decimal."""
+    resident, a space, `key`, a space, `at` in decimal. For one of those in your care the resident is followed by `/` and
+    the number of their place."""
 
     key: Hex33
     at: Annotated[int, Field(ge=0, le=2**40, description="Seconds since 1970, now.")]

@@ -298,6 +298,7 @@ def _signer(directory: Path, stopping: threading.Event) -> None:
         answer(
             signer,
             directory / "signer" / SOCKET,
+            clock=wall_clock,
             stopping=stopping.is_set,
             ready=lambda: _say("signer", "ready"),
         )

@@ -31,6 +31,9 @@ from kangma.translog.log import Log
 
 #: A list says "fetch me again" after TTL, and is believed for LIFE; one that did not change is signed anew after RENEW.
 TTL, LIFE, RENEW = 300, 7 * DAY, 600
+#: Lists of two releases that fall on one second are a second apart. So far the later ones may run ahead of the clock: a
+#: door takes the newest signed moment for the time, and would refuse every phone as an old picture.
+DRIFT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ def prepare(
     openings: (n, 32) uint8, the opening of each turn's commitment (`kangma.translog.entries`)
 
     Corrupt when the proposal contradicts the book: a turn that does not begin where the last one ended was not
-    derived from what is public. Unavailable when more codes would turn worse within an hour than the key may sign.
+    derived from what is public. Unavailable when more codes would turn worse within an hour than the key may sign, and
+    when releases come faster than seconds.
     """
     _follows(book, proposal)
     turns = {name: proposal.turns[name].to_numpy() for name in proposal.turns.schema.names}
@@ -153,6 +157,8 @@ def prepare(
             listed[path] = Listed(said, proposal.now if old is None else max(proposal.now, old.signed_at + 1))
         else:
             listed[path] = old
+    if max((x.signed_at for x in listed.values()), default=0) > proposal.now + DRIFT:
+        raise Unavailable("releases come faster than seconds: this one waits for the clock")
 
     first = book.log.size
     logged, about = _events(book, proposal, issued)
@@ -220,9 +226,11 @@ def sign(
     """
     book = prepared.book
     files = dict(prepared.files)
+    moments = {path: x.signed_at for path, x in book.listed.items()}
+    moments |= {path: max(moments[path], since) for path in prepared.to_sign}
 
     def signed(path: str) -> dict[str, bytes]:
-        at = max(book.listed[path].signed_at, since)
+        at = moments[path]
         claims = token.Claims(
             sub=f"{base}/{path}",
             iat=at,
@@ -244,12 +252,12 @@ def sign(
     for made in several(signed, prepared.to_sign):
         files |= made
     files["checkpoint"] = sign_checkpoint(Checkpoint(origin, book.log.size, book.log.root), log)
-    files["latest.json"] = _latest(book)
+    files["latest.json"] = _latest(book, moments)
     return files
 
 
-def _latest(book: Book) -> bytes:
-    """Where to find things; unsigned, since everything that it points at is signed itself."""
+def _latest(book: Book, moments: Mapping[str, Moment]) -> bytes:
+    """Where to find things, and when each was signed; unsigned, since everything that it points at is signed itself."""
     return json.dumps(
         {
             "release": book.number,
@@ -259,7 +267,7 @@ def _latest(book: Book) -> bytes:
             "families": {
                 f.name: {"day": f.day, "lists": f.lists, "entries": lists.size(f)} for f in book.families
             },
-            "lists": {path: x.signed_at for path, x in book.listed.items()},
+            "lists": moments,
         },
         indent=1,
     ).encode()

@@ -29,7 +29,7 @@ from kangma.status.token import Claims, open_cwt, to_cwt
 from kangma.store.releases import last_release
 from kangma.store.signing import open_signing
 from kangma.store.state import open_state
-from kangma.terms import HOUR
+from kangma.terms import DAY, HOUR
 
 
 def checks(report: Report) -> set[Check]:
@@ -266,6 +266,22 @@ def test_a_credential_waits_for_the_next_release_to_be_in_the_log(town: Town, tm
         assert report.clean
         with pytest.raises(Unavailable, match="since the last release"):
             find_credential(state, public, made)
+
+
+def test_what_leaves_by_age_leaves_before_the_release_and_not_behind_its_back(
+    town: Town, tmp_path: Path
+) -> None:
+    """Somebody was near a case for thirty hours of a fortnight; when the first of them leave, the code is judged by what
+    is left, in the same cycle: an auditor who comes between two cycles finds nothing."""
+    path, left = town.copied(tmp_path), 0
+    for day in (10, 11, 12):
+        now = town.now + day * DAY
+        with open_state(path) as state, the_signer(path, now=now) as signer:
+            done = cycle(state, now=now, signer=signer)
+            left += sum(done.forgotten.shredded.values())
+            assert state.generation() == done.release.generation
+    assert audited(path).differences == []
+    assert left > 1_000, left
 
 
 def test_a_journal_that_lost_a_credential_is_found(town: Town, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class Folded:
 def audit(state: State, report: Report, *, seen: Seen, root: str | None = None) -> Public:
     """The whole audit of a state directory as at its last release, told in `report`.
 
-    Unavailable when evidence was absorbed since the last release: a cycle comes first.
+    Unavailable when evidence was absorbed or left since the last release: a cycle comes first.
     """
     folder = Folder.at(str(state.path / "public"))
     public = audit_public(folder, report, seen=seen, root=root)
@@ -71,7 +71,7 @@ def audit(state: State, report: Report, *, seen: Seen, root: str | None = None) 
         return public
     last = recorded[-1]
     _nothing_new(state, last)
-    for number, name, said in files_of(recorded):
+    for number, name, said in files_of(state, recorded):
         release_file(state, report, number, name, said)
     keys = keys_of(state, report)
     if keys is None:
@@ -139,15 +139,9 @@ def evidence_file(state: State, report: Report, path: str, said: str) -> None:
 
 
 def _nothing_new(state: State, last: Release) -> None:
-    """Unavailable when there is evidence that the last release did not judge."""
-    if state.manifest_digest(state.generation()) == state.manifest_digest(last.generation):
-        return
-    c = r.deletions.c
-    with state.registry.read() as on:
-        query = sa.select(sa.func.max(c.run)).where(c.state == "shredded")
-        deleted = int(on.execute(query).scalar() or 0)
-    if deleted == int(str(last.counts["deletion_run"])):
-        raise Unavailable("evidence was absorbed since the last release: run a cycle, then audit")
+    """Unavailable when the last release judged other evidence than there is."""
+    if state.manifest_digest(state.generation()) != state.manifest_digest(last.generation):
+        raise Unavailable("evidence came or left since the last release: run a cycle, then audit")
 
 
 # the log and the registry --------------------------------------------------------------------------------------------
@@ -215,8 +209,9 @@ def person_keys(state: State, report: Report, release: Release, said: Mapping[st
 STAY = ("turns.parquet", "proposal.json")
 
 
-def files_of(recorded: list[Release]) -> Iterator[tuple[int, str, str]]:
-    """(release, file, digest) of all files that must be there: of the last release all, and those that they are upon."""
+def files_of(state: State, recorded: list[Release]) -> Iterator[tuple[int, str, str]]:
+    """(release, file, digest) of all files that must be there: of the last release all, and those that they are upon;
+    and of those that may go, while they are there."""
     files: dict[int, Any] = {x.number: x.counts.get("files", {}) for x in recorded}
     wanted = {(number, name) for number in files for name in STAY}
     for name in files[recorded[-1].number]:
@@ -224,7 +219,13 @@ def files_of(recorded: list[Release]) -> Iterator[tuple[int, str, str]]:
         table, _, base = name.removesuffix(".parquet").partition(".since-")
         if base:
             wanted.add((int(base), f"{table}.parquet"))
-    for number, name in sorted(wanted):
+    there = {
+        (n, name)
+        for n in files
+        for name in files[n]
+        if (state.path / "releases" / f"{n:08d}" / name).exists()
+    }
+    for number, name in sorted(wanted | there):
         yield number, name, str(files.get(number, {}).get(name))
 
 
@@ -401,8 +402,6 @@ def _next_changes(report: Report, out: pa.Table | None, derived: pa.Table, last:
 
 def _tables(state: State, report: Report, last: Release, derived: Derived) -> None:
     """What the next cycle takes over without deriving it again is what the evidence gives now."""
-    if state.manifest_digest(state.generation()) != state.manifest_digest(last.generation):
-        return  # evidence of age has left since; what was found with it stays until the next cycle
     for name, right in (derived.kept | {"aliases": derived.aliases}).items():
         where = f"releases/{last.number:08d}/{name}.parquet"
         with report.looking(Check.TABLES, where):

@@ -73,7 +73,7 @@ await build({
   platform: "node",
   format: "esm",
   target: "node20",
-  entryPoints: [...tests, "replay_all.ts", "qr_all.ts"].map((name) => `test/${name}`),
+  entryPoints: [...tests, "replay_all.ts", "qr_all.ts", "dark_all.ts"].map((name) => `test/${name}`),
   outdir: "dist/test",
   outExtension: { ".js": ".mjs" },
 });

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hamlet import CASE, CHILD, CITY, ELDER, NOW, NURSE, TEACHER, Hamlet, Person, hamlet, phone_key
 from web_built import built, node
 
@@ -201,11 +203,70 @@ def test_a_door_whose_clock_was_set_back_is_not_fooled(dark: Dark) -> None:
     assert isinstance(door.verify(text, now=START - 30 * 24 * HOUR), NotVerified)
 
 
-def test_a_phone_shows_what_it_was_told_last_and_how_old_that_is(dark: Dark) -> None:
-    for name, phone in dark.phones.items():
-        assert phone.told["release"] > 1
-        assert [phone.age(START + hour * HOUR) // HOUR for hour in (0, 24, 72)] == [0, 24, 72]
-        assert phone.told["colour"] == ("green" if colours(dark)[name] == "notice" else colours(dark)[name])
+def pkcs8(key: KeySigner) -> str:
+    content = key._key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())  # type: ignore[union-attr]
+    return base64.b64encode(content).decode()
+
+
+def pages(dark: Dark, hours: Iterable[int]) -> dict[str, list[dict[str, Any]]]:
+    """What the resident's own page makes of what its phone has, in Node, while every call fails: name → hours."""
+    asked = {
+        "hours": [START + hour * HOUR for hour in hours],
+        "phones": {
+            name: {
+                "told": phone.told, "at": phone.told_at,
+                "credentials": [
+                    {
+                        "cose": base64.b64encode(content).decode(), "key": pkcs8(key),
+                        "issued": said.issued, "expires": said.expires,
+                    }
+                    for content, key in phone.credentials
+                    for said in [claims.decode(open1(content, most=2_048).payload)]
+                ],
+            }
+            for name, phone in dark.phones.items()
+        },
+    }  # fmt: skip
+    done = node(str(built("test/dark_all.mjs")), said=json.dumps(asked))
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["asked"] >= len(list(hours))  # it tried, and nobody was there
+    found: dict[str, list[dict[str, Any]]] = said["said"]
+    return found
+
+
+#: What stands there in large letters of each state, while it is new; of an older one that it was the last.
+HEADS = {"green": "绿码", "notice": "绿码", "yellow": "黄码", "red": "红码"}
+
+
+def aged(seconds: int) -> str:
+    """How a page says how old that is."""
+    if seconds < 7_200:
+        return f"{seconds // 60} 分钟前"
+    return f"{seconds // 3_600} 小时前" if seconds < 48 * HOUR else f"{seconds // (24 * HOUR)} 天前"
+
+
+def test_every_hour_the_page_shows_what_it_was_told_last_and_how_old_that_is(dark: Dark) -> None:
+    """Never another colour than it was told, and never without its age; and what its QR says is believed by doors."""
+    door = dark.door()
+    for name, hours in pages(dark, HOURS).items():
+        wanted = colours(dark)[name]
+        for hour, seen in enumerate(hours):
+            assert seen["away"] == "away", seen
+            state = seen["state"].split()
+            assert state[:2] == ["state", wanted], (name, hour, seen)
+            assert HEADS[wanted] in seen["head"]
+            if hour > 1:
+                assert "stale" in state
+                assert seen["head"] != HEADS[wanted]  # it says that it was the last
+            if hour:
+                assert aged(hour * HOUR) in seen["age"], (hour, seen)
+            assert (seen["text"] is None) == (dark.phones[name].scan(seen["now"]) is None), hour
+            if seen["text"] is not None:
+                found = door.verify(seen["text"], now=seen["now"])
+                assert isinstance(found, Verified), (hour, found)
+                assert found.colour.value == wanted
+    assert {"red", "green", "notice"} <= set(colours(dark).values())
 
 
 def test_the_page_at_the_door_says_the_same_in_every_hour(dark: Dark) -> None:

@@ -301,7 +301,7 @@ def test_a_message_that_was_touched_is_not_believed(door: Hamlet) -> None:
     store, now, url = door.city.hooks, door.clock.now, "https://cars.example/told"
     keys = door.client().get("/partner/v1/keys").json()["keys"]
     body = b'{"ride":"x","result":"pass","expires_at":""}'
-    headers = signed(store.signing, url, body, message="m" * 32, created=now)
+    headers = signed(store.keys.signing, url, body, message="m" * 32, created=now)
     told = example().Told(url, keys)
     assert told.read(headers, body, now=now)["result"] == "pass"
     assert told.read(headers, body, now=now) is None  # once
@@ -471,7 +471,7 @@ def test_the_file_holds_no_name_of_a_ride(door: Hamlet, heard: Heard) -> None:
     kept = b"".join(file.read_bytes() for file in (door.path / "front").iterdir() if file.is_file())
     assert ride.encode() not in kept
     with pytest.raises(TypeError):
-        __import__("pickle").dumps(door.city.hooks._sealed)
+        __import__("pickle").dumps(door.city.hooks.keys)
 
 
 def test_hooks_are_set_and_ended_on_the_command_line(

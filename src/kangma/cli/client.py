@@ -22,6 +22,7 @@ from kangma.cli.terminal import (
     print_json,
     table,
     wall_clock,
+    when,
 )
 from kangma.gateway.front.clients import public_key, scopes_of
 from kangma.gateway.front.outward import target
@@ -30,6 +31,7 @@ from kangma.publish.city import city_name
 from kangma.store.front import FrontStore, prepare
 from kangma.store.front_clients import BRAKE_FACTOR, BRAKE_FLOOR, PARTNER, SOURCE, ClientStore
 from kangma.store.front_hooks import Hook, HookStore
+from kangma.store.hook_keys import HookKeys
 from kangma.store.state import open_state
 from kangma.store.submissions import REJECT, RELEASE, Submissions
 
@@ -44,6 +46,12 @@ brake = typer.Typer(
     add_completion=False,
 )
 app.add_typer(brake, name="brake")
+hook_key = typer.Typer(
+    help="The key by which partners are told unasked: which it is, the next one, and the turn.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.add_typer(hook_key, name="hook-key")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The client's name.", show_default=False)]
 Batch = Annotated[str, typer.Argument(metavar="BATCH", help="As `brake list` names it.", show_default=False)]
@@ -215,13 +223,57 @@ def hook(
             hooks.end(client)
         else:
             hooks.set(client, to.url, private=private, now=wall_clock() if now is None else now)
-        key = public_jwk(hooks.signing.public_key())
+        key = public_jwk(hooks.keys.told()[0].key)
     if as_json:
         return print_json({"name": name, "url": None if to is None else to.url, "key": key})
     if to is None:
         return out.print(f"{plain(name)} is told nothing more unasked.")
     out.print(f"{plain(name)} is told at {plain(to.url)}, signed by this key:")
     return out.print(plain(json.dumps(key)))
+
+
+@hook_key.command("show")
+def shown(ctx: typer.Context, as_json: Json = False) -> None:
+    """The key by which partners are told, and the next one."""
+    _say_keys(ctx, as_json)
+
+
+@hook_key.command("next")
+def announced(ctx: typer.Context, now: Now = None, as_json: Json = False) -> None:
+    """Make the next key. Partners find it at /partner/v1/keys beside the one in use; it signs after `turn`."""
+    with _front(ctx) as front:
+        HookKeys(front).announce(now=wall_clock() if now is None else now)
+    _say_keys(ctx, as_json)
+
+
+@hook_key.command("turn")
+def turned(
+    ctx: typer.Context,
+    stolen: Annotated[
+        bool,
+        typer.Option(
+            "--stolen", help="The key in use was stolen: the next one is used at once, and made if need be."
+        ),
+    ] = False,
+    now: Now = None,
+    as_json: Json = False,
+) -> None:
+    """Sign by the next key from now on. Refused until partners were told it for a day."""
+    with _front(ctx) as front:
+        HookKeys(front).turn(now=wall_clock() if now is None else now, stolen=stolen)
+    _say_keys(ctx, as_json)
+
+
+def _say_keys(ctx: typer.Context, as_json: bool) -> None:
+    with _front(ctx) as front:
+        found = HookKeys(front).told()
+    if as_json:
+        return print_json({"keys": [{"key": public_jwk(one.key), "since": one.since} for one in found]})
+    city = city_name(ctx.obj)
+    for one, what in zip(found, ("in use", "next"), strict=False):
+        since = when(one.since, "UTC" if city is None else city.zone)
+        out.print(f"{what}, since {since}: {plain(public_jwk(one.key)['kid'])}")
+    return None
 
 
 @app.command("close")

@@ -6,63 +6,24 @@
 4 the message is gone, and the watch knows what the partner was told
 A kill between 3 and 4 sends the same message once more, under the same name, so that the partner can drop it.
 
-The file holds the names of rides only while these are open, and only sealed. `hooks.key` opens them, and makes the key by
-which messages are signed.
+The file holds the names of rides only while these are open, and only sealed (`kangma.store.hook_keys`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from secrets import token_bytes, token_hex
+from secrets import token_hex
 from typing import Any
 
 import sqlalchemy as sa
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kangma.errors import Conflict, Corrupt
+from kangma.errors import Corrupt
 from kangma.store import front_schema as db
 from kangma.store.front import FrontStore
 from kangma.store.front_clients import Client
-from kangma.store.keys import make_key, read_key
+from kangma.store.hook_keys import HookKeys
 from kangma.terms import Moment
-
-KEY = "hooks.key"
-_NONCE = 12
-
-
-class Sealed:
-    """Seals names of rides, and has the key that signs. It can be neither printed nor pickled."""
-
-    def __init__(self, folder: Path) -> None:
-        """Of a `front/` folder; the key is made when there is none."""
-        if not (folder / KEY).exists():
-            with suppress(Conflict):  # two who want it at once get the same
-                make_key(folder / KEY)
-        key = read_key(folder / KEY)
-        self._box = AESGCM(hashlib.blake2s(key, person=b"KMseal").digest())
-        self.signing = Ed25519PrivateKey.from_private_bytes(hashlib.blake2s(key, person=b"KMsign").digest())
-
-    def seal(self, name: str) -> bytes:
-        nonce = token_bytes(_NONCE)
-        return nonce + self._box.encrypt(nonce, name.encode(), b"ride")
-
-    def open(self, sealed: bytes) -> str:
-        try:
-            return self._box.decrypt(sealed[:_NONCE], sealed[_NONCE:], b"ride").decode()
-        except InvalidTag:
-            raise Corrupt("the name of a ride was sealed by another key") from None
-
-    def __repr__(self) -> str:
-        return "Sealed(…)"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a key does not travel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +106,7 @@ class HookStore:
     """The hooks of a front store and what waits for them. What returned is durable."""
 
     def __init__(self, front: FrontStore) -> None:
-        self._front, self._sealed = front, Sealed(front.folder)
-
-    @property
-    def signing(self) -> Ed25519PrivateKey:
-        """The key by which messages are signed."""
-        return self._sealed.signing
+        self._front, self.keys = front, HookKeys(front)
 
     def set(self, client: Client, url: str, *, private: bool, now: Moment) -> None:
         """From now on this partner is told there."""
@@ -217,7 +173,8 @@ class HookStore:
             forget_over(on, now=now)
 
     def due(self, *, now: Moment, most: int, without: Iterable[int] = ()) -> list[Message]:
-        """At most so many messages whose time has come, the longest waiting first, but for these clients."""
+        """At most so many messages whose time has come, the longest waiting first, but for these clients. A ride whose
+        name no key opens any more is forgotten: its partner asks again."""
         w, m, c, h = db.watches.c, db.messages.c, db.rides.c, db.hooks.c
         query = (
             sa.select(
@@ -235,7 +192,23 @@ class HookStore:
         )  # fmt: skip
         with self._front.read() as on:
             rows = on.execute(query).all()
-        return [Message(**{**row._mapping, "name": self._sealed.open(bytes(row.name))}) for row in rows]
+        found, lost = list[Message](), list[str]()
+        for row in rows:
+            try:
+                said = {**row._mapping, "name": self.keys.open(bytes(row.name))}
+            except Corrupt:
+                lost.append(row.message)
+            else:
+                found.append(Message(**said))
+        if lost:
+            self._forget(lost)
+        return found
+
+    def _forget(self, messages: list[str]) -> None:
+        rides = sa.select(db.messages.c.ride).where(db.messages.c.message.in_(messages))
+        with self._front.write() as on:
+            on.execute(sa.delete(db.watches).where(db.watches.c.ride.in_(rides)))
+            on.execute(sa.delete(db.messages).where(db.messages.c.message.in_(messages)))
 
     def delivered(self, message: Message) -> None:
         """The partner has it."""

@@ -22,7 +22,8 @@ from kangma.errors import Code, Conflict, Refused, Where
 from kangma.store import front_schema as db
 from kangma.store.front import LOOKS_KEPT, FrontStore
 from kangma.store.front_clients import PARTNER, Client
-from kangma.store.front_hooks import Sealed, forget_over, watch
+from kangma.store.front_hooks import forget_over, watch
+from kangma.store.hook_keys import HookKeys
 from kangma.terms import DAY, Day, Moment
 
 CONSENT_LIVES = 7_200  # seconds
@@ -66,7 +67,7 @@ class RideStore:
     """The rides of a front store. What returned is durable."""
 
     def __init__(self, front: FrontStore) -> None:
-        self._front, self._sealed = front, Sealed(front.folder)
+        self._front, self._keys = front, HookKeys(front)
 
     def agree(self, slot: int, partner: Client, ride: str, *, now: Moment) -> tuple[Ride, str]:
         """A consent for this ride. Conflict when there was one; Refused for what is no partner, or when too many are
@@ -185,5 +186,5 @@ class RideStore:
             )
         )
         told, mine = result(row.slot if good else 0), row.ride if good else ""
-        watch(on, mine, self._sealed.seal(asked.ride), told)
+        watch(on, mine, self._keys.seal(asked.ride), told)
         return told

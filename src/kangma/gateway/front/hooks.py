@@ -172,7 +172,9 @@ class Hooks:
             to = target(message.url, private=message.private)
         except Refused:
             return Why.ADDRESS
-        headers = signed(self.store.signing, to.url, body, message=message.message, created=self._clock())
+        headers = signed(
+            self.store.keys.signing, to.url, body, message=message.message, created=self._clock()
+        )
         return post(to, body, headers, private=message.private, resolve=self._resolve, context=self._context)
 
     def _pause(self, tries: int) -> float:

@@ -5,6 +5,7 @@ import { language } from "../look/language.ts";
 import { type Shape, shape } from "../look/shapes.ts";
 import { ago, clock, now, when } from "../look/when.ts";
 import { Camera, type Trouble } from "../scan/camera.ts";
+import { Reader } from "../scan/reader.ts";
 import { inGroups, isNumber, minuteOf, type Scan, scanOf, STEP } from "../venue/code.ts";
 import { DOOR } from "./door_words.ts";
 import type { Entering, Outcome } from "./entering.ts";
@@ -16,6 +17,7 @@ export class AtDoor {
   private readonly entering: () => Entering | undefined;
   private readonly zone: () => string | undefined;
   private camera: Camera | undefined;
+  private reader: Reader | undefined;
   private trouble: Trouble | undefined;
   private outcome: Outcome | undefined;
   private foreign: "elsewhere" | "none" | undefined;
@@ -63,7 +65,7 @@ export class AtDoor {
     const say = this.words;
     const video = h("video", { playsinline: true, muted: true, "aria-hidden": "true" });
     this.camera?.stop();
-    this.camera = new Camera(video, (text) => void this.read(text));
+    this.camera = new Camera(video, (this.reader ??= new Reader()), (text) => void this.read(text));
     const off = h("div", { class: "off" }, h("p", { role: "status" }, this.trouble === undefined ? say.camera.off : say.camera[this.trouble]), h("button", { type: "button", class: "button", click: () => void start() }, say.camera.start));
     const aim = h("i", { class: "aim", "aria-hidden": "true", hidden: true });
     const box = h("section", { class: "camera", "aria-label": say.camera.start }, video, aim, off);

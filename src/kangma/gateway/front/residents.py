@@ -349,18 +349,22 @@ def end_carer(carer: Annotated[str, Hex8], city: Here, mine: Me) -> Response:
 def code_of_another(other: Annotated[int, OneToFour], city: Here, mine: Me) -> Response:
     """Their code as at the last release. They see that you looked."""
     person = _seen(city, mine, other)
-    slot = city.store.slot_of(person)
+    return Response(answer_of(city, person, city.store.slot_of(person)), media_type="application/json")
+
+
+def answer_of(city: City, person: int, slot: int | None) -> bytes:
+    """The code of somebody in the caller's care as at the last release, prepared or made now. Unavailable before the
+    first release."""
     prepared = None if slot is None else city.slots.answer(slot)
     if prepared is not None:
-        return Response(prepared, media_type="application/json")
+        return prepared
     release = last_release(city.state.registry)  # they left, or were joined with somebody since
     if release is None:
         raise Unavailable("no release yet")
     said = code_of_person(city.state, person, now=release.now)
     del said["person"]
     said |= {"name_mask": mask_of(city.state, person), "release": release.number}
-    content = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
-    return Response(content, media_type="application/json")
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def credentials_of_another(
@@ -375,10 +379,15 @@ def credentials_of_another(
 
 
 def _seen(city: City, mine: Resident, other: int) -> int:
-    """The person at this place, who will see that they were looked at. NoResident when there is none."""
+    """The person at this place, who will see that they were looked at. NotThere when there is none."""
+    person, how = in_care(city, mine, other)
+    city.store.looked(person, how, "show", at=city.now)
+    return person
+
+
+def in_care(city: City, mine: Resident, other: int) -> tuple[int, str]:
+    """(person, guardian or consent) at this place of the caller's. NotThere when there is nobody, or nobody any more."""
     found = next((o for o in city.store.others(mine.slot) if o.other == other), None)
     if found is None:
         raise NotThere("nobody at this place")
-    person = canonical_number(city.state, found.person)
-    city.store.looked(person, found.how, "show", at=city.now)
-    return person
+    return canonical_number(city.state, found.person), found.how

@@ -32,6 +32,7 @@ NAMES = (
     "register",
     "scanin",
     "web",
+    "camera",
     "attack",
 )
 

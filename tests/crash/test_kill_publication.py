@@ -27,6 +27,7 @@ SYSCALLS = (
     "fdatasync",
     "msync",
     "rename",
+    "link",
     "unlink",
     "ftruncate",
     "mkdir",
@@ -146,7 +147,7 @@ def test_a_disk_that_cannot_sync_a_publication_leaves_it_whole(
     strace: str, town: Town, tmp_path: Path
 ) -> None:
     only = ("fsync", "fdatasync", "msync", "rename")
-    run_through(strace, town, tmp_path, every=25, fault="error=EIO", only=only)
+    run_through(strace, town, tmp_path, every=12, fault="error=EIO", only=only)
 
 
 @pytest.mark.prove

@@ -22,7 +22,7 @@ from kangma.publish.book import Book, Family, Listed, Persons, families
 from kangma.signing.keys import Signer
 from kangma.signing.trust import Ceilings
 from kangma.status import delta, token
-from kangma.status.lists import BITS, compress, digest
+from kangma.status.lists import BITS, digest
 from kangma.store.releases import Head
 from kangma.terms import DAY, HOUR, Moment, State, zone
 from kangma.translog import entries
@@ -208,10 +208,12 @@ def sign(
     log: Signer,
     base: str,
     origin: str,
+    deflated: Callable[[str], bytes],
     several: Callable[..., Any] = map,
 ) -> dict[str, bytes]:
     """Path in the public folder → content, in the order in which they are to be written: whatever refers to another
-    file comes after it. `several` maps over lists, perhaps with more than one processor.
+    file comes after it. `deflated` gives a list of `to_sign` by its path; `several` maps over them, perhaps with more
+    than one processor.
 
     `since`: the first moment at which the status key may say that it signed. Later than the release only where its own
     key was revoked before it could sign: the lists then say that moment.
@@ -227,7 +229,7 @@ def sign(
             exp=at + LIFE,
             ttl=TTL,
             bits=BITS,
-            lst=compress(prepared.raws[path]),
+            lst=deflated(path),
             release=book.number,
             tree_size=book.log.size,
         )

@@ -24,14 +24,13 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-for folder in ("journeys", "web", "front"):
-    sys.path.insert(0, str(HERE.parent / "tests" / folder))
+sys.path.insert(0, str(HERE.parent / "tests" / "web"))
 
-from chromium import browser, served  # noqa: E402  the tests' folders are put on the path above
+from chromium import browser, served  # noqa: E402  the tests' folder is put on the path above
 from PIL import Image  # noqa: E402  as above
 from playwright.sync_api import Browser, expect  # noqa: E402  as above
 from test_qr_codes import by_segno  # noqa: E402  as above
-from test_real_city import WATCHED  # noqa: E402  as above
+from watched import WATCHED  # noqa: E402  as above
 from web_built import built, vectors  # noqa: E402  as above
 
 WIDE, HIGH, RATE = 1280, 720, 20

@@ -32,7 +32,6 @@ NAMES = (
     "register",
     "scanin",
     "web",
-    "camera",
     "attack",
 )
 

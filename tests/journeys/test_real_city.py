@@ -547,7 +547,7 @@ def test_with_the_server_stopped_phones_and_doors_go_on_and_a_copy_is_refused(
         f"{watched['decided'] - watched['shown']:.0f} ms; {watched['before']} looked at before"
     )
     # The promise of a second, without a clock: the camera is looked at before a code is there, the first picture with it
-    # that is looked at is enough, and the reader has read before. How long that takes: bench/camera.py.
+    # that is looked at is enough, and the reader has read before.
     assert watched["before"] >= 1
     assert watched["looks"] == 1
     # It is held there for a minute, and is a copy by now.

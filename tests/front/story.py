@@ -141,7 +141,7 @@ class Story:
             sent["signature"] = self.signed(f"KM1 slots {self.resident}{of} {sent['key']} {sent['at']}")
         if "holders" in sent:
             sent["holders"] = [self.key(h) for h in sent["holders"]]
-        if what == "venues_scan_in":
+        if what in ("venues_scan_in", "venues_scan_in_another"):
             for scan in sent.values():
                 scan |= {"venue": self.venue, "code": code_at(self.venue_key, scan["minute"])}
         if what == "oauth_token":

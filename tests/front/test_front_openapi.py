@@ -215,6 +215,7 @@ class Walk:
             "POST /v1/me/credentials": {"holders": [point]},
             "POST /v1/me/others/{other}/credentials": {"holders": [point]},
             "POST /v1/me/paper": {}, "POST /v1/me/visits": {"entered": scan},
+            "POST /v1/me/others/{other}/visits": {"entered": scan},
             "POST /v1/me/appeals": {"rule": hold["rule"], "since": hold["since"], "why": "not_me"},
             "POST /v1/me/rides": {"partner": "cars", "ride": secrets.token_urlsafe(18)},
             "POST /oauth/token": client.asked(), "POST /source/v1/{kind}": lines([row]),

@@ -33,7 +33,7 @@ from hypothesis import strategies as st
 from laboratory import lines, registered, send
 from test_front_rides import room
 
-from kangma.credential.venue_code import minute_of, token_at
+from kangma.credential.venue_code import code_at, minute_of, token_at
 from kangma.errors import Corrupt, Refused
 from kangma.gateway.front import app as app_module
 from kangma.gateway.front.app import ROUTES, add
@@ -218,6 +218,7 @@ class Owners:
         )
         for fleet in self.fleets:
             room(door, fleet, owner, 3)
+        self.venue, self.venue_key = door.city.venues.register("V1", "owners", now=door.clock.now)
         given = owner.post("/v1/me/rides", json={"partner": partner, "ride": self.ride}).json()
         self.consent = given["consent"]
         hold = owner.get("/v1/me/code").json()["holds"][0]
@@ -239,7 +240,10 @@ class Owners:
         return (self.labs if role is Role.SOURCE else self.fleets)[which].http()
 
     def body(self, path: str) -> Any:
+        minute = minute_of(self.door.clock.now)
+        scan = {"venue": self.venue.venue, "minute": minute, "code": code_at(self.venue_key, minute)}
         return {
+            "/v1/me/others/{other}/visits": {"entered": scan},
             "/v1/me/others/{binding}/confirm": {"code": self.code},
             "/v1/bindings/{binding}/confirm": {
                 "code": self.code,

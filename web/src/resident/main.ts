@@ -58,7 +58,7 @@ const words = () => RESIDENT[language()];
 const tab = (): Tab => TABS.find((one) => `#${one}` === location.hash) ?? "code";
 const zone = (): string | undefined => zoneOf(page.phone?.last("")?.code);
 const main = part("main");
-const door = new AtDoor(() => page.entering, zone);
+const door = new AtDoor(() => page.entering, zone, () => (page.phone?.inCare ?? []).map((other) => ({ whose: String(other.other) as Whose, name: nameOf(other) })));
 
 function said(problem: unknown): string {
   if (!(problem instanceof Failed)) throw problem;
@@ -129,7 +129,7 @@ function show(): void {
   if (typeof crypto.subtle === "undefined") main.replaceChildren(h("div", { class: "card" }, h("h1", {}, words().bind.head), h("p", {}, words().noCrypto)));
   else if (page.phone === undefined) main.replaceChildren();
   else if (!bound) put(main, ...bindView());
-  else put(main, ...{ code: codeView, scan: () => door.view(), others: othersView, looks: looksView, more: moreView }[tab()]());
+  else put(main, ...{ code: codeView, scan: scanView, others: othersView, looks: looksView, more: moreView }[tab()]());
   page.step = 0;
   tick();
 }
@@ -291,6 +291,20 @@ function twice(text: string, sure: string, work: () => Promise<void>): HTMLButto
   return made;
 }
 
+/** Who may come along is asked once, in the background: what this phone knows of them is enough meanwhile. */
+function scanView(): Child[] {
+  if (page.others === undefined) {
+    void page.phone?.others().then(
+      (others) => {
+        page.others = others;
+        door.lay();
+      },
+      () => undefined,
+    );
+  }
+  return door.view();
+}
+
 function othersView(): Child[] {
   const { others: say } = words();
   const { phone } = page;
@@ -314,8 +328,8 @@ function othersView(): Child[] {
     );
   };
   lay();
-  void phone.mine("GET /v1/me/others", {}).then(
-    ({ others }) => {
+  void phone.others().then(
+    (others) => {
       page.others = others;
       lay();
     },
@@ -324,7 +338,7 @@ function othersView(): Child[] {
   const added = async ({ other }: Other, name: string): Promise<string> => {
     page.asked = undefined;
     await phone.call(String(other) as Whose, name);
-    page.others = (await phone.mine("GET /v1/me/others", {})).others;
+    page.others = await phone.others();
     page.said = "";
     show();
     return "";
@@ -399,7 +413,8 @@ function otherCard(other: Other): HTMLElement {
   const end = async (): Promise<void> => {
     await page.phone?.mine("DELETE /v1/me/others/{other}", { at: { other: other.other } });
     await page.phone?.drop(String(other.other) as Whose);
-    page.others = page.others?.filter((one) => one !== other);
+    await page.entering?.drop(String(other.other) as Whose);
+    page.others = await page.phone?.others().catch(() => page.others?.filter((one) => one !== other));
     show();
   };
   return h(
@@ -447,13 +462,15 @@ function fold(head: string, content: () => Child[]): HTMLElement {
 }
 
 function moreView(): Child[] {
-  const { lists, results, pooled, dose, sources, paper, devices, export: take, leave: end, elsewhere, tabs } = words();
+  const { lists, results, pooled, tube, products, dose, sources, paper, devices, export: take, leave: end, elsewhere, tabs } = words();
   const dot = (...parts: (string | null | false)[]): string => parts.filter((one) => typeof one === "string" && one !== "").join(" · ");
+  // Kinds that everybody has, in words; with a maker's mark behind it ("inactivated-a"); whatever else it is called, as it is.
+  const productOf = (name: string): string => name.replace(/^(inactivated|subunit|vector|mrna)(?:-(\w))?$/, (_, kind: string, mark?: string) => `${products[kind] ?? kind}${mark === undefined ? "" : ` ${mark.toUpperCase()}`}`);
   const tests = (): HTMLElement =>
-    fetched("GET /v1/me/tests", (found) => rows(...found.tests.map((one) => row(moment(one.sampled_at ?? one.reported_at), dot(results[one.result] ?? one.result, one.pooled && pooled, one.lab)))));
+    fetched("GET /v1/me/tests", (found) => rows(...found.tests.map((one) => row(moment(one.sampled_at ?? one.reported_at), dot(...(one.pooled && one.result === "positive" ? [tube.head] : [results[one.result] ?? one.result, one.pooled && pooled]), one.lab)))));
   const shots = (): HTMLElement =>
     fetched("GET /v1/me/vaccinations", (found) =>
-      rows(...found.vaccinations.map((one) => row(fullDay(one.given_on, language()), dot(dose(one.dose), one.product)))),
+      rows(...found.vaccinations.map((one) => row(fullDay(one.given_on, language()), dot(dose(one.dose), productOf(one.product))))),
     );
   const visits = (): HTMLElement =>
     fetched("GET /v1/me/visits", (found) => rows(...found.visits.map((one) => row(moment(one.entered_at), dot(one.place, one.district, one.sealed ? `${sources[one.source] ?? one.source}，${DOOR[language()].came}`.replace("，", language() === "zh" ? "，" : ", ") : (sources[one.source] ?? one.source))))));

@@ -6,7 +6,7 @@ import { claimsOf } from "../verify/claims.ts";
 import { open1 } from "../verify/cose.ts";
 import { newHolder, proven } from "../verify/holder.ts";
 import { textOf } from "../verify/text.ts";
-import { type Call, call, type Code, Failed, type Given, type Named, type Said } from "./api.ts";
+import { type Call, call, type Code, Failed, type Given, type Named, type Other, type Said } from "./api.ts";
 import { fromBase64url, Slots } from "./slots.ts";
 import { EVERYBODY, type Whose } from "./whose.ts";
 
@@ -42,6 +42,7 @@ export class Phone {
   private readonly told = new Map<Whose, Told>();
   private readonly credentials = new Map<Whose, readonly Credential[]>();
   private readonly names = new Map<Whose, string>(); // of others, as they were typed here
+  private cared: readonly Other[] = []; // as the server last said
 
   constructor(kept: Kept) {
     this.kept = kept;
@@ -63,7 +64,20 @@ export class Phone {
       if (name !== undefined) this.names.set(whose, name);
       this.credentials.set(whose, (await this.kept.get<readonly Credential[]>(`credentials ${whose}`)) ?? []);
     }
+    this.cared = (await this.kept.get<readonly Other[]>("others")) ?? [];
     await this.slots.restore();
+  }
+
+  /** Those in this resident's care, as the server has them now. */
+  async others(): Promise<readonly Other[]> {
+    this.cared = (await this.mine("GET /v1/me/others", {})).others;
+    await this.kept.set("others", this.cared);
+    return this.cared;
+  }
+
+  /** The same as it was when the server was asked last, which takes no network. */
+  get inCare(): readonly Other[] {
+    return this.cared;
   }
 
   // Binding
@@ -80,6 +94,7 @@ export class Phone {
     await this.kept.clear();
     await this.kept.set("key", keys);
     for (const kept of [this.told, this.credentials, this.names]) kept.clear();
+    this.cared = [];
     this.slots.forget();
     await this.keep({ resident: bound.resident, token: bound.token, expires: seconds(bound.expires_at) });
     // Ask the browser not to throw keys away when room is short; some ask the person, most decide alone.
@@ -91,6 +106,7 @@ export class Phone {
     await this.kept.clear();
     this.device = undefined;
     for (const kept of [this.told, this.credentials, this.names]) kept.clear();
+    this.cared = [];
     this.slots.forget();
   }
 

@@ -136,6 +136,7 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/v1/me/others/{other}/credentials", residents.credentials_of_another, RESIDENT_TO_MAKE, 201
     ),
     Route("POST", "/v1/me/others/{other}/slots", sealed.places_of_another, RESIDENT_TO_MAKE),
+    Route("POST", "/v1/me/others/{other}/visits", venues.scan_in_another, RESIDENT_TO_ENTER, 201),
     Route("GET", "/v1/me/carers", residents.carers, RESIDENT_TO_BIND),
     Route("DELETE", "/v1/me/carers/{carer}", residents.end_carer, RESIDENT_TO_BIND, 204),
     Route("DELETE", "/v1/me", residents.leave, RESIDENT_TO_BIND, 204),

@@ -349,18 +349,22 @@ def end_carer(carer: Annotated[str, Hex8], city: Here, mine: Me) -> Response:
 def code_of_another(other: Annotated[int, OneToFour], city: Here, mine: Me) -> Response:
     """Their code as at the last release. They see that you looked."""
     person = looked(city, cared_for(city, mine, other), "show")
-    slot = city.store.slot_of(person)
+    return Response(answer_of(city, person, city.store.slot_of(person)), media_type="application/json")
+
+
+def answer_of(city: City, person: int, slot: int | None) -> bytes:
+    """The code of somebody in the caller's care as at the last release, prepared or made now. Unavailable before the
+    first release."""
     prepared = None if slot is None else city.slots.answer(slot)
     if prepared is not None:
-        return Response(prepared, media_type="application/json")
+        return prepared
     release = last_release(city.state.registry)  # they left, or were joined with somebody since
     if release is None:
         raise Unavailable("no release yet")
     said = code_of_person(city.state, person, now=release.now)
     del said["person"]
     said |= {"name_mask": mask_of(city.state, person), "release": release.number}
-    content = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
-    return Response(content, media_type="application/json")
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def credentials_of_another(

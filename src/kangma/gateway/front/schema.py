@@ -225,10 +225,14 @@ class Way(Words):
 
 
 class Nat(Closed):
+    """The last test with a result. `days` since a negative one. `pooled` and positive: the tube was, which says of nobody
+    in it that they are; a single test of their own does."""
+
     result: str
     sampled_at: Time | None
     reported_at: Time
     days: int | None
+    pooled: bool = False
 
 
 class PolicySaid(Closed):

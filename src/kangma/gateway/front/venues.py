@@ -7,17 +7,22 @@ comes from the token, whether the code is right from the door's key. When it is 
 
 from __future__ import annotations
 
+import contextlib
+import json
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from kangma.credential.venue_code import STEP
-from kangma.errors import Code, Refused, Where
+from kangma.errors import Code, Refused, Unavailable, Where
 from kangma.gateway.front import schema as s
 from kangma.gateway.front.city import City, Here
+from kangma.gateway.front.residents import Me, OneToFour, answer_of, cared_for, looked
 from kangma.gateway.front.rights import caller_of
 from kangma.gateway.register.sent import Sent
-from kangma.store.scans import ScanIn
+from kangma.publish.answers import canonical_number
+from kangma.store.scans import ScanIn, who
 from kangma.store.venues import LONGEST_MINUTES, Venue
 
 LATE = 2  # minutes after which a scan-in was kept on the phone: nobody stands at the door any more
@@ -35,6 +40,44 @@ async def scan_in(
 
 async def scanned_in(city: City, slot: int, asked: s.ScanningIn) -> s.ScannedIn:
     """The same for whoever knows the slot. Refused with the reason; Unavailable when it could not be kept."""
+    came = _arrival(city, slot, None, asked)
+    result = _result(city.slots.answer(slot))
+    await city.scans.kept(came.scan)
+    return _told(city, came, result)
+
+
+def scan_in_another(
+    other: Annotated[int, OneToFour],
+    asked: Annotated[s.ScanningIn, Depends(Sent(s.ScanningIn))],
+    city: Here,
+    mine: Me,
+) -> s.ScannedIn:
+    """Somebody in your care is at a door, or left: their visit, as if their own phone had scanned. They see it among
+    their visits, and that it was you who registered it."""
+    cared = cared_for(city, mine, other)
+    person = canonical_number(city.state, cared.person)
+    slot = city.store.slot_of(person)
+    came = _arrival(city, slot or 0, person if slot is None else None, asked)
+    looked(city, cared, "enter")  # before anything of theirs is said
+    result = "unknown"
+    with contextlib.suppress(Unavailable):  # no release yet: a visit needs none
+        result = _RESULTS.get(json.loads(answer_of(city, person, slot))["colour"], "unknown")
+    city.scans.put(came.scan).result()
+    return _told(city, came, result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """A scan that was found right, before anything is written."""
+
+    scan: ScanIn
+    place: str
+    now: int
+    late: bool
+    leaves: bool
+
+
+def _arrival(city: City, slot: int, person: int | None, asked: s.ScanningIn) -> _Came:
     now = city.clock()
     venue, entered = city.venues.checked(
         asked.entered.venue, asked.entered.minute, asked.entered.code, now=now
@@ -45,15 +88,20 @@ async def scanned_in(city: City, slot: int, asked: s.ScanningIn) -> s.ScannedIn:
         ends, version = _ended(city, venue, entered, ends, asked.left, now)
     came = entered if asked.left is None else asked.left.minute
     late = came < now // STEP - LATE
-    result = _result(city, slot)
-    visit = city.venues.name_of_visit(slot, venue.venue, entered)
-    await city.scans.kept(ScanIn(slot, venue.venue, begins, ends, version, visit))
-    what = "late" if late else "left" if asked.left is not None else result
-    city.tallies.note(venue.venue, what, now, once=f"{visit} {version}")
-    iso = city.zone.iso
+    visit = city.venues.name_of_visit(who(slot, person), venue.venue, entered)
+    scan = ScanIn(slot, venue.venue, begins, ends, version, visit, person)
+    return _Came(scan, venue.name, now, late, asked.left is not None)
+
+
+def _told(city: City, came: _Came, result: str) -> s.ScannedIn:
+    """What the phone is told of a scan-in that is on the disk, and the door's figures."""
+    scan, iso = came.scan, city.zone.iso
+    what = "late" if came.late else "left" if came.leaves else result
+    city.tallies.note(scan.venue, what, came.now, once=f"{scan.visit} {scan.version}")
     said = {
-        "visit": visit, "place": venue.name, "entered_at": iso(begins), "left_at": iso(ends), "assumed": version == 0,
-        "late": late, "result": None if late or asked.left is not None else result, "sealed": True,
+        "visit": scan.visit, "place": came.place, "entered_at": iso(scan.entered), "left_at": iso(scan.left),
+        "assumed": scan.version == 0, "late": came.late, "result": None if came.late or came.leaves else result,
+        "sealed": True,
     }  # fmt: skip
     return s.ScannedIn.model_validate(said)
 
@@ -74,15 +122,15 @@ def _ended(city: City, venue: Venue, entered: int, assumed: int, left: s.Scan, n
 
 
 _COLOUR = b'{"colour":"'
-_RESULTS = {b"g": "pass", b"y": "wait", b"r": "wait"}
+_RESULTS = {"green": "pass", "yellow": "wait", "red": "wait"}
+_BY_LETTER = {name[:1].encode(): result for name, result in _RESULTS.items()}
 
 
-def _result(city: City, slot: int) -> str:
+def _result(answer: bytes | None) -> str:
     """pass, wait or unknown, of the prepared answer: what a door would say."""
-    answer = city.slots.answer(slot)
     if answer is None or not answer.startswith(_COLOUR):
         return "unknown"
-    return _RESULTS.get(answer[len(_COLOUR) : len(_COLOUR) + 1], "unknown")
+    return _BY_LETTER.get(answer[len(_COLOUR) : len(_COLOUR) + 1], "unknown")
 
 
 def venue(city: Here, request: Request) -> s.VenueSaid:

@@ -270,12 +270,14 @@ export interface Named {
   readonly name: string;
 }
 
+/** The last test with a result. `days` since a negative one. `pooled` and positive: the tube was, which says of nobody in it that they are; a single test of their own does. */
 export interface Nat {
   readonly result: string;
   readonly sampled_at: string | null;
   /** ISO 8601 with offset. */
   readonly reported_at: string;
   readonly days: number | null;
+  readonly pooled?: boolean;
 }
 
 /** RFC 6749, 5.2. */
@@ -555,6 +557,7 @@ export interface Calls {
   "GET /v1/me/others/{other}/code": { readonly at: { readonly other: number }; readonly said: CodeSaid };
   "POST /v1/me/others/{other}/credentials": { readonly at: { readonly other: number }; readonly sent: Holders; readonly said: Credentials };
   "POST /v1/me/others/{other}/slots": { readonly at: { readonly other: number }; readonly sent: AskingPlaces; readonly said: Places };
+  "POST /v1/me/others/{other}/visits": { readonly at: { readonly other: number }; readonly sent: ScanningIn; readonly said: ScannedIn };
   "GET /v1/me/carers": { readonly said: Carers };
   "DELETE /v1/me/carers/{carer}": { readonly at: { readonly carer: string }; readonly said: undefined };
   "DELETE /v1/me": { readonly said: undefined };

@@ -35,7 +35,7 @@ from test_front_rights import described, named
 
 from kangma.credential.venue_code import code_at, minute_of, token_at
 from kangma.gateway.front.city import Letter
-from kangma.gateway.front.outward import target
+from kangma.gateway.front.clients.outward import target
 from kangma.store.appeals import Decision
 from kangma.store.backup import take
 from kangma.store.front_clients import ClientStore

@@ -13,12 +13,12 @@ from hamlet import BASE, NURSE, TEACHER, Hamlet, hamlet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kangma.gateway.front.admission import SHARES, Admission
-from kangma.gateway.front.defence import Defence, too_many
-from kangma.gateway.front.gauges import watch_city
-from kangma.gateway.front.inner import make_inner
-from kangma.gateway.front.limits import RATES, Limiter, Network, Rate, network
-from kangma.gateway.front.rights import Purpose, Role
+from kangma.gateway.front.defence.admission import SHARES, Admission
+from kangma.gateway.front.defence.layers import Defence, too_many
+from kangma.gateway.front.defence.limits import RATES, Limiter, Network, Rate, network
+from kangma.gateway.front.watch.gauges import watch_city
+from kangma.gateway.front.watch.inner import make_inner
+from kangma.gateway.front.who.rights import Purpose, Role
 
 BAD = {"authorization": "Bearer " + "x" * 35}
 

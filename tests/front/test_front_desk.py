@@ -13,12 +13,12 @@ import pytest
 from hamlet import NURSE, Hamlet, hamlet
 
 from kangma.gateway.front import serving
-from kangma.gateway.front.alarm import Event
-from kangma.gateway.front.defence import Answer, Defence
-from kangma.gateway.front.desk import Arrivals
-from kangma.gateway.front.limits import Rate
-from kangma.gateway.front.rights import Purpose, Role
-from kangma.gateway.front.tokens import Tokens
+from kangma.gateway.front.at_once.desk import Arrivals
+from kangma.gateway.front.defence.alarm import Event
+from kangma.gateway.front.defence.layers import Answer, Defence
+from kangma.gateway.front.defence.limits import Rate
+from kangma.gateway.front.who.rights import Purpose, Role
+from kangma.gateway.front.who.tokens import Tokens
 
 BAD = {"authorization": "Bearer " + "x" * 35}
 

@@ -20,7 +20,7 @@ from edge import NAME, Echo, Edge, Said, addresses, echo, edge, free_ports, free
 from hamlet import NURSE, hamlet
 
 from kangma.gateway.front.app import ROUTES
-from kangma.gateway.front.tokens import Tokens
+from kangma.gateway.front.who.tokens import Tokens
 from kangma.store.front import token_key
 
 KINDS = ("nginx", "haproxy")

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 
 from kangma.credential.venue_code import code_at, minute_of, token_at
 from kangma.gateway.front.app import ROUTES
-from kangma.gateway.front.rights import Role
+from kangma.gateway.front.who.rights import Role
 
 
 def listed(ctx: Any, response: Any, case: Any) -> None:

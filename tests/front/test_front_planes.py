@@ -21,11 +21,11 @@ from test_front_sealed import write
 from kangma.errors import Unavailable
 from kangma.gateway.front.app import Plane, make_app, make_read_plane
 from kangma.gateway.front.city import City
-from kangma.gateway.front.inner import make_inner, make_read_inner
-from kangma.gateway.front.limits import Limiter, Network, OfTogether, Rate, Together
+from kangma.gateway.front.defence.limits import Limiter, Network, OfTogether, Rate, Together
 from kangma.gateway.front.listening import listen, where
-from kangma.gateway.front.sensors import Sensors
 from kangma.gateway.front.serving import Doorway
+from kangma.gateway.front.watch.inner import make_inner, make_read_inner
+from kangma.gateway.front.watch.sensors import Sensors
 from kangma.store.front import FrontStore
 from kangma.terms import zone
 

@@ -37,7 +37,7 @@ from kangma.credential.venue_code import code_at, minute_of, token_at
 from kangma.errors import Corrupt, Refused
 from kangma.gateway.front import app as app_module
 from kangma.gateway.front.app import ROUTES, add
-from kangma.gateway.front.rights import (
+from kangma.gateway.front.who.rights import (
     Caller,
     Needs,
     Own,

@@ -23,9 +23,9 @@ from sealed_reader import BUCKET, P256, SLOT, NotOurs, Place
 from kangma.audit.public import Folder, Seen, audit_public
 from kangma.audit.report import Report
 from kangma.errors import Refused, Unavailable
-from kangma.gateway.front.gauges import watch_city
-from kangma.gateway.front.inner import make_inner
-from kangma.gateway.front.sensors import Sensors
+from kangma.gateway.front.watch.gauges import watch_city
+from kangma.gateway.front.watch.inner import make_inner
+from kangma.gateway.front.watch.sensors import Sensors
 from kangma.publish.sealing import Sealing
 from kangma.sealed.part import open_bucket
 from kangma.sealed.slot import MOST, PLACES, fits, open_slot, seal

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from hamlet import CASE, CHILD, ELDER, NURSE, STRANGER, TEACHER, Hamlet, hamlet, unlimited
 
 from kangma.credential.venue_code import code_at, minute_of, token_at
-from kangma.gateway.front import entering
+from kangma.gateway.front.at_once import entering
 from kangma.store.venues import Venues
 
 HOUR = 3_600

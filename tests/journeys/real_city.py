@@ -29,7 +29,7 @@ from test_front_walk import door_of
 
 from kangma.credential.outcome import Verified
 from kangma.credential.venue_code import key_text
-from kangma.gateway.front.clients import ASSERTION_TYPE, public_key
+from kangma.gateway.front.who.assertions import ASSERTION_TYPE, public_key
 from kangma.policy.published import read
 from kangma.publish.city import name_city
 from kangma.store.front import FrontStore, prepare

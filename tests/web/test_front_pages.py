@@ -30,7 +30,7 @@ from kangma.credential.marks import MarksInMemory
 from kangma.credential.outcome import Colour, Verified
 from kangma.credential.venue_code import code_at, key_text, minute_of
 from kangma.credential.verify import Verifier
-from kangma.gateway.front.work import Work
+from kangma.gateway.front.defence.work import Work
 from kangma.publish.release import read_table
 from kangma.publish.signer import LocalSigner
 from kangma.signing.keys import Algorithm, Environment, KeySigner

@@ -82,7 +82,7 @@ class Door:
         anything is started, and whoever comes while a worker starts again waits instead of being turned away."""
         if self.port is None:
             return []
-        from kangma.gateway.front.limits import Together  # noqa: PLC0415  only for a front door
+        from kangma.gateway.front.defence.limits import Together  # noqa: PLC0415  only for a front door
 
         limits: tuple[int, ...] = ()
         if self.workers > 1:
@@ -355,7 +355,7 @@ def _slots(directory: Path, every: float, stopping: threading.Event) -> None:
 
 
 def _hooks(directory: Path, stopping: threading.Event) -> None:
-    from kangma.gateway.front.hooks import Hooks  # noqa: PLC0415  only this part needs it
+    from kangma.gateway.front.clients.hooks import Hooks  # noqa: PLC0415  only this part needs it
     from kangma.store.front import FrontStore, prepare  # noqa: PLC0415  as above
 
     name = city_name(directory)

@@ -1,4 +1,4 @@
-// Made by `python -m kangma.gateway.front.typescript web/src/look/described.ts`; a test holds it and /openapi.json equal.
+// Made by `python -m kangma.gateway.front.typescript web/src/look/described.ts`; held to /openapi.json by a test.
 
 /** RFC 6749, 5.1. */
 export interface Access {
@@ -507,7 +507,7 @@ export interface Words {
   readonly en: string;
 }
 
-/** Proof of work that is asked for (`kangma.gateway.front.work`): find the number. */
+/** Proof of work that is asked for (`kangma.gateway.front.defence.work`): find the number. */
 export interface WorkSet {
   readonly algorithm: "SHA-256";
   readonly challenge: string;

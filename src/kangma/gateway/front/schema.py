@@ -549,7 +549,7 @@ class Export(Closed):
 
 
 class WorkSet(Closed):
-    """Proof of work that is asked for (`kangma.gateway.front.work`): find the number."""
+    """Proof of work that is asked for (`kangma.gateway.front.defence.work`): find the number."""
 
     algorithm: Literal["SHA-256"]
     challenge: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

@@ -27,20 +27,20 @@ from granian.server.embed import AsyncWorker, Server
 from starlette.types import ASGIApp
 
 from kangma.errors import Unavailable
-from kangma.gateway.front.admission import CAPS, Admission
-from kangma.gateway.front.alarm import Alarm
 from kangma.gateway.front.app import Plane, make_app, make_read_plane
+from kangma.gateway.front.at_once.desk import Arrivals, Desk
+from kangma.gateway.front.at_once.hot import said
 from kangma.gateway.front.city import City
-from kangma.gateway.front.defence import Answer, Defence
-from kangma.gateway.front.delivery import Console
-from kangma.gateway.front.desk import Arrivals, Desk
-from kangma.gateway.front.gauges import watch_city
-from kangma.gateway.front.hot import said
-from kangma.gateway.front.inner import make_inner, make_read_inner
-from kangma.gateway.front.limits import Network, Together
+from kangma.gateway.front.defence.admission import CAPS, Admission
+from kangma.gateway.front.defence.alarm import Alarm
+from kangma.gateway.front.defence.layers import Answer, Defence
+from kangma.gateway.front.defence.limits import Network, Together
+from kangma.gateway.front.defence.telling import Teller
 from kangma.gateway.front.listening import BACKLOG, where
-from kangma.gateway.front.sensors import Sensors
-from kangma.gateway.front.telling import Teller
+from kangma.gateway.front.people.delivery import Console
+from kangma.gateway.front.watch.gauges import watch_city
+from kangma.gateway.front.watch.inner import make_inner, make_read_inner
+from kangma.gateway.front.watch.sensors import Sensors
 from kangma.gateway.register.layers import Log
 from kangma.publish.city import city_name
 from kangma.publish.wire import SOCKET, RemoteSigner

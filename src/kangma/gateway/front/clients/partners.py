@@ -16,10 +16,10 @@ from fastapi import Path as InPath
 
 from kangma.gateway.front import schema as s
 from kangma.gateway.front.city import City, Here
-from kangma.gateway.front.passing import holds_until, result_at
-from kangma.gateway.front.residents import Me
-from kangma.gateway.front.rights import Caller, Calling
-from kangma.gateway.front.signatures import public_jwk
+from kangma.gateway.front.clients.passing import holds_until, result_at
+from kangma.gateway.front.clients.signatures import public_jwk
+from kangma.gateway.front.people.residents import Me
+from kangma.gateway.front.who.rights import Caller, Calling
 from kangma.gateway.register.problems import NotThere, Problem
 from kangma.gateway.register.sent import Sent
 from kangma.store.front_clients import NoClient

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kangma.gateway.front.alarm import Event
+from kangma.gateway.front.defence.alarm import Event
 from kangma.incidents import canonical
 from kangma.incidents.signal import Measured, Signal
 from kangma.incidents.vocabulary import Kind, Unit

@@ -16,7 +16,7 @@ from pathlib import Path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kangma.gateway.front.defence import NO_ADDRESS, Answer, Exit
+from kangma.gateway.front.defence.layers import NO_ADDRESS, Answer, Exit
 from kangma.gateway.front.files import matches, part_of
 from kangma.gateway.front.pages import Page
 from kangma.gateway.front.public import EVERYBODYS, kind_of

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from math import nan
 
 from kangma.errors import KangmaError
-from kangma.gateway.front import sealed
 from kangma.gateway.front.city import City
-from kangma.gateway.front.sensors import Sensors
+from kangma.gateway.front.people import sealed
+from kangma.gateway.front.watch.sensors import Sensors
 from kangma.signing.trust import TrustList, Use, open_trust
 from kangma.store.alarms import What, counted
 from kangma.store.releases import last_release

@@ -13,10 +13,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kangma.gateway.front import entering
-from kangma.gateway.front.defence import Answer, Known
-from kangma.gateway.front.hot import PATH, Hot
-from kangma.gateway.front.shelf import Shelf
+from kangma.gateway.front.at_once import entering
+from kangma.gateway.front.at_once.hot import PATH, Hot
+from kangma.gateway.front.at_once.shelf import Shelf
+from kangma.gateway.front.defence.layers import Answer, Known
 from kangma.gateway.register.problems import Problem
 
 

@@ -12,7 +12,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
-from kangma.gateway.front.rights import Purpose
+from kangma.gateway.front.who.rights import Purpose
 
 #: The part of the room up to which a purpose is admitted; in this order those who wait are called.
 SHARES: Mapping[Purpose, float] = {

@@ -16,7 +16,7 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kangma.gateway.front.city import City
-from kangma.gateway.front.rights import CALLER, NO_RESIDENT, Caller, Role
+from kangma.gateway.front.who.rights import CALLER, NO_RESIDENT, Caller, Role
 from kangma.store.slots import SlotReader
 from kangma.terms import Moment
 

@@ -18,7 +18,7 @@ from fastapi import Path as InPath
 from kangma.errors import Code, Refused, Unavailable, Where
 from kangma.gateway.front import schema as s
 from kangma.gateway.front.city import Here
-from kangma.gateway.front.rights import Calling
+from kangma.gateway.front.who.rights import Calling
 from kangma.gateway.register.problems import NotThere, Problem, WrongMedia
 from kangma.gateway.register.sent import SentBytes
 from kangma.intake.kinds import KINDS

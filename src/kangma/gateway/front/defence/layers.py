@@ -21,10 +21,10 @@ from fastapi.dependencies.models import Dependant
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kangma.errors import Code, KangmaError, Refused, Where
-from kangma.gateway.front.admission import Admission
-from kangma.gateway.front.alarm import Alarm
 from kangma.gateway.front.city import City
-from kangma.gateway.front.limits import (
+from kangma.gateway.front.defence.admission import Admission
+from kangma.gateway.front.defence.alarm import Alarm
+from kangma.gateway.front.defence.limits import (
     ELSE,
     RATES,
     STRICT,
@@ -35,7 +35,9 @@ from kangma.gateway.front.limits import (
     Rate,
     Together,
 )
-from kangma.gateway.front.rights import (
+from kangma.gateway.front.defence.work import HEADER
+from kangma.gateway.front.watch.sensors import Sensors
+from kangma.gateway.front.who.rights import (
     CALLER,
     NOBODY,
     Caller,
@@ -47,8 +49,6 @@ from kangma.gateway.front.rights import (
     needs_of,
     operations,
 )
-from kangma.gateway.front.sensors import Sensors
-from kangma.gateway.front.work import HEADER
 from kangma.gateway.register.layers import Dressed, Log, Teller
 from kangma.gateway.register.problems import MEDIA, BadRequest, Problem, problem_of
 from kangma.incidents import canonical

@@ -20,7 +20,7 @@ from kangma.credential.issue import DAYS_AHEAD
 from kangma.errors import Code, KangmaError, Refused, Where
 from kangma.gateway.front import schema as s
 from kangma.gateway.front.city import City, Here
-from kangma.gateway.front.residents import RENEWAL_WINDOW, Me, OneToFour, cared_for, key_of, looked
+from kangma.gateway.front.people.residents import RENEWAL_WINDOW, Me, OneToFour, cared_for, key_of, looked
 from kangma.gateway.register.sent import Sent
 from kangma.sealed.slot import Told, tell
 from kangma.signing.keys import PublicKey, point_verifies

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Any, Protocol
 
-from kangma.gateway.front.rights import Purpose, Role
+from kangma.gateway.front.who.rights import Purpose, Role
 
 MOST_KEYS = 1_000_000
 

@@ -16,9 +16,9 @@ from fastapi import Request, Response
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from kangma.gateway.front import sealed
 from kangma.gateway.front.city import City
-from kangma.gateway.front.sensors import Sensors
+from kangma.gateway.front.people import sealed
+from kangma.gateway.front.watch.sensors import Sensors
 from kangma.incidents import canonical
 from kangma.publish.wire import SOCKET
 from kangma.store.releases import last_release

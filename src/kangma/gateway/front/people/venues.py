@@ -18,8 +18,8 @@ from kangma.credential.venue_code import STEP
 from kangma.errors import Code, Refused, Unavailable, Where
 from kangma.gateway.front import schema as s
 from kangma.gateway.front.city import City, Here
-from kangma.gateway.front.residents import Me, OneToFour, answer_of, cared_for, looked
-from kangma.gateway.front.rights import caller_of
+from kangma.gateway.front.people.residents import Me, OneToFour, answer_of, cared_for, looked
+from kangma.gateway.front.who.rights import caller_of
 from kangma.gateway.register.sent import Sent
 from kangma.publish.answers import canonical_number
 from kangma.store.scans import ScanIn, who

@@ -23,7 +23,7 @@ from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import ECKey, OKPKey, import_key
 
 from kangma.errors import Code, Refused, Where
-from kangma.gateway.front.rights import Caller, Role
+from kangma.gateway.front.who.rights import Caller, Role
 from kangma.store.front_clients import PARTNER, SCOPES, Client, ClientStore, NoClient
 from kangma.terms import Moment
 

@@ -22,8 +22,8 @@ from kangma.credential.claims import Kind
 from kangma.errors import Code, Refused, Unavailable, Where
 from kangma.gateway.front import schema as s
 from kangma.gateway.front.city import City, Here, Letter
-from kangma.gateway.front.rights import caller_of
-from kangma.gateway.front.sheet import sheet
+from kangma.gateway.front.people.sheet import sheet
+from kangma.gateway.front.who.rights import caller_of
 from kangma.gateway.register.problems import NotSignedIn, NotThere
 from kangma.gateway.register.sent import Sent
 from kangma.publish.answers import canonical_number, code_of_person

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from kangma.gateway.front import residents
 from kangma.gateway.front import schema as s
-from kangma.gateway.front.appeals import appeals_of
 from kangma.gateway.front.city import Here
-from kangma.gateway.front.residents import Me
+from kangma.gateway.front.people import residents
+from kangma.gateway.front.people.appeals import appeals_of
+from kangma.gateway.front.people.residents import Me
 from kangma.publish.own import known_of, visits_of
 
 

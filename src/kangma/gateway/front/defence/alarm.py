@@ -2,7 +2,7 @@
 and knows nothing about anybody: counts by kind, and times.
 
 While it lasts, callers have less at once (`limits.STRICT`), what is wrong is answered late whatever it is
-(`defence.Exit`), and binding costs work (`work.py`). One event is one signal to the register of incidents (`telling.py`).
+(`layers.Exit`), and binding costs work (`work.py`). One event is one signal to the register of incidents (`telling.py`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from fastapi import Depends, Response
 from kangma.errors import Code, Refused, Where
 from kangma.gateway.front import schema as s
 from kangma.gateway.front.city import City, Here
-from kangma.gateway.front.residents import Hex8, Me, _person, _persons
+from kangma.gateway.front.people.residents import Hex8, Me, _person, _persons
 from kangma.gateway.register.problems import NotThere
 from kangma.gateway.register.sent import Sent
 from kangma.publish.objections import standing

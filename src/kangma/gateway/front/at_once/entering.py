@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kangma.errors import KangmaError
+from kangma.gateway.front.at_once.hot import HEADERS
 from kangma.gateway.front.city import City
-from kangma.gateway.front.hot import HEADERS
+from kangma.gateway.front.people.venues import scanned_in
 from kangma.gateway.front.schema import ScanningIn
-from kangma.gateway.front.venues import scanned_in
 from kangma.incidents import canonical
 
 PATH = "/v1/me/visits"

@@ -17,9 +17,9 @@ from typing import Self
 
 from kangma.errors import KangmaError, Refused
 from kangma.gateway.front import schema as s
-from kangma.gateway.front.outward import Resolver, Why, post, resolved, target
-from kangma.gateway.front.passing import holds_until, result_at
-from kangma.gateway.front.signatures import signed
+from kangma.gateway.front.clients.outward import Resolver, Why, post, resolved, target
+from kangma.gateway.front.clients.passing import holds_until, result_at
+from kangma.gateway.front.clients.signatures import signed
 from kangma.publish.policies import policies
 from kangma.store.durable import WriterLock
 from kangma.store.front import FrontStore

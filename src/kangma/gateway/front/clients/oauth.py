@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from kangma.errors import Refused
 from kangma.gateway.front import schema as s
 from kangma.gateway.front.city import Here
-from kangma.gateway.front.clients import NotGiven
+from kangma.gateway.front.who.assertions import NotGiven
 from kangma.gateway.register.sent import FORM_MEDIA, Sent, SentForm
 
 _HEADERS = {"cache-control": "no-store", "pragma": "no-cache"}

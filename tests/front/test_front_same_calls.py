@@ -31,7 +31,7 @@ from kangma.gateway.front.who.rights import Caller, Role
 from kangma.store.front_clients import ClientStore
 
 Calls = Counter[str]
-ROOT = str(Path(partners.__file__).parents[2])
+ROOT = str(Path(terms.__file__).parent)
 PARSING = {(terms.__file__, "moment")}
 
 

@@ -127,12 +127,12 @@ def test_two_hundred_kills_of_the_writer_tear_nothing(tmp_path: Path) -> None:
 def test_a_writer_in_place_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: nobody checks, and everything is written where it is read."""
     monkeypatch.setattr(slots, "_check", lambda *_: 0)
-    _, wrong = watched(tmp_path, 60, "in place", until="torn")
+    _, wrong = watched(tmp_path, 8, "in place", until="torn")
     assert "torn" in wrong
 
 
 def test_a_writer_that_says_it_before_it_is_so_is_caught(tmp_path: Path) -> None:
-    _, wrong = watched(tmp_path, 60, "tail first", until="older than it says")
+    _, wrong = watched(tmp_path, 8, "tail first", until="older than it says")
     assert "older than it says" in wrong
 
 

@@ -172,7 +172,7 @@ class SlotReader:
                 from_ += HALF
             if tail is not None and number and length <= MOST:
                 content = mapped[from_ : from_ + length]
-                if crc32(content, (number ^ release << 8) & 0xFFFFFFFF) == check:
+                if _check(number, release, content) == check:
                     return content + tail[0] if length else None
             if not any(_MARK.unpack_from(mapped, half)[0] for half in (at, at + HALF)):
                 return None

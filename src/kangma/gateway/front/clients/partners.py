@@ -87,8 +87,8 @@ def end(ride: Annotated[str, RidePath], city: Here, caller: Calling) -> Response
 
 
 def keys(city: Here) -> s.Keys:
-    """The keys by which what partners are told unasked is signed (RFC 8037). The first is in use; a second, which is there
-    at times, follows it in a day or later. Look once a day, and when you meet a key that you do not know."""
+    """The keys by which what partners are told unasked is signed (RFC 8037). The first is in use; a second, which
+    is there at times, follows it in a day or later. Look once a day, and when you meet a key that you do not know."""
     return s.Keys(keys=[s.KeySaid.model_validate(public_jwk(one.key)) for one in city.hooks.keys.told()])
 
 

@@ -382,7 +382,9 @@ _OVER = """size => [...document.querySelectorAll("body *")].filter(e => {
 #: What can be pressed and is not 48 pixels high. A box inside a label that is as high is left out.
 _LOW = """() => [...document.querySelectorAll("button, .button, summary, a, input, select")].filter(e => {
     const { height, width } = e.getBoundingClientRect();
-    return width > 1 && e.checkVisibility() && height < 47.5 && !["sure", "picture"].includes(e.id);
+    const label = e.matches("input") && e.closest("label");
+    const inside = label && label.getBoundingClientRect().height >= 47.5;
+    return width > 1 && e.checkVisibility() && height < 47.5 && !inside && e.id !== "picture";
 }).map(e => `${e.tagName}#${e.id} ${e.innerText} is ${e.getBoundingClientRect().height} high`)"""
 
 LANGUAGES = {"zh": "zh-CN", "en": "en"}

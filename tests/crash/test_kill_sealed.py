@@ -9,8 +9,7 @@ import random
 import shutil
 import sys
 import time
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +31,7 @@ from sealed_writer import (
     sealing_of,
 )
 from test_kill_publication import calls, strace, under_strace
-from turns import Disk, Victim, run
+from turns import Disk, Victim
 
 from kangma.errors import Unavailable
 from kangma.sealed.part import BUCKET, PART, open_bucket
@@ -329,29 +328,17 @@ def test_a_fault_at_every_call_of_the_writer_leaves_whole_parts(
 # a full disk ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for two days' parts and a little more."""
-    if os.geteuid() != 0:
-        warnings.warn("no root: no small disk", stacklevel=1)
-        pytest.skip("NO FULL DISK: needs root to mount a small one")
-    at = tmp_path / "small"
-    at.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(at))
-    yield at
-    run("umount", str(at))
-
-
 @pytest.mark.parametrize("left", [0, 64, 5_000, 12_000])
 def test_a_full_disk_keeps_what_stands_there_and_is_written_once_there_is_room(
-    small: Path, town: Path, left: int
+    small: Callable[[str], Path], town: Path, left: int
 ) -> None:
     """`left` KiB of room: nothing for the day's secret, for no part, for half of one, for one of the two."""
-    path = copied(town, small / "state")
+    disk = small("48m")  # two days' parts and a little more
+    path = copied(town, disk / "state")
     looking = Phones(path)
     looking.learn(1, ahead=0)
-    free = os.statvfs(small).f_bavail * os.statvfs(small).f_frsize
-    with (small / "ballast").open("wb") as ballast:
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    with (disk / "ballast").open("wb") as ballast:
         ballast.write(b"x" * (free - left * 1024))
     with sealing_of(path, NEXT) as made:
         for _ in range(3):  # it tries again, and takes no room meanwhile
@@ -361,7 +348,7 @@ def test_a_full_disk_keeps_what_stands_there_and_is_written_once_there_is_room(
         assert parts_are_whole(path) == (3 if left > PART // 1024 else 2)
         looking.look()
         assert looking.wrong == set()
-        (small / "ballast").unlink()
+        (disk / "ballast").unlink()
         finishes(made)
     goes_on(path, looking, NEXT)
     looking.close()

@@ -118,6 +118,11 @@ function nowCard(): Child {
   );
 }
 
+/** A Chinese day in one piece, but for its weekday, which may go below on a small phone. */
+function mayBreak(day: string): (string | HTMLElement)[] {
+  return day.split(/(?=周)/u).flatMap((part, at) => (at === 0 ? [part] : [h("wbr", {}), part]));
+}
+
 /** A bar of a chart, as long as its share; its number stands beside it. */
 function bar(share: number, kind = ""): HTMLElement {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -200,7 +205,7 @@ function turnsCard(): Child {
   const shown = [...days.values()].slice(0, MOST_ROWS);
   const most = Math.max(1, ...shown.map((day) => day.turned));
   const rows = shown.map((day) =>
-    h("tr", {}, h("th", { scope: "row" }, dayOf(day.at, language(), zone())), bar(day.turned / most), h("td", { class: "n" }, number(day.turned)), h("td", { class: "n" }, say.of(number(day.turning), number(day.all)))),
+    h("tr", {}, h("th", { scope: "row" }, ...mayBreak(dayOf(day.at, language(), zone()))), bar(day.turned / most), h("td", { class: "n" }, number(day.turned)), h("td", { class: "n" }, say.of(number(day.turning), number(day.all)))),
   );
   return h(
     "section",

@@ -33,7 +33,6 @@ interface Page {
   open: boolean; // the QR of who is not green
   ended: boolean;
   whose: Whose;
-  others: readonly Other[] | undefined;
   asked: { readonly binding: string; readonly name: string } | undefined; // a consent that is awaited
   step: number; // the half minute that the QR shows
   appealsAsked: boolean;
@@ -49,7 +48,6 @@ const page: Page = {
   open: false,
   ended: false,
   whose: "",
-  others: undefined,
   asked: undefined,
   step: 0,
   appealsAsked: false,
@@ -58,7 +56,7 @@ const words = () => RESIDENT[language()];
 const tab = (): Tab => TABS.find((one) => `#${one}` === location.hash) ?? "code";
 const zone = (): string | undefined => zoneOf(page.phone?.last("")?.code);
 const main = part("main");
-const door = new AtDoor(() => page.entering, zone, () => (page.phone?.inCare ?? []).map((other) => ({ whose: String(other.other) as Whose, name: nameOf(other) })));
+const door = new AtDoor(() => page.entering, zone, () => (page.phone?.others ?? []).map((other) => ({ whose: String(other.other) as Whose, name: nameOf(other) })));
 
 function said(problem: unknown): string {
   if (!(problem instanceof Failed)) throw problem;
@@ -291,17 +289,12 @@ function twice(text: string, sure: string, work: () => Promise<void>): HTMLButto
   return made;
 }
 
-/** Who may come along is asked once, in the background: what this phone knows of them is enough meanwhile. */
+/** Who may come along is asked in the background: what this phone knows of them is enough meanwhile. */
 function scanView(): Child[] {
-  if (page.others === undefined) {
-    void page.phone?.others().then(
-      (others) => {
-        page.others = others;
-        door.lay();
-      },
-      () => undefined,
-    );
-  }
+  void page.phone?.askOthers().then(
+    (changed) => changed && door.lay(),
+    () => undefined,
+  );
   return door.view();
 }
 
@@ -314,31 +307,24 @@ function othersView(): Child[] {
       page.whose = "";
       show();
     };
-    const other = page.others?.find((one) => String(one.other) === page.whose);
+    const other = phone.others.find((one) => String(one.other) === page.whose);
     return [
       h("div", { class: "intro" }, h("h1", { class: "visually" }, say.head), h("button", { type: "button", class: "quiet", click: back }, say.back), h("p", {}, other === undefined ? "" : `${nameOf(other)} · ${say[other.how]}`)),
       ...shown(page.whose),
     ];
   }
   const list = h("div", { class: "list", role: "status" });
-  const lay = (): void => {
-    const found = page.others;
-    list.replaceChildren(
-      ...(found === undefined ? [h("p", { class: "means" }, words().lists.loading)] : found.length === 0 ? [h("p", { class: "means" }, say.none)] : found.map(otherCard)),
-    );
-  };
-  lay();
-  void phone.others().then(
-    (others) => {
-      page.others = others;
-      lay();
-    },
-    (problem: unknown) => list.replaceChildren(h("p", { class: "means" }, page.others === undefined ? said(problem) : "")),
+  const lay = (nobody: string): void => list.replaceChildren(...(phone.others.length === 0 ? [h("p", { class: "means" }, nobody)] : phone.others.map(otherCard)));
+  lay(words().lists.loading);
+  void phone.askOthers().then(
+    // Cards that say the same stay as they are: somebody may have pressed one of their buttons once already.
+    (changed) => (changed || phone.others.length === 0) && lay(say.none),
+    (problem: unknown) => phone.others.length === 0 && lay(said(problem)),
   );
   const added = async ({ other }: Other, name: string): Promise<string> => {
     page.asked = undefined;
     await phone.call(String(other) as Whose, name);
-    page.others = await phone.others();
+    await phone.askOthers();
     page.said = "";
     show();
     return "";
@@ -394,7 +380,7 @@ function othersView(): Child[] {
     h("div", { class: "intro" }, h("h1", {}, say.head), h("p", {}, say.line)),
     list,
     page.asked === undefined ? false : form(agreed, words().bind.confirm, h("p", {}, say.asked), codeField()),
-    (page.others?.length ?? 0) < 4 ? h("div", { class: "list" }, ...add) : h("p", { class: "means" }, say.full),
+    phone.others.length < 4 ? h("div", { class: "list" }, ...add) : h("p", { class: "means" }, say.full),
   ];
 }
 
@@ -414,7 +400,6 @@ function otherCard(other: Other): HTMLElement {
     await page.phone?.mine("DELETE /v1/me/others/{other}", { at: { other: other.other } });
     await page.phone?.drop(String(other.other) as Whose);
     await page.entering?.drop(String(other.other) as Whose);
-    page.others = await page.phone?.others().catch(() => page.others?.filter((one) => one !== other));
     show();
   };
   return h(
@@ -569,7 +554,7 @@ async function leave(tell: boolean): Promise<void> {
   if (tell) await page.phone?.mine("DELETE /v1/me", {});
   await page.phone?.forget();
   await page.entering?.forget();
-  [page.ended, page.others, page.whose] = [false, undefined, ""];
+  [page.ended, page.whose] = [false, ""];
   history.replaceState(null, "", location.pathname);
   show();
   main.focus();

@@ -68,16 +68,21 @@ export class Phone {
     await this.slots.restore();
   }
 
-  /** Those in this resident's care, as the server has them now. */
-  async others(): Promise<readonly Other[]> {
-    this.cared = (await this.mine("GET /v1/me/others", {})).others;
-    await this.kept.set("others", this.cared);
+  /** Those in this resident's care, as they were when the server was asked last, which takes no network. */
+  get others(): readonly Other[] {
     return this.cared;
   }
 
-  /** The same as it was when the server was asked last, which takes no network. */
-  get inCare(): readonly Other[] {
-    return this.cared;
+  /** Asks the server who they are; true if that is another answer than the last. */
+  async askOthers(): Promise<boolean> {
+    const before = JSON.stringify(this.cared);
+    await this.keepOthers((await this.mine("GET /v1/me/others", {})).others);
+    return JSON.stringify(this.cared) !== before;
+  }
+
+  private async keepOthers(others: readonly Other[]): Promise<void> {
+    this.cared = others;
+    await this.kept.set("others", others);
   }
 
   // Binding
@@ -224,6 +229,7 @@ export class Phone {
   }
 
   async drop(whose: Whose): Promise<void> {
+    await this.keepOthers(this.cared.filter((one) => String(one.other) !== whose));
     this.told.delete(whose);
     this.credentials.delete(whose);
     this.names.delete(whose);

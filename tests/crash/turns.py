@@ -276,7 +276,7 @@ class Disk:
             os.close(fd)
 
     def unmount(self) -> None:
-        for _ in range(100):
+        for _ in range(1_200):  # a minute: whoever was killed lets go of it when the machine finds the time
             if os.spawnlp(os.P_WAIT, "umount", "umount", "-q", str(self.at)) == 0:
                 return
             time.sleep(0.05)

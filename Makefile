@@ -50,7 +50,7 @@ clean:  ## remove what was installed and built
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.uv: locks/bootstrap.txt
-	python3 -c 'import sys; sys.exit("Kangma needs Python 3.11 or newer; this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@python3 -c 'import sys; sys.exit("Kangma needs Python 3.11 or newer; this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r locks/bootstrap.txt
 	@touch $@

@@ -177,7 +177,8 @@ class Door:
             self.verifier.take_list(f"{trust.publisher.base}/{path}", folder.read(path))
         log_keys = [k.public for k in trust.publisher.keys if k.use is Use.LOG]
         checkpoint = open_checkpoint(folder.read("checkpoint"), trust.publisher.origin, *log_keys)
-        assert fsck(folder.read, checkpoint, folder.names("tile/")) is None
+        fault = fsck(folder.read, checkpoint, folder.names("tile/"))
+        assert fault is None, fault
         for before in self.checkpoints:
             assert before.size <= checkpoint.size, "the log is shorter than it was"
             assert tiles.root(folder.read, before.size) == before.root, "the log was changed"

@@ -57,7 +57,7 @@ def cuts(disk: Disk, town: Town, how: str, rounds: int, seed: int, *, first_loss
     chance, count, door = random.Random(seed), Count(), Door()
     for number in range(rounds):
         disk.mount()
-        path = disk.at / "state"
+        path, victim = disk.at / "state", None
         try:
             if number % LIFE == 0:
                 shutil.rmtree(path, ignore_errors=True)
@@ -82,6 +82,11 @@ def cuts(disk: Disk, town: Town, how: str, rounds: int, seed: int, *, first_loss
             known = list(victim.said)  # before the cut; what comes after it may be of a dead disk
             disk.cut()
             victim.kill()
+        except BaseException:  # said as it is, and not as a disk that stays busy
+            if victim is not None:
+                victim.process.kill()
+                victim.process.join()
+            raise
         finally:
             disk.unmount()
         disk.mount()

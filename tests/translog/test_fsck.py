@@ -110,8 +110,20 @@ def test_files_of_earlier_sizes_are_looked_at_too() -> None:
         found = _found(files | {name: bytes(spoiled)})
         assert found == Fault(name, "not the beginning of what stands there now")
         assert fsck((files | {name: bytes(spoiled)}).__getitem__, head(log)) is None
-    found = fsck(files.__getitem__, head(log), ["tile/0/000.p/7"])
-    assert found == Fault("tile/0/000.p/7", "not there")
+    found = fsck(files.__getitem__, head(log), ["tile/0/003.p/7"])
+    assert found == Fault("tile/0/003.p/7", "not there")
+
+
+def test_a_file_that_goes_while_somebody_looks_because_the_full_one_came_is_no_fault() -> None:
+    """A stranger has read the head and the names; then the city publishes on, and takes the partial files away."""
+    log, before = _published(250, 100)
+    names = [name for name in before if name.startswith("tile/")]
+    _, after = grown(turns(300), 100, 250)
+    now = {name: content for name, content in after.items() if "/000.p/" not in name}
+    assert {"tile/0/000.p/100", "tile/entries/000.p/100"} <= set(names) - now.keys()
+    assert fsck(now.__getitem__, head(log), names) is None
+    missing = {name: content for name, content in before.items() if name != "tile/0/000.p/100"}
+    assert fsck(missing.__getitem__, head(log), names) == Fault("tile/0/000.p/100", "not there")
 
 
 def test_a_file_that_no_log_has_is_a_fault_and_one_ahead_of_the_head_is_not() -> None:

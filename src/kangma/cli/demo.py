@@ -21,6 +21,7 @@ from kangma.cli.terminal import SIGNS, Json, fail, out, plain, print_json, progr
 from kangma.credential.issue import shown as shown_text
 from kangma.credential.qr import png
 from kangma.credential.venue_code import key_text
+from kangma.gateway.front.listening import listen
 from kangma.policy.rules import Policy
 from kangma.publish.answers import code_of_person
 from kangma.publish.city import CityName, name_city, the_signer
@@ -82,6 +83,8 @@ def demo(
     turns the wheel, by the Beijing policy of 22 April 2022 and its amendment of 4 May. With --port the days are the last
     ones, and the city is served as by `kangma serve`: addresses and people to log in as are printed.
     """
+    if port is not None:
+        listen("127.0.0.1", port).close()  # a port that is taken is said before the city is made
     _fresh(directory)
     city = make_city(residents, days, seed, start=START if port is None else _days_ago(days))
     counts: list[DayCount] = []
@@ -144,7 +147,7 @@ def demo(
     text = next(iter(cards.values())).with_suffix(".txt")
     out.print(f'  kangma verify "$(cat {plain(text)})" --public {plain(home / "public")} --now {at}')
     if port is not None:
-        _tell_clients(clients)
+        _tell_clients(port, clients)
         _tell_logins(port, logins)
         out.print(f"A door to scan at, on another screen: {_address(port)}/venue#{door}\n", soft_wrap=True)
         run(home, port)
@@ -206,12 +209,16 @@ def _clients(home: Path, folder: Path, *, now: Moment) -> dict[str, str]:
     return made
 
 
-def _tell_clients(clients: Mapping[str, str]) -> None:
+def _tell_clients(port: int, clients: Mapping[str, str]) -> None:
     out.print(
         "\nA laboratory and a ride-hailing platform, with their keys (docs/gateway.md, examples/rides.py):"
     )
     for name, file in clients.items():
         out.print(f"  {plain(name)}: {plain(file)}")
+    out.print(
+        f"  A token: POST {_address(port)}/oauth/token, by an assertion for (aud) {plain(CITY.base)}/oauth/token",
+        soft_wrap=True,
+    )
 
 
 def _tell_logins(port: int, logins: list[dict[str, str]]) -> None:
@@ -293,20 +300,20 @@ def _with_truth(count: DayCount, infected: int) -> DayCount:
 
 def _telling(state: State, policy: Policy) -> dict[Colour, int]:
     """A person with a red code, one with a yellow one and one with a notice, each held by the most telling rule there
-    is; fewer where the city has no such person."""
+    is, and with a phone if any such person has one; fewer where the city has no such person."""
     last = last_release(state.registry)
     holds, out = read_table(state, last, "holds"), read_table(state, last, "out")
     shown = dict(zip(out["person"].to_pylist(), out["state"].to_pylist(), strict=True))
     rank = {rule: i for i, rule in enumerate(TELLING)}
-    best: dict[int, tuple[int, int]] = {}
+    held: dict[int, set[tuple[int, int]]] = {}
     for rule, person in zip(holds["rule"].to_pylist(), holds["person"].to_pylist(), strict=True):
-        found = (rank.get(policy.rules[rule].id, len(rank)), person)
-        best[shown[person]] = min(best.get(shown[person], found), found)
-    return {
-        Colour(colour): best[colour][1]
-        for colour in (Colour.RED, Colour.YELLOW, Colour.POPUP)
-        if colour in best
-    }
+        held.setdefault(shown[person], set()).add((rank.get(policy.rules[rule].id, len(rank)), person))
+    best = {}
+    for colour in (Colour.RED, Colour.YELLOW, Colour.POPUP):
+        persons = [person for _, person in sorted(held.get(colour, ()))]
+        if persons:
+            best[colour] = next((p for p in persons if _has_phone(state, p)), persons[0])
+    return best
 
 
 def _report(

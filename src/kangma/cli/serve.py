@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -145,6 +146,8 @@ class Door:
 
 #: Seconds before a part that died is started again, doubled each time it dies at once.
 SOON, LATE = 0.5, 30.0
+#: Seconds within which the first cycle waits for the signer without a word.
+STARTING = 20.0
 STANDS = 60  # seconds for which a release stands when nothing happens; the next one is a sign of life
 LOOKS = 0.1  # seconds between two looks for a new release or a new resident
 SEALED_LOOKS = 0.5  # seconds between two looks whether a part of sealed slots is due
@@ -306,6 +309,7 @@ def _signer(directory: Path, stopping: threading.Event) -> None:
 
 def _cycles(directory: Path, every: float, stands: int, stopping: threading.Event) -> None:
     signer = RemoteSigner(directory / "signer" / SOCKET)
+    starting = time.monotonic() + STARTING
     with open_state(directory) as state:
         while not stopping.is_set():
             try:
@@ -313,7 +317,11 @@ def _cycles(directory: Path, every: float, stands: int, stopping: threading.Even
                 if done and (done.turns.num_rows or sum(done.absorbed.rows.values())):
                     _say("cycle", f"release {done.release.number}: {done.turns.num_rows:,} codes turned")
             except (Unavailable, Conflict, Refused) as problem:  # later, or when the clock has caught up
+                if isinstance(problem, Unavailable) and time.monotonic() < starting:
+                    stopping.wait(0.2)  # the signer is started beside us
+                    continue
                 _say("cycle", str(problem))
+            starting = 0.0
             stopping.wait(every)
 
 

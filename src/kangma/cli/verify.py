@@ -30,7 +30,7 @@ _STATES = {
 }
 _KINDS = {
     Kind.PHONE: Text("手机出示，已由本机证明", "shown by its phone, which proved it just now"),
-    Kind.PAPER: Text("纸质码：请核对身份证件", "paper: check the ID card"),
+    Kind.PAPER: Text("纸质码：请核对身份证件", "paper: check the ID card or passport"),
     Kind.PROXY: Text("在他人手机上代为出示", "shown for somebody else, on another phone"),
 }
 EXCEPTIONS = Text(

@@ -34,8 +34,8 @@ def fsck(read: Read, checkpoint: Checkpoint, listed: Iterable[str] = ()) -> Faul
     must be. The checkpoint comes from `open_checkpoint`; its signature is not looked at again.
 
     Only the files of this very size are read. Of the further files that `listed` names (all below `tile/`, say),
-    partial ones of earlier sizes must hold the same as the present ones; those beyond the size are passed over, since
-    no checkpoint speaks of them yet; any other name is a fault.
+    partial ones of earlier sizes must hold the same as the present ones, unless they went meanwhile because the full one
+    came; those beyond the size are passed over, since no checkpoint speaks of them yet; any other name is a fault.
     """
     size = checkpoint.size
     log = Log.EMPTY
@@ -79,6 +79,13 @@ def _differs(read: Read, checkpoint: Checkpoint, name: str, right: bytes, there:
     return Fault(name, f"place {place} is not what the log was made of")
 
 
+def _at(read: Read, name: str) -> bytes | None:
+    try:
+        return read(name)
+    except (LookupError, FileNotFoundError):
+        return None
+
+
 def _earlier(read: Read, name: str, size: int) -> Fault | None:
     """What is wrong with a further file, of a log that is sound otherwise."""
     parsed = tiles.parse_path(name)
@@ -88,7 +95,10 @@ def _earlier(read: Read, name: str, size: int) -> Fault | None:
     if width >= tiles.width(level, index, size):
         return None
     try:
-        content, whole = read(name), tiles.fetch(read, level, index, size)
+        whole = tiles.fetch(read, level, index, size)
+        content = _at(read, name)
+        if content is None:
+            return Fault(name, "not there") if _at(read, tiles.path(level, index, WIDTH)) is None else None
     except (LookupError, FileNotFoundError):
         return Fault(name, "not there")
     if level == BUNDLES:

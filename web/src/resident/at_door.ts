@@ -118,7 +118,7 @@ export class AtDoor {
       const [venue, code] = ["venue", "digits"].map((name) => String(given.get(name) ?? "").replace(/\D/g, "")) as [string, string];
       if (!isNumber(venue)) return put(status, say.wrong);
       put(status);
-      void this.scanned({ venue, minute: minuteOf(now()), code });
+      void this.scanned({ venue, minute: minuteOf(now()), code }).then(() => this.place?.scrollIntoView({ block: "center" })); // what is said stands above
     });
     return h("details", { class: "card" }, h("summary", {}, h("h2", {}, say.head)), form);
   }

@@ -34,7 +34,7 @@ const zh: ScanWords = {
   looking: "核验中",
   heads: { green: "请通行", notice: "请通行", yellow: "请稍候", red: "请稍候" },
   unverified: "未能核验",
-  paper: "纸质码：请核对身份证。",
+  paper: "纸质码：请核对身份证件。",
   camera: {
     start: "打开摄像头",
     none: "这台设备没有可用的摄像头。可以选图片，或输入码的文字。",
@@ -88,7 +88,7 @@ const en: ScanWords = {
   looking: "Checking",
   heads: { green: "Please pass", notice: "Please pass", yellow: "Please wait", red: "Please wait" },
   unverified: "Not verified",
-  paper: "On paper: check the ID card.",
+  paper: "On paper: check the ID card or passport.",
   camera: {
     start: "Start the camera",
     none: "There is no camera here. Choose a picture, or type the text of the code.",

@@ -210,6 +210,7 @@ async def _run(
     finally:
         for task in watching:
             task.cancel()
+        gc.unfreeze()  # whoever ends lets everything go
 
 
 class _AtOnce(CallbackScheduler):

@@ -46,7 +46,7 @@ from kangma.credential.issue import shown
 from kangma.credential.marks import MarksInMemory
 from kangma.credential.outcome import Verified
 from kangma.credential.verify import Verifier
-from kangma.gateway.front.tokens import Tokens
+from kangma.gateway.front.who.tokens import Tokens
 from kangma.policy.published import read
 from kangma.publish.city import name_city, the_signer
 from kangma.publish.credentials import on_paper

@@ -39,8 +39,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from kangma.city import make_city
-from kangma.gateway.front.clients import ASSERTION_TYPE, public_key
-from kangma.gateway.front.tokens import Tokens
+from kangma.gateway.front.who.assertions import ASSERTION_TYPE, public_key
+from kangma.gateway.front.who.tokens import Tokens
 from kangma.publish.city import CityName, name_city, the_signer
 from kangma.publish.cycle import cycle
 from kangma.publish.policies import texts_of

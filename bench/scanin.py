@@ -26,7 +26,7 @@ import psutil
 
 from kangma.city import make_city
 from kangma.credential.venue_code import code_at, minute_of
-from kangma.gateway.front.tokens import Tokens
+from kangma.gateway.front.who.tokens import Tokens
 from kangma.policy.published import read
 from kangma.publish.city import CityName, has_keys, name_city
 from kangma.publish.cycle import cycle

@@ -39,11 +39,13 @@ for (const [path, name] of Object.entries({ "/": "resident", "/scan": "scan", "/
     const text = `${await inline({ entryPoints: [entry], define })}\n`;
     const file = `${as}-${createHash("sha256").update(text).digest("hex").slice(0, 12)}.${kind}`;
     await writeFile(at(`dist/pages/${file}`), text);
-    kept.push(`/${file}`);
+    if (!kept.includes(`/${file}`)) kept.push(`/${file}`);
     return `/${file}`;
   };
-  // What the resident's page has worked out beside itself.
-  const define = name === "resident" ? { WORKER: JSON.stringify(await named("js", "src/resident/worker.ts", {}, "worker")) } : {};
+  // What a page has worked out beside itself: numbers that the door asks for, and pictures of its camera.
+  const beside = { resident: { WORKER: "src/resident/worker.ts", READER: "src/scan/worker.ts" }, scan: { READER: "src/scan/worker.ts" } }[name] ?? {};
+  const define = {};
+  for (const [as, entry] of Object.entries(beside)) define[as] = JSON.stringify(await named("js", entry, {}, as.toLowerCase()));
   const [script, sheet] = [await named("js", `src/${name}/main.ts`, define), await named("css", `src/${name}/${name}.css`)];
   const frame = (await readFile(at(`${name}.html`), "utf8"))
     .replace("<!-- style -->", `<link rel="stylesheet" href="${sheet}">`)

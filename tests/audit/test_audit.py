@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -11,25 +12,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from published import CITY, Town, audited, coloured, seen_by_a_stranger
+from published import CITY, DAYS, HERE, Town, audited, coloured, seen_by_a_stranger
 
 from kangma.audit.public import Seen
 from kangma.audit.report import Check, Report
 from kangma.audit.whole import audit, find_credential
+from kangma.city import make_city
 from kangma.codes.turns import OUT, Digest
 from kangma.credential import issue
 from kangma.credential.claims import Kind
 from kangma.errors import Corrupt, Refused, Unavailable
+from kangma.publish import commit as commit_module
 from kangma.publish.city import the_signer
+from kangma.publish.credentials import on_paper
 from kangma.publish.cycle import cycle
+from kangma.publish.journal import RECORD, WITHDRAWAL, Journal
 from kangma.publish.signer import LocalSigner, Order
 from kangma.signing.trust import Use
 from kangma.status.lists import BITS, compress, inflate, pack, unpack
 from kangma.status.token import Claims, open_cwt, to_cwt
+from kangma.store.receive import receive_all
 from kangma.store.releases import last_release
 from kangma.store.signing import open_signing
 from kangma.store.state import open_state
-from kangma.terms import HOUR
+from kangma.terms import DAY, HOUR
 
 
 def checks(report: Report) -> set[Check]:
@@ -82,6 +88,31 @@ def test_a_red_written_into_the_database_is_never_signed_and_is_found(town: Town
     ):
         cycle(state, now=town.now + HOUR, signer=signer)
     assert (path / "public" / "checkpoint").read_bytes() == (town.path / "public" / "checkpoint").read_bytes()
+
+
+def test_a_red_in_the_database_is_found_although_new_evidence_waits_for_a_cycle(
+    town: Town, tmp_path: Path
+) -> None:
+    """The cycle absorbs before it notices and stops: from then on there is evidence of which no release speaks."""
+    path = town.copied(tmp_path)
+    with open_state(path) as state:
+        last = last_release(state.registry)
+        assert last is not None
+        victim = next(n for n in range(400) if n not in set(_out(path, last.number)["person"].to_pylist()))
+        key = state.person_keys(pa.array([victim], pa.uint32()))[0].hex()
+        city, tables = make_city(400, DAYS + 1, 3), tmp_path / "next"
+        tables.mkdir()
+        for kind, rows in city.arrivals(DAYS).items():
+            pq.write_table(rows, tables / f"{kind}.parquet")
+        receive_all(state, [tables], feed="city", now=town.now)
+    _make_red(path, last.number, victim)
+    with (
+        open_state(path) as state,
+        the_signer(path, now=town.now + HOUR) as signer,
+        pytest.raises(Corrupt, match="what is out is not what release"),
+    ):
+        cycle(state, now=town.now + HOUR, signer=signer)
+    assert key in {d.key for d in audited(path).differences if d.check is Check.OUT}
 
 
 def test_a_red_with_all_digests_rewritten_to_fit_is_still_not_signed(town: Town, tmp_path: Path) -> None:
@@ -142,6 +173,30 @@ def test_a_red_turn_proposed_without_evidence_is_logged_for_good_and_found(
     assert found
     assert found[0].since == (done.release.number, town.now + HOUR)
     assert any(d.key == key and d.check is Check.STATUS for d in report.differences)
+
+
+def test_a_release_judged_by_rules_that_are_not_public_is_found_by_everybody(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner puts a stricter policy into the registry and keeps it out of the log. Anybody who can read the log sees
+    that it was judged by something else than what stands there."""
+    path, now = town.copied(tmp_path), town.now + HOUR
+    with open_state(path) as state, the_signer(path, now=now) as signer:
+        honest = commit_module._policies(state)
+        begins = HERE.iso(now - 60)
+        secret = honest[0][3].replace('version = "2022-04-22"', 'version = "secret"')
+        secret = re.sub(r"effective_from = .*", f"effective_from = {begins}", secret, count=1)
+        state.publish_policy(secret.encode())
+        monkeypatch.setattr(commit_module, "_policies", lambda _: honest)
+        done = cycle(state, now=now, signer=signer)
+    stranger, _ = seen_by_a_stranger(path / "public")
+    assert [(d.check, d.what, d.where) for d in stranger.differences] == [
+        (
+            Check.POLICIES,
+            "it was judged by a policy that is not in the log",
+            f"release {done.release.number}",
+        )
+    ]
 
 
 def test_evidence_that_was_changed_is_found(town: Town, tmp_path: Path) -> None:
@@ -268,6 +323,22 @@ def test_a_credential_waits_for_the_next_release_to_be_in_the_log(town: Town, tm
             find_credential(state, public, made)
 
 
+def test_what_leaves_by_age_leaves_before_the_release_and_not_behind_its_back(
+    town: Town, tmp_path: Path
+) -> None:
+    """Somebody was near a case for thirty hours of a fortnight; when the first of them leave, the code is judged by what
+    is left, in the same cycle: an auditor who comes between two cycles finds nothing."""
+    path, left = town.copied(tmp_path), 0
+    for day in (10, 11, 12):
+        now = town.now + day * DAY
+        with open_state(path) as state, the_signer(path, now=now) as signer:
+            done = cycle(state, now=now, signer=signer)
+            left += sum(done.forgotten.shredded.values())
+            assert state.generation() == done.release.generation
+    assert audited(path).differences == []
+    assert left > 1_000, left
+
+
 def test_a_journal_that_lost_a_credential_is_found(town: Town, tmp_path: Path) -> None:
     path = town.copied(tmp_path)
     (path / "signer" / "journal").write_bytes(b"")
@@ -326,6 +397,39 @@ def test_the_signer_refuses_more_reds_an_hour_than_its_key_may_sign(town: Town, 
             tried(told(green, 4, 0), few)
 
 
+def test_credentials_above_the_ceiling_of_a_minute_are_counted_however_many_there_were(
+    tmp_path: Path,
+) -> None:
+    """The default lets 3,000,000 be signed in a minute; after a million the count must not stand still."""
+    now, many = 1_650_000_000, 1_200_000
+    rows = np.zeros(many + 7, RECORD)
+    rows["kind"], rows["at"] = 1, now
+    rows["at"][:7] = now - 61  # of the minute before
+    rows["kind"][100:110] = WITHDRAWAL
+    rows.tofile(tmp_path / "journal")
+    assert Journal(tmp_path / "journal").issued_since(now - 60) == many - 10
+
+
+def test_releases_that_come_faster_than_seconds_do_not_run_ahead_of_the_clock(
+    town: Town, tmp_path: Path
+) -> None:
+    """A door takes the newest moment that was signed for the time. A busy city whose lists ran a minute ahead would have
+    every phone refused, as showing an old picture."""
+    path, now = town.copied(tmp_path), town.now + HOUR
+    with open_state(path) as state, LocalSigner(path) as signer:
+        for _ in range(6):  # each changes the list of papers
+            on_paper(state, signer, town.whose, today=_today(town), now=now)
+            cycle(state, now=now, signer=signer)
+        on_paper(state, signer, town.whose, today=_today(town), now=now)
+        with pytest.raises(Unavailable, match="faster than seconds"):
+            cycle(state, now=now, signer=signer)
+        on_paper(state, signer, town.whose, today=_today(town), now=now + 3)
+        cycle(state, now=now + 3, signer=signer)
+    files = [f for f in (path / "public" / "status").rglob("*") if f.is_file() and f.suffix != ".delta"]
+    assert now + 3 < max(open_cwt(f.read_bytes()).claims.iat for f in files) <= now + 3 + 5
+    assert audited(path).clean
+
+
 def test_no_credential_is_signed_for_a_person_or_a_day_that_no_release_speaks_of(
     town: Town, tmp_path: Path
 ) -> None:
@@ -345,8 +449,6 @@ def test_no_credential_is_signed_for_a_person_or_a_day_that_no_release_speaks_of
 
 
 def _today(town: Town) -> int:
-    from published import HERE  # noqa: PLC0415
-
     return HERE.day(town.now)
 
 

@@ -131,6 +131,13 @@ def test_a_code_that_was_seen_is_looked_up(lived: tuple[Path, Path], tmp_path: P
     waiting = kangma("audit", state, "--credential", text)
     assert waiting.code == 3
     assert "since the last release" in waiting.err
+    pointer = state / "public" / "latest.json"
+    honest = pointer.read_bytes()
+    pointer.write_text("{}")
+    both = kangma("audit", state, "--credential", text, "--json")
+    assert both.code == 1  # what differs is told although the code waits
+    assert [d["where"] for d in both.json["differences"]] == ["latest.json"]
+    pointer.write_bytes(honest)
     done("cycle", state, "--now", LATER)
     assert kangma("audit", state, "--credential", text).code == 0
     unknown = kangma(

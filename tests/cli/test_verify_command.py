@@ -136,6 +136,22 @@ def test_every_vector_that_a_folder_can_hold_ends_as_it_says(tmp_path: Path) -> 
     assert checked > 100
 
 
+def test_a_code_of_a_city_that_ours_recognises_is_verified_with_that_citys_lists(tmp_path: Path) -> None:
+    said, ours = vector("another_authority"), tmp_path / "ours"
+    public = lay_out(ours, said)
+    (base,) = {uri.partition("status/")[0] for uri in said["lists"]} - {"https://code.kangma.example/"}
+    theirs = lay_out(tmp_path / "theirs", said, base)
+    alone = asked("another_authority", public, "--json")
+    assert (alone.code, alone.json["code"]) == (1, "no_list")
+    for name in ("root", "trust"):
+        (theirs / name).write_bytes(b"nobody reads this")
+    for where in (theirs, public, tmp_path / "nowhere"):
+        both = asked("another_authority", public, "--lists", where, "--json")
+        wanted = (0, "verified", None) if where is theirs else (1, "not_verified", "no_list")
+        assert (both.code, both.json["outcome"], both.json["code"]) == wanted
+    assert asked("phone_green", public, "--lists", theirs).code == 0
+
+
 def test_nothing_rolls_back_between_two_calls(tmp_path: Path) -> None:
     public = lay_out(tmp_path / "public", vector("phone_green"))
     assert asked("phone_green", public).code == 0

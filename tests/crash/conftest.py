@@ -1,15 +1,15 @@
-"""The disk whose power is cut."""
+"""The disk whose power is cut, and the one that is soon full."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from turns import Disk
+from turns import Disk, run
 
 
 @pytest.fixture
@@ -20,3 +20,20 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     disk = Disk(tmp_path)
     yield disk
     disk.let_go()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a file system of so much room, as `mount` says it ("3m")."""
+    if os.geteuid() != 0:
+        warnings.warn("no root: no small disk", stacklevel=1)
+        pytest.skip("NO FULL DISK: needs root to mount a small one")
+    at = tmp_path / "small"
+    at.mkdir()
+
+    def of(size: str) -> Path:
+        run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(at))
+        return at
+
+    yield of
+    run("umount", str(at))

@@ -102,6 +102,8 @@ def cuts(disk: Disk, town: Town, how: str, rounds: int, seed: int, *, first_loss
             disk.unmount()
         if count.damaged or (first_loss and count.lost):
             break
+        if number % 50 == 49:
+            print(count, flush=True)
     return count
 
 

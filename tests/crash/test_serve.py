@@ -25,7 +25,7 @@ import pytest
 from released import CITY, LIVED, Door, Town, recovered, take_in, the_town
 
 from kangma.city import make_city
-from kangma.errors import Unavailable
+from kangma.errors import Refused, Unavailable
 from kangma.policy.published import read
 from kangma.publish import commit as commit_module
 from kangma.publish.city import name_city
@@ -49,14 +49,14 @@ def town() -> Town:
 
 
 @contextmanager
-def listening(path: Path) -> Iterator[RemoteSigner]:
+def listening(path: Path, *, clock: Callable[[], int] = lambda: int(time.time())) -> Iterator[RemoteSigner]:
     """A signer behind its socket, in a thread."""
     stop, ready = threading.Event(), threading.Event()
     at = path / "signer" / "socket"
 
     def answer() -> None:
         with LocalSigner(path) as signer:
-            serve(signer, at, stopping=stop.is_set, ready=ready.set)
+            serve(signer, at, clock=clock, stopping=stop.is_set, ready=ready.set)
 
     thread = threading.Thread(target=answer)
     thread.start()
@@ -109,6 +109,24 @@ def test_a_code_that_is_withdrawn_does_not_wait_until_something_happens(town: To
         on_paper(state, remote, 5, today=zone(CITY.zone).day(now), now=now + 63)
         assert released(63)
         assert not released(64)
+
+
+def test_whoever_asks_does_not_say_what_time_it_is(town: Town, tmp_path: Path) -> None:
+    """So many reds an hour and codes a minute: by a clock that the caller moves, every call would have its own hour."""
+    path, now = town.copied(tmp_path), town.now
+    with open_state(path) as state, listening(path, clock=lambda: now) as remote:
+        before = remote.describe()
+        today = zone(CITY.zone).day(now)
+        for ahead in (6, 3_600, 86_400):
+            with pytest.raises(Refused, match="bad_time"):
+                cycle(state, now=now + ahead, signer=remote)
+            with pytest.raises(Refused, match="bad_time"):
+                on_paper(state, remote, 5, today=today, now=now + ahead)
+            with pytest.raises(Refused, match="bad_time"):
+                remote.withdraw(5, now=now + ahead)
+        assert remote.describe() == before
+        on_paper(state, remote, 5, today=today, now=now + 5)
+        cycle(state, now=now + 5, signer=remote)  # the same machine, a moment apart
 
 
 WRONG: dict[str, bytes] = {

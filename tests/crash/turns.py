@@ -31,7 +31,15 @@ from kangma.terms import DAY
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["kangma.store.state", "kangma.intake.documents", "turns", "released", "copies", "warmed"]
+    [
+        "kangma.store.state",
+        "kangma.intake.documents",
+        "turns",
+        "released",
+        "copies",
+        "warmed",
+        "sealed_writer",
+    ]
 )
 NOON = 1_650_880_800
 ROWS = 7  # in a file

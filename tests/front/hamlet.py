@@ -21,10 +21,10 @@ from fastapi.testclient import TestClient
 
 from kangma.gateway.front.app import make_app
 from kangma.gateway.front.city import City, Letter
-from kangma.gateway.front.defence import Defence
-from kangma.gateway.front.limits import Rate
-from kangma.gateway.front.rights import Purpose, Role
-from kangma.gateway.front.sensors import Sensors
+from kangma.gateway.front.defence.layers import Defence
+from kangma.gateway.front.defence.limits import Rate
+from kangma.gateway.front.watch.sensors import Sensors
+from kangma.gateway.front.who.rights import Purpose, Role
 from kangma.policy.published import read
 from kangma.publish.city import CityName, has_keys, name_city
 from kangma.publish.cycle import cycle

@@ -13,7 +13,7 @@ from hamlet import BASE, Hamlet
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from kangma.gateway.front.clients import ASSERTION_TYPE, public_key
+from kangma.gateway.front.who.assertions import ASSERTION_TYPE, public_key
 from kangma.store.front_clients import ClientStore
 
 AUDIENCE = f"{BASE}/oauth/token"

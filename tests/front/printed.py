@@ -1,4 +1,4 @@
-"""A sheet of `kangma.gateway.front.sheet` as a printer would draw it: its rectangles, without its words."""
+"""A sheet of `kangma.gateway.front.people.sheet` as a printer would draw it: its rectangles, without its words."""
 
 from __future__ import annotations
 

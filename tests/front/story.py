@@ -135,12 +135,13 @@ class Story:
             sent["code"] = self.door.letters.sent[-1].code
         if what == "residents_renew":
             sent["signature"] = self.signed(f"KM1 token {sent['resident']} {sent['at']}")
-        if what == "sealed_places":
+        if what in ("sealed_places", "sealed_places_of_another"):
             sent["key"] = self.key(step["sent"]["key"])
-            sent["signature"] = self.signed(f"KM1 slots {self.resident} {sent['key']} {sent['at']}")
+            of = f"/{step['path']['other']}" if step["path"] else ""
+            sent["signature"] = self.signed(f"KM1 slots {self.resident}{of} {sent['key']} {sent['at']}")
         if "holders" in sent:
             sent["holders"] = [self.key(h) for h in sent["holders"]]
-        if what == "venues_scan_in":
+        if what in ("venues_scan_in", "venues_scan_in_another"):
             for scan in sent.values():
                 scan |= {"venue": self.venue, "code": code_at(self.venue_key, scan["minute"])}
         if what == "oauth_token":

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from kangma.cli import serve
 from kangma.gateway.front import serving
-from kangma.gateway.front.admission import LINE_A_PLACE, Admission
-from kangma.gateway.front.alarm import BEGINS, CALM, ENDS, WINDOW, Alarm
-from kangma.gateway.front.defence import Defence
-from kangma.gateway.front.limits import RATES, STRICT
-from kangma.gateway.front.rights import Purpose, Role
+from kangma.gateway.front.defence.admission import LINE_A_PLACE, Admission
+from kangma.gateway.front.defence.alarm import BEGINS, CALM, ENDS, WINDOW, Alarm
+from kangma.gateway.front.defence.layers import Defence
+from kangma.gateway.front.defence.limits import RATES, STRICT
+from kangma.gateway.front.who.rights import Purpose, Role
 
 BAD = {"authorization": "Bearer " + "x" * 35}
 NOW = 1_650_881_100
@@ -220,7 +220,7 @@ ASKED: list[dict[str, str]] = [
 
 def ordinary(door: Hamlet, monkeypatch: pytest.MonkeyPatch, method: str, path: str, headers: Any) -> Any:
     """The same by the framework's route."""
-    from kangma.gateway.front import shelf  # noqa: PLC0415  only to step around it
+    from kangma.gateway.front.at_once import shelf  # noqa: PLC0415  only to step around it
 
     with monkeypatch.context() as patched:
         patched.setattr(shelf.Shelf, "_plain", lambda *_: False)
@@ -264,7 +264,7 @@ def test_a_link_out_of_the_folder_is_not_followed(door: Hamlet) -> None:
 
 
 def test_the_shelf_keeps_no_more_than_it_may(door: Hamlet, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kangma.gateway.front import shelf  # noqa: PLC0415  as above
+    from kangma.gateway.front.at_once import shelf  # noqa: PLC0415  as above
 
     monkeypatch.setattr(shelf, "MOST_ALL", 10)
     assert door.client().get("/public/latest.json").status_code == 200  # from the disk

@@ -49,7 +49,7 @@ from test_front_telling import machine, posting, watch
 from kangma.credential.venue_code import code_at, minute_of, token_at
 from kangma.gateway.front.app import ROUTES
 from kangma.gateway.front.city import Letter
-from kangma.gateway.front.outward import target
+from kangma.gateway.front.clients.outward import target
 from kangma.incidents.life import Role
 from kangma.store.appeals import Decision
 from kangma.store.backup import take
@@ -305,6 +305,7 @@ def everything(door: Hamlet) -> list[Any]:
     for path in (*OWN, "/v1/me/others/1/code", "/v1/me/others", "/v1/me/carers"):
         assert phone.get(path).status_code == 200
     phone.post("/v1/me/others/1/credentials", json=key)
+    phone.post("/v1/me/others/1/slots", json=key)
     phone.post("/v1/me/credentials", json=key)
     phone.post("/v1/me/paper")
     hold = phone.get("/v1/me/code").json()["holds"][0]

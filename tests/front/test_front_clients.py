@@ -15,8 +15,8 @@ from laboratory import AUDIENCE, Client, registered
 
 from kangma.cli import main
 from kangma.errors import Conflict, Refused
-from kangma.gateway.front.clients import ASSERTION_TYPE, Registered, public_key
-from kangma.gateway.front.rights import Role
+from kangma.gateway.front.who.assertions import ASSERTION_TYPE, Registered, public_key
+from kangma.gateway.front.who.rights import Role
 from kangma.store import front_schema
 from kangma.store.front import FrontStore, prepare
 from kangma.store.front_clients import SCOPES, ClientStore

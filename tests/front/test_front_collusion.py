@@ -27,7 +27,7 @@ from platform_side import listening
 from test_front_hooks import platform, teller, turns
 from test_front_rides import agree, check, new_ride
 
-from kangma.gateway.front.partners import MOST_SAID
+from kangma.gateway.front.clients.partners import MOST_SAID
 from kangma.terms import HOUR, moment
 
 MORE = 0.001  # by which a guess may be better for all that was told

@@ -13,12 +13,12 @@ from hamlet import BASE, NURSE, TEACHER, Hamlet, hamlet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kangma.gateway.front.admission import SHARES, Admission
-from kangma.gateway.front.defence import Defence, too_many
-from kangma.gateway.front.gauges import watch_city
-from kangma.gateway.front.inner import make_inner
-from kangma.gateway.front.limits import RATES, Limiter, Network, Rate, network
-from kangma.gateway.front.rights import Purpose, Role
+from kangma.gateway.front.defence.admission import SHARES, Admission
+from kangma.gateway.front.defence.layers import Defence, too_many
+from kangma.gateway.front.defence.limits import RATES, Limiter, Network, Rate, network
+from kangma.gateway.front.watch.gauges import watch_city
+from kangma.gateway.front.watch.inner import make_inner
+from kangma.gateway.front.who.rights import Purpose, Role
 
 BAD = {"authorization": "Bearer " + "x" * 35}
 
@@ -195,6 +195,19 @@ def test_few_look_into_the_evidence_at_a_time() -> None:
     admission = Admission()
     assert [admission.enter(Purpose.HISTORY) for _ in range(4)] == [True] * 3 + [False]
     assert admission.enter(Purpose.BIND)
+
+
+def test_under_attack_what_keeps_the_evidence_busy_goes_one_by_one() -> None:
+    room = Admission()
+    assert [room.enter(Purpose.HISTORY) for _ in range(4)] == [True, True, True, False]
+    room.pressed = lambda: True
+    assert room.enter(Purpose.MAKE)
+    assert not room.enter(Purpose.MAKE)
+    room.leave(Purpose.HISTORY, 0.1)
+    assert not room.enter(Purpose.HISTORY)  # two are at it still
+    assert all(room.enter(Purpose.SHOW) for _ in range(6))
+    room.pressed = lambda: False
+    assert room.enter(Purpose.HISTORY)
 
 
 def test_who_goes_away_while_waiting_leaves_no_gap() -> None:

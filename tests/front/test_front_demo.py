@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey
 from laboratory import lines, new_key
 from test_front_serving import free_port
 
-from kangma.gateway.front.clients import ASSERTION_TYPE
+from kangma.gateway.front.who.assertions import ASSERTION_TYPE
 
 PATIENCE = 180.0
 RARELY = 0.6  # seconds: a phone that asks more than twice a second is soon told 429

@@ -17,8 +17,8 @@ from story import Story, differences, evidence
 from kangma.errors import Corrupt
 from kangma.gateway.front.app import Plane, _bare
 from kangma.gateway.front.description import story
-from kangma.gateway.front.rights import Role
 from kangma.gateway.front.typescript import written
+from kangma.gateway.front.who.rights import Role
 from kangma.gateway.register.problems import MEDIA
 
 ROOT = Path(__file__).parents[2]

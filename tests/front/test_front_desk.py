@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hamlet import NURSE, Hamlet, hamlet
 
-from kangma.gateway.front.defence import Answer, Defence
-from kangma.gateway.front.limits import Rate
-from kangma.gateway.front.rights import Purpose, Role
+from kangma.gateway.front import serving
+from kangma.gateway.front.at_once.desk import Arrivals
+from kangma.gateway.front.defence.alarm import Event
+from kangma.gateway.front.defence.layers import Answer, Defence
+from kangma.gateway.front.defence.limits import Rate
+from kangma.gateway.front.who.rights import Purpose, Role
+from kangma.gateway.front.who.tokens import Tokens
 
 BAD = {"authorization": "Bearer " + "x" * 35}
 
@@ -159,3 +166,171 @@ def test_a_desk_that_fails_lets_nobody_pass(door: Hamlet, monkeypatch: pytest.Mo
     answer = told(door, asked)
     assert answer is not None
     assert answer.status == 401
+
+
+class Waking:
+    """A loop that was asked to wake so often; the first to ask is remembered."""
+
+    def __init__(self) -> None:
+        self.wakes: list[Callable[[], None]] = []
+
+    def call_soon_threadsafe(self, called: Callable[[], None], **_: Any) -> None:
+        self.wakes.append(called)
+
+
+def arrivals(door: Hamlet, loop: Any, taken: list[Any]) -> Arrivals:
+    return Arrivals(loop, door.app, lambda request, _: taken.append(request))
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Any:
+    with hamlet(tmp_path, defence=Defence(held_seconds=0.05, chance=lambda: 0.0)) as door:
+        yield door
+
+
+def test_those_who_come_together_wake_the_loop_once_and_nobody_is_left_out(shared: Hamlet) -> None:
+    loop, taken = Waking(), list[Any]()
+    line = arrivals(shared, loop, taken)
+    for n in range(5):
+        line.add(n, scope("GET", "/v1/me/tests", BAD))
+    assert (len(loop.wakes), taken) == (1, [])
+    loop.wakes[0]()
+    assert taken == [0, 1, 2, 3, 4]
+    line.add(5, scope("GET", "/v1/me/tests", BAD))
+    assert len(loop.wakes) == 2
+
+
+def test_whoever_is_refused_anyway_waits_for_the_tick_and_wakes_nobody(quick: Hamlet) -> None:
+    """As a flood of bad tokens does it: the first wakes the loop, the others come up with the clock of those who wait."""
+    said: list[Answer] = []
+    seen: list[bool] = []
+
+    async def ask() -> None:
+        loop = asyncio.get_running_loop()
+        line = Arrivals(loop, quick.app, lambda _, asked: seen.append(quick.app.answers(asked, said.append)))
+        line.add("first", scope("GET", "/v1/me/code", BAD))
+        await asyncio.sleep(0.03)
+        assert seen == [True]
+        assert quick.app.known.exit.pool.ticking
+        wakes: list[Any] = []
+        loop.call_soon_threadsafe = lambda *given, **_: wakes.append(given)  # type: ignore[method-assign,assignment]  # counted here
+        others = [scope("GET", "/v1/me/code", BAD) for _ in range(20)]
+
+        def come() -> None:
+            for other in others:
+                line.add("another", other)
+
+        came = threading.Thread(target=come)
+        came.start()
+        await asyncio.sleep(0.5)
+        came.join()
+        del loop.call_soon_threadsafe
+        assert wakes == []
+
+    asyncio.run(ask())
+    assert [answer.status for answer in said] == [401] * 21
+    assert quick.sensors.held == 0
+    assert not quick.app.known.exit.pool.ticking
+
+
+def test_who_comes_as_the_clock_stops_is_taken_up(quick: Hamlet) -> None:
+    taken: list[Any] = []
+    pool = quick.app.known.exit.pool
+
+    async def stop() -> None:
+        line = arrivals(quick, Waking(), taken)
+        all_, pool.ticking = line._all, True
+
+        def none_yet() -> None:  # the tick looks, and nobody is there; then somebody comes
+            pool.take_up = all_
+            line.add("late", scope("GET", "/v1/me/code", BAD))
+
+        pool.take_up = none_yet
+        pool._tick()
+
+    asyncio.run(stop())
+    assert taken == ["late"]
+    assert not pool.ticking
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "quiet", "attacked"),
+    [
+        ("GET", "/v1/me/code", False, False),  # it was not shown: it will be refused, and late
+        ("GET", "/public/latest.json", True, True),
+        ("GET", "/", True, True),
+        ("POST", "/v1/me/visits", True, True),
+        ("GET", "/public/latest.json?v=1", True, False),
+        ("GET", "/public/status/77/0", True, False),
+        ("POST", "/v1/bindings", True, False),
+    ],
+)
+def test_under_attack_only_scan_ins_and_what_is_in_memory_do_not_wait_for_the_tick(
+    quick: Hamlet, method: str, address: str, quiet: bool, attacked: bool
+) -> None:
+    assert told(quick, scope("GET", "/public/latest.json", {})) is not None
+    asked = scope(method, address, {})
+    assert quick.app.soon(asked) is quiet
+    quick.app.known.defence.alarm.event = Event(0)
+    assert quick.app.soon(asked) is attacked
+
+
+def test_a_token_is_looked_at_once_whatever_becomes_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A good one over its limit costs what a bad one costs."""
+    rates = {(Role.RESIDENT, Purpose.SHOW): Rate(0.001, 1)}
+    with hamlet(tmp_path, defence=Defence(rates=rates, held_seconds=0.0)) as door:
+        good = {"authorization": f"Bearer {door.bound(NURSE)['token']}"}
+        assert door.app.code(scope("GET", "/v1/me/code", good)) is not None
+        over, bad = scope("GET", "/v1/me/code", good), scope("GET", "/v1/me/code", BAD)
+        assert door.app.code(over) is door.app.code(bad) is None
+
+        def again(*_: Any, **__: Any) -> None:
+            raise AssertionError("looked at twice")
+
+        monkeypatch.setattr(Tokens, "slot_of", again)
+        found = [told(door, asked) for asked in (over, bad)]
+        assert [answer and answer.status for answer in found] == [429, 401]
+
+
+def test_what_is_always_said_the_same_is_written_once(quick: Hamlet) -> None:
+    for method, address, headers in (
+        ("GET", "/v1/me/tests", BAD),
+        ("GET", "/public/latest.json?v=1", {}),
+        ("GET", "/public/%6catest.json", {}),
+        ("GET", "/nothing", {}),
+    ):
+        first, second = (told(quick, scope(method, address, headers), within=1.0) for _ in range(2))
+        assert first is not None
+        assert first is second
+
+
+def test_a_flood_that_waits_sets_off_no_search_for_what_nobody_holds(tmp_path: Path) -> None:
+    """Two thousand bad tokens at once. Each such search keeps everybody waiting (docs/decisions/0162)."""
+    searches = 0
+
+    def searched(phase: str, _: dict[str, int]) -> None:
+        nonlocal searches
+        searches += phase == "start"
+
+    async def ask() -> None:
+        line = Arrivals(
+            asyncio.get_running_loop(), door.app, lambda r, asked: door.app.answers(asked, lambda _: None)
+        )
+        for n in range(2_000):
+            line.add(n, scope("GET", "/v1/me/code", BAD))
+        await asyncio.sleep(0.05)
+        assert door.sensors.held == 2_000
+
+    before = gc.get_threshold()
+    with hamlet(tmp_path, defence=Defence()) as door:
+        serving.settled()
+        gc.callbacks.append(searched)
+        try:
+            asyncio.run(ask())
+        finally:
+            gc.callbacks.remove(searched)
+            gc.set_threshold(*before)
+            gc.unfreeze()
+    assert searches == 0

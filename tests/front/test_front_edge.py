@@ -20,7 +20,7 @@ from edge import NAME, Echo, Edge, Said, addresses, echo, edge, free_ports, free
 from hamlet import NURSE, hamlet
 
 from kangma.gateway.front.app import ROUTES
-from kangma.gateway.front.tokens import Tokens
+from kangma.gateway.front.who.tokens import Tokens
 from kangma.store.front import token_key
 
 KINDS = ("nginx", "haproxy")
@@ -342,6 +342,31 @@ def test_a_network_without_tokens_may_ask_so_much(tapped: tuple[Edge, Echo]) -> 
         assert at.over(on, "GET", "/v1/me/code", headers={"Authorization": "Bearer x"})[0].status == 200
         assert at.over(on, "GET", "/scan")[0].status == 200
     assert 60 <= counts["/openapi.json"][200] <= 361
+
+
+def test_a_network_may_open_so_many_connections_and_its_neighbour_may_still(
+    tapped: tuple[Edge, Echo],
+) -> None:
+    """haproxy counts before the first byte of a greeting; nginx has no such limit, and only counts who is there."""
+    at, _ = tapped
+    if at.kind == "nginx":
+        pytest.skip("nginx cannot")
+    for _ in range(3_100):
+        with socket.socket() as on, suppress(ConnectionResetError):
+            on.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            on.bind(("127.9.9.7", 0))
+            on.connect(("127.0.0.1", at.port))
+
+    def gets_in(source: str) -> bool:
+        # Wrapped before it connects: a reset between the two would leave the wrapped socket to nobody.
+        with at.trusted.wrap_socket(socket.socket(), server_hostname=NAME) as on, suppress(OSError):
+            on.settimeout(5)
+            on.bind((source, 0))
+            on.connect(("127.0.0.1", at.port))
+            return bool(on.version())
+        return False
+
+    assert [gets_in(source) for source in ("127.9.9.9", "127.9.8.9")] == [False, True]
 
 
 # what is left behind -----------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey
 from platform_side import example
 from test_front_serving import Served
 
-from kangma.gateway.front.clients import public_key
+from kangma.gateway.front.who.assertions import public_key
 from kangma.store.front import FrontStore
 from kangma.store.front_clients import ClientStore
 

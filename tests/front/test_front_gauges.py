@@ -8,8 +8,8 @@ from pathlib import Path
 from hamlet import Hamlet
 
 from kangma.gateway.front.app import Silent
-from kangma.gateway.front.gauges import watch_city
 from kangma.gateway.front.serving import Guard
+from kangma.gateway.front.watch.gauges import watch_city
 from kangma.store.alarms import What, raise_alarm
 from kangma.store.signing import stop_signing
 from kangma.terms import DAY

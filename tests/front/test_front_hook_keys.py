@@ -17,8 +17,8 @@ from test_front_rides import agree, check, new_ride, room
 
 from kangma.cli import main
 from kangma.errors import Conflict, Corrupt
-from kangma.gateway.front.outward import target
-from kangma.gateway.front.signatures import key_id, signed
+from kangma.gateway.front.clients.outward import target
+from kangma.gateway.front.clients.signatures import key_id, signed
 from kangma.store.hook_keys import KEY, LAST, NEXT, HookKeys
 from kangma.terms import DAY, HOUR
 

@@ -31,10 +31,10 @@ from platform_side import Heard, example, listening
 from test_front_rides import agree, check, new_ride, room
 
 from kangma.errors import Refused
-from kangma.gateway.front import hooks as hooks_module
-from kangma.gateway.front.hooks import MOST_SAID, Hooks
-from kangma.gateway.front.outward import Why, post, target
-from kangma.gateway.front.signatures import base_of, parameters_of, signed
+from kangma.gateway.front.clients import hooks as hooks_module
+from kangma.gateway.front.clients.hooks import MOST_SAID, Hooks
+from kangma.gateway.front.clients.outward import Why, post, target
+from kangma.gateway.front.clients.signatures import base_of, parameters_of, signed
 from kangma.store.front_clients import ClientStore
 from kangma.store.front_hooks import HookStore, Turn
 

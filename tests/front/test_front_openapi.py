@@ -27,7 +27,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 
 from kangma.credential.venue_code import code_at, minute_of, token_at
 from kangma.gateway.front.app import ROUTES
-from kangma.gateway.front.rights import Role
+from kangma.gateway.front.who.rights import Role
 
 PATIENCE = 20  # times that a case comes back after "later"
 
@@ -239,9 +239,11 @@ class Walk:
             "POST /v1/me/others/{binding}/confirm": {"code": code},
             "POST /v1/tokens": {"resident": "0" * 32, "at": self.door.clock.now, "signature": "0" * 128},
             "POST /v1/me/slots": {"key": point, "at": self.door.clock.now, "signature": "0" * 128},
+            "POST /v1/me/others/{other}/slots": {"key": point, "at": self.door.clock.now, "signature": "0" * 128},
             "POST /v1/me/credentials": {"holders": [point]},
             "POST /v1/me/others/{other}/credentials": {"holders": [point]},
             "POST /v1/me/paper": {}, "POST /v1/me/visits": {"entered": scan},
+            "POST /v1/me/others/{other}/visits": {"entered": scan},
             "POST /v1/me/appeals": {"rule": hold["rule"], "since": hold["since"], "why": "not_me"},
             "POST /v1/me/rides": {"partner": "cars", "ride": secrets.token_urlsafe(18)},
             "POST /oauth/token": client.asked(), "POST /source/v1/{kind}": lines([row]),

@@ -18,8 +18,8 @@ from test_front_openapi import drive
 from test_front_serving import Served
 
 from kangma.credential.venue_code import minute_of, token_at
-from kangma.gateway.front.clients import ASSERTION_TYPE, public_key
-from kangma.gateway.front.rights import Role
+from kangma.gateway.front.who.assertions import ASSERTION_TYPE, public_key
+from kangma.gateway.front.who.rights import Role
 from kangma.store.front import FrontStore, prepare
 from kangma.store.front_clients import ClientStore
 from kangma.store.state import open_state

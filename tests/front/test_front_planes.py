@@ -16,15 +16,16 @@ from fastapi.testclient import TestClient
 from hamlet import BASE, CITY, NURSE, Hamlet, Letters
 from hypothesis import given
 from hypothesis import strategies as st
+from test_front_sealed import write
 
 from kangma.errors import Unavailable
 from kangma.gateway.front.app import Plane, make_app, make_read_plane
 from kangma.gateway.front.city import City
-from kangma.gateway.front.inner import make_inner, make_read_inner
-from kangma.gateway.front.limits import Limiter, Network, OfTogether, Rate, Together
+from kangma.gateway.front.defence.limits import Limiter, Network, OfTogether, Rate, Together
 from kangma.gateway.front.listening import listen, where
-from kangma.gateway.front.sensors import Sensors
 from kangma.gateway.front.serving import Doorway
+from kangma.gateway.front.watch.inner import make_inner, make_read_inner
+from kangma.gateway.front.watch.sensors import Sensors
 from kangma.store.front import FrontStore
 from kangma.terms import zone
 
@@ -84,8 +85,10 @@ def test_parts_are_judged_by_what_they_leave(door: Hamlet, monkeypatch: pytest.M
     said = inner.get("/health/parts")
     assert said.status_code == 503  # nobody listens at the signer's socket
     assert said.json() == {
-        "signer": False, "cycle": True, "answers": True, "release_age_s": 0, "answers_behind": 0,
+        "signer": False, "cycle": True, "answers": True, "slots": False, "release_age_s": 0, "answers_behind": 0,
+        "slots_age_s": 65_100,  # since midnight: none was written today
     }  # fmt: skip
+    write(door)
     with socket.socket(socket.AF_UNIX) as signer:
         monkeypatch.chdir(door.path)  # a socket's path is short
         signer.bind("signer/socket")

@@ -163,7 +163,7 @@ def test_paper_comes_as_text_picture_and_page_and_is_believed_from_the_next_rele
 
 
 def test_the_page_for_paper_is_a_pdf_whose_symbol_can_be_read(door: Hamlet) -> None:
-    from kangma.gateway.front.sheet import sheet  # noqa: PLC0415
+    from kangma.gateway.front.people.sheet import sheet  # noqa: PLC0415
 
     page = sheet("KM1:" + "ABC1" * 80, mask="(A)\\", until="2022-05-22")
     places = page[page.rindex(b"startxref") :].split()[1]

@@ -17,8 +17,8 @@ from fastapi.testclient import TestClient
 from hamlet import CASE, ELDER, EVERYBODY, NURSE, TEACHER, Hamlet, hamlet, result, unlimited
 from laboratory import Client, registered
 
-from kangma.gateway.front.partners import MOST_SAID
-from kangma.gateway.front.passing import result_of
+from kangma.gateway.front.clients.partners import MOST_SAID
+from kangma.gateway.front.clients.passing import result_of
 from kangma.publish.policies import policies
 from kangma.store.front_clients import ClientStore
 from kangma.terms import moment

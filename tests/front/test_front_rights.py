@@ -33,11 +33,11 @@ from hypothesis import strategies as st
 from laboratory import lines, registered, send
 from test_front_rides import room
 
-from kangma.credential.venue_code import minute_of, token_at
+from kangma.credential.venue_code import code_at, minute_of, token_at
 from kangma.errors import Corrupt, Refused
 from kangma.gateway.front import app as app_module
 from kangma.gateway.front.app import ROUTES, add
-from kangma.gateway.front.rights import (
+from kangma.gateway.front.who.rights import (
     Caller,
     Needs,
     Own,
@@ -197,7 +197,9 @@ class Owners:
 
     def __init__(self, door: Hamlet) -> None:
         self.door, self.ride = door, secrets.token_urlsafe(18)
-        self.residents = [door.client(door.bound(p, phone_key())["token"]) for p in (TEACHER, CASE)]
+        self.phone, other = phone_key(), phone_key()
+        self.bound = [door.bound(TEACHER, self.phone), door.bound(CASE, other)]
+        self.residents = [door.client(bound["token"]) for bound in self.bound]
         self.labs = [registered(door, name, "source:tests") for name in ("own-lab", "own-clinic")]
         self.fleets = [registered(door, name, "ride:check") for name in ("own-cars", "own-taxis")]
         owner, partner = self.residents[0], self.fleets[0].name
@@ -216,6 +218,7 @@ class Owners:
         )
         for fleet in self.fleets:
             room(door, fleet, owner, 3)
+        self.venue, self.venue_key = door.city.venues.register("V1", "owners", now=door.clock.now)
         given = owner.post("/v1/me/rides", json={"partner": partner, "ride": self.ride}).json()
         self.consent = given["consent"]
         hold = owner.get("/v1/me/code").json()["holds"][0]
@@ -237,15 +240,25 @@ class Owners:
         return (self.labs if role is Role.SOURCE else self.fleets)[which].http()
 
     def body(self, path: str) -> Any:
+        minute = minute_of(self.door.clock.now)
+        scan = {"venue": self.venue.venue, "minute": minute, "code": code_at(self.venue_key, minute)}
         return {
+            "/v1/me/others/{other}/visits": {"entered": scan},
             "/v1/me/others/{binding}/confirm": {"code": self.code},
             "/v1/bindings/{binding}/confirm": {
                 "code": self.code,
                 "device_key": phone_key().public.compressed.hex(),
             },
             "/v1/me/others/{other}/credentials": {"holders": [phone_key().public.compressed.hex()]},
+            "/v1/me/others/{other}/slots": self.asking(),
             "/partner/v1/rides/{ride}/check": {"consent": self.consent},
         }.get(path)
+
+    def asking(self) -> dict[str, Any]:
+        """For the slot of the first in the owner's care, signed by the owner's device."""
+        key, now = phone_key().public.compressed.hex(), self.door.clock.now
+        said = f"KM1 slots {self.bound[0]['resident']}/1 {key} {now}".encode()
+        return {"key": key, "at": now, "signature": self.phone.sign(said).hex()}
 
     def state(self) -> list[Any]:
         """What the owner has."""

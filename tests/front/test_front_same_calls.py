@@ -24,13 +24,14 @@ from test_front_rides import agree, new_ride, room
 
 from kangma import terms
 from kangma.errors import Refused
-from kangma.gateway.front import partners, residents
 from kangma.gateway.front import schema as s
-from kangma.gateway.front.rights import Caller, Role
+from kangma.gateway.front.clients import partners
+from kangma.gateway.front.people import residents
+from kangma.gateway.front.who.rights import Caller, Role
 from kangma.store.front_clients import ClientStore
 
 Calls = Counter[str]
-ROOT = str(Path(partners.__file__).parents[2])
+ROOT = str(Path(terms.__file__).parent)
 PARSING = {(terms.__file__, "moment")}
 
 

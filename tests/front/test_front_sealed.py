@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,17 +16,23 @@ import sealed_reader as reader
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from fastapi.testclient import TestClient
 from hamlet import BASE, CITY, ELDER, NURSE, TEACHER, Hamlet, Person, hamlet, phone_key, result
 from sealed_reader import BUCKET, P256, SLOT, NotOurs, Place
 
 from kangma.audit.public import Folder, Seen, audit_public
 from kangma.audit.report import Report
-from kangma.errors import Refused
+from kangma.errors import Refused, Unavailable
+from kangma.gateway.front.watch.gauges import watch_city
+from kangma.gateway.front.watch.inner import make_inner
+from kangma.gateway.front.watch.sensors import Sensors
 from kangma.publish.sealing import Sealing
 from kangma.sealed.part import open_bucket
 from kangma.sealed.slot import MOST, PLACES, fits, open_slot, seal
 from kangma.signing.keys import Algorithm, PublicKey
 from kangma.signing.trust import Use, decode_root, open_trust
+from kangma.store import sealed
+from kangma.store.durable import publish_file
 from kangma.store.front import FrontStore
 from kangma.store.sealed import SealedStore
 from kangma.terms import DAY
@@ -258,14 +265,17 @@ def test_a_device_that_is_gone_has_no_slot_any_more(door: Hamlet) -> None:
     assert from_folder(door.path / "public", mine)["colour"] == "green"
 
 
-def test_when_a_day_is_over_nothing_is_left_that_opens_it(door: Hamlet) -> None:
-    """Whoever kept every file, and breaks in afterwards, finds no key: neither of a day that is over nor a file of it."""
+@pytest.mark.parametrize("every", [300, 0])
+def test_when_a_day_is_over_nothing_is_left_that_opens_it(door: Hamlet, every: int) -> None:
+    """Whoever kept every file, and breaks in afterwards, finds no key: neither of a day that is over nor a file of it.
+    Also where the writer never comes to rest, since there is more to write than it can."""
     phone = Phone(door, NURSE)
     today, tomorrow, _ = phone.places(door)
     write(door)
     secret = (door.path / "front/sealed" / today.path.split("/")[1]).read_bytes()[:32]
     door.cycle(after=DAY)
-    write(door)
+    made = sealing(door, every)
+    assert [made.turn() for _ in range(2)] == [True, every == 0]
     for file in (door.path / "front").rglob("*"):
         assert not file.is_file() or secret not in file.read_bytes(), file
     assert not (door.path / "public" / today.path).exists()
@@ -333,6 +343,61 @@ def test_the_signer_signs_parts_of_today_and_of_releases_that_were(door: Hamlet)
     ):
         with pytest.raises(Refused):
             door.signer.sealed(path, content, release, ttl=ttl, now=now)
+
+
+def test_two_writers_never_write_one_file(door: Hamlet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`serve` is killed and started again, and the writer before has not yet seen it: between its file and its name the
+    new one wants to write the same."""
+    today = Phone(door, NURSE).places(door)[0]
+    before, after, tried = sealing(door), sealing(door), list[Path]()
+
+    def meanwhile(temporary: Path, final: Path) -> None:
+        tried.append(final)
+        with pytest.raises(Unavailable):
+            after.turn()
+        publish_file(temporary, final)
+
+    monkeypatch.setattr(sealed, "publish_file", meanwhile)
+    assert before.turn()
+    assert tried == [door.path / "public" / today.path]
+    assert from_folder(door.path / "public", today)["colour"] == "green"
+    monkeypatch.undo()
+    assert after.turn()
+    assert from_folder(door.path / "public", today)["colour"] == "green"
+
+
+def test_how_old_slots_are_is_told_and_that_they_are_late(door: Hamlet) -> None:
+    """A phone that cannot reach the door shows them: who reaches it is kept from nothing."""
+    sensors, inner = Sensors(), TestClient(make_inner(door.city, Sensors()))
+    watch_city(sensors, door.city)
+
+    def told() -> list[float]:
+        named = [f"kangma_front_sealed_{x}_seconds" for x in ("oldest", "newest", "ttl")]
+        return [sensors.registry.get_sample_value(name) or 0.0 for name in named]
+
+    now, public = door.clock.now, door.path / "public"
+    assert told()[0] == now - door.city.zone.midnight(door.city.zone.day(now))  # none of today's is there
+    assert told()[1] != told()[1]
+    today = Phone(door, NURSE).places(door)[0]
+    store = door.city.sealed
+    (family,) = store.families(door.city.zone.day(now))
+    os.utime(door.path / "front/sealed" / family.name, (now - 50,) * 2)
+    assert told()[0] == 50  # since there was a phone to write one for
+    write(door)
+    os.utime(public / today.path, (now - 100,) * 2)
+    assert told() == [100, 100, 300]
+    assert inner.get("/health/parts").json()["slots"] is True
+
+    family = store.family(door.city.zone.day(now), family.capacity)  # phones come for whom there is no room
+    os.utime(door.path / "front/sealed" / family.name, (now - 601,) * 2)
+    assert told() == [601, 100, 300]
+    said = inner.get("/health/parts").json()
+    assert (said["slots"], said["slots_age_s"]) == (False, 601)
+    assert inner.get("/health/ready").status_code == 200
+    write(door)
+    os.utime(public / family.path(0), (now,) * 2)
+    os.utime(public / today.path, (now - 100,) * 2)
+    assert told() == [100, 0, 300]
 
 
 def audited(public: Path) -> list[str]:

@@ -12,9 +12,9 @@ import pytest
 from hamlet import CITY, NURSE, Events, Hamlet
 from house import House, house
 
-from kangma.gateway.front.alarm import Alarm, Event
+from kangma.gateway.front.defence.alarm import Alarm, Event
+from kangma.gateway.front.defence.telling import AFTER, MOST_WAITING, Teller, as_sent, signal_of
 from kangma.gateway.front.serving import Guard
-from kangma.gateway.front.telling import AFTER, MOST_WAITING, Teller, as_sent, signal_of
 from kangma.incidents.life import Right, Role
 from kangma.incidents.signal import draft_of
 from kangma.terms import moment

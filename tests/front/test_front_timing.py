@@ -19,8 +19,8 @@ from test_front_openapi import tokens
 from test_front_rides import agree, check, new_ride, room
 from test_front_rights import described, named
 
-from kangma.gateway.front import residents
-from kangma.gateway.front.rights import Role
+from kangma.gateway.front.people import residents
+from kangma.gateway.front.who.rights import Role
 
 
 def differ(one: list[float], other: list[float], *, rounds: int = 20_000, seed: int = 1) -> float:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from hamlet import CASE, ELDER, NURSE, TEACHER, Hamlet, hamlet, unlimited
+from hamlet import CASE, CHILD, ELDER, NURSE, STRANGER, TEACHER, Hamlet, hamlet, unlimited
 
 from kangma.credential.venue_code import code_at, minute_of, token_at
-from kangma.gateway.front import entering
+from kangma.gateway.front.at_once import entering
 from kangma.store.venues import Venues
 
 HOUR = 3_600
@@ -233,3 +233,101 @@ def test_who_scans_too_often_is_asked_to_wait(tmp_path: Path) -> None:
         said = [phone.post("/v1/me/visits", json={"entered": door.shows()}).status_code for _ in range(45)]
         assert said[:40] == [201] * 40
         assert 429 in said[40:]
+
+
+# for somebody in one's care --------------------------------------------------------------------------------------------
+
+
+def another(phone: TestClient, other: int, entered: object, left: object = None) -> Any:
+    return phone.post(
+        f"/v1/me/others/{other}/visits",
+        json={"entered": entered} | ({} if left is None else {"left": left}),
+    )
+
+
+def with_child(at: Hamlet) -> TestClient:
+    """The teacher's phone; her child, who has none, is at place 1."""
+    phone = at.resident(TEACHER)
+    assert phone.post("/v1/me/children", json=CHILD.asked).status_code == 201
+    return phone
+
+
+def test_a_mother_scans_her_child_in_and_out_and_the_child_has_the_visit(at: Hamlet) -> None:
+    door, phone = Door(at), with_child(at)
+    came = door.shows()
+    mine, said = scan(phone, came), another(phone, 1, came)
+    assert said.status_code == 201
+    assert said.json()["visit"] != mine["visit"]  # two persons, two visits
+    assert said.json()["result"] == "pass"
+    assert door.sees()["today"]["pass"] == 2
+    at.clock.now += 25 * 60
+    left = another(phone, 1, came, door.shows())
+    assert (left.json()["visit"], left.json()["assumed"]) == (said.json()["visit"], False)
+    assert [v["visit"] for v in visits(at, phone)] == [
+        mine["visit"]
+    ]  # what is the child's is not the mother's
+    child = at.resident(CHILD)  # years later, with a phone of their own
+    (visit,) = visits(at, child)
+    assert (visit["visit"], visit["left_at"]) == (said.json()["visit"], "2022-04-25T18:31:00+08:00")
+    looked = [(look["who"], look["purpose"]) for look in child.get("/v1/me/looks").json()["looks"]]
+    assert looked == [("guardian", "enter")] * 2
+
+
+def test_who_has_a_phone_and_is_scanned_in_as_well_was_there_once(at: Hamlet) -> None:
+    """An elder by consent: the daughter's scan and his own are one visit, and he sees that she did it."""
+    door, elder, phone = Door(at), at.resident(ELDER), at.resident(NURSE)
+    binding = phone.post("/v1/me/others", json=ELDER.asked).json()["binding"]
+    at.city.outbox.empty()
+    assert (
+        phone.post(f"/v1/me/others/{binding}/confirm", json={"code": at.letters.sent[-1].code}).status_code
+        == 201
+    )
+    came = door.shows()
+    said, own = another(phone, 1, came), scan(elder, came)
+    assert said.json()["visit"] == own["visit"]
+    assert [v["visit"] for v in visits(at, elder)] == [own["visit"]]
+    assert door.sees()["today"]["pass"] == 1
+    (look,) = elder.get("/v1/me/looks").json()["looks"]
+    assert (look["who"], look["purpose"]) == ("consent", "enter")
+    (carer,) = elder.get("/v1/me/carers").json()["carers"]
+    assert elder.delete(f"/v1/me/carers/{carer['carer']}").status_code == 204
+    assert another(phone, 1, door.shows()).status_code == 404  # taken back is taken back
+    assert len(elder.get("/v1/me/looks").json()["looks"]) == 1
+
+
+def test_nobody_is_scanned_in_by_a_stranger_or_by_a_code_that_is_wrong(at: Hamlet) -> None:
+    door, phone = Door(at), with_child(at)
+    good = door.shows()
+    at.clock.now += 120
+    for other in (2, 4):
+        assert another(phone, other, good).status_code == 404
+    assert another(phone, 5, good).status_code == 422
+    assert another(at.resident(NURSE), 1, good).status_code == 404  # somebody else's child
+    assert another(at.client(), 1, good).status_code == 401
+    wrong = another(phone, 1, good | {"code": f"{(int(str(good['code'])) + 1) % 10**8:08d}"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "wrong_code")
+    assert refused(phone, good, good | {"venue": "10000007"}) == "unknown_venue"
+    asked = STRANGER.asked | {"name": TEACHER.name}
+    assert phone.post("/v1/me/children", json=asked).status_code == 422
+    assert phone.delete("/v1/me/others/1").status_code == 204
+    assert another(phone, 1, door.shows()).status_code == 404  # in her care here no more
+    at.city.scans.let_go()
+    assert not list((at.path / "front/scans").iterdir())  # nothing of it was written
+    assert at.resident(CHILD).get("/v1/me/looks").json() == {"looks": []}  # and nobody looked
+
+
+def test_a_child_who_sat_with_a_case_is_found_by_the_mothers_scans(at: Hamlet) -> None:
+    """The whole way: the child's own code says so, and not only hers."""
+    door, phone, nurse = Door(at), with_child(at), at.resident(NURSE)
+    for go in (lambda: scan(nurse, door.shows()), lambda: another(phone, 1, door.shows())):
+        go()
+        at.clock.now += 300
+    at.city.scans.let_go()
+    at.cycle()
+    assert phone.get("/v1/me/others/1/code").json()["holds"] == []
+    case = {
+        "document_id": "c2", "case_id": "C2", "kind": "confirmed", "onset_at": "2022-04-25T20:00:00+08:00",
+        "confirmed_at": "2022-04-25T20:00:00+08:00",
+    }  # fmt: skip
+    at.cycle({"cases": [NURSE.named | case]}, after=3 * HOUR)
+    assert [h["rule"] for h in phone.get("/v1/me/others/1/code").json()["holds"]] == ["A-P3"]

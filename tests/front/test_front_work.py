@@ -13,8 +13,8 @@ from hamlet import NURSE, Hamlet, hamlet, phone_key
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kangma.gateway.front.alarm import Event
-from kangma.gateway.front.work import LIVES, MOST_NUMBER, Work, solved
+from kangma.gateway.front.defence.alarm import Event
+from kangma.gateway.front.defence.work import LIVES, MOST_NUMBER, Work, solved
 
 NOW = 1_650_881_100
 KEY = bytes(32)
@@ -164,7 +164,7 @@ def test_whatever_comes_is_answered(content: bytes) -> None:
 
 
 def test_the_memory_of_what_was_used_has_an_end(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kangma.gateway.front.work.MOST_USED", 3)
+    monkeypatch.setattr("kangma.gateway.front.defence.work.MOST_USED", 3)
     assert [work.takes(solved(work.challenge(now=NOW)), now=NOW) for _ in range(4)] == [True] * 3 + [False]
     later = NOW + LIVES
     assert work.takes(solved(work.challenge(now=later)), now=later)

@@ -29,7 +29,7 @@ from test_front_walk import door_of
 
 from kangma.credential.outcome import Verified
 from kangma.credential.venue_code import key_text
-from kangma.gateway.front.clients import ASSERTION_TYPE, public_key
+from kangma.gateway.front.who.assertions import ASSERTION_TYPE, public_key
 from kangma.policy.published import read
 from kangma.publish.city import name_city
 from kangma.store.front import FrontStore, prepare
@@ -191,7 +191,8 @@ class RealCity:
             ClientStore(front).add("lab-07", SOURCE, ["source:tests"], [public], now=now)
         with Venues(prepare(self.path)) as venues:
             made, secret = venues.register("V1", PLACE, now=now)
-        self.venue, self.venue_key = made.venue, key_text(made.venue, secret)
+        self.venue, self.venue_secret = made.venue, secret
+        self.venue_key = key_text(made.venue, secret)
         self.client = httpx2.Client(base_url=self.base, timeout=30)
         self.laboratory = Laboratory("lab-07", key, f"{self.base}/oauth/token", self.client)
         self.said = (folder / "said").open("w+")

@@ -50,6 +50,7 @@ def test_a_contact_is_told_the_rule_the_reason_the_end_and_what_follows():
         "sampled_at": "2022-05-02T09:00:00+08:00",
         "reported_at": "2022-05-02T20:00:00+08:00",
         "days": 0,
+        "pooled": False,
     }
     assert found["policy"] == {"id": "small", "version": "2022-04-22", "digest": POLICY.digest}
 

@@ -94,3 +94,21 @@ def test_a_positive_result_is_told_and_counts_nothing():
 def test_what_is_reported_later_is_not_known_yet_and_antigen_does_not_count():
     assert count(BY_DAY, [FIRST], now=FIRST["reported_at"] - 1) is None
     assert count(BY_DAY, [{**FIRST, "method": "antigen"}], now=FIRST["reported_at"] + HOUR) is None
+
+
+def test_a_tube_that_was_positive_found_nobody_in_it_well_and_nobody_ill():
+    """The face says "pooled sample positive", and a test of one's own settles it."""
+    mine = sample("2022-07-01 09:00", "2022-07-02 03:00") | {"pooled": True}
+    tube = mine | {"pool_positive_at": at("2022-07-02 06:00")}
+    whole = mine | {"result": "positive"}
+    for told in (tube, whole):
+        found = count(BY_DAY, [told], now=at("2022-07-02 09:00"))
+        assert found is not None
+        assert (found.result, found.pooled, found.days, found.hours) == ("positive", True, None, None)
+    before = count(BY_DAY, [tube], now=at("2022-07-02 05:59"))
+    assert before is not None
+    assert (before.result, before.pooled, before.days) == ("negative", True, 1)
+    single = sample("2022-07-02 12:00", "2022-07-02 18:00", specimen="s2")
+    after = count(BY_DAY, [tube, single], now=at("2022-07-02 18:00"))
+    assert after is not None
+    assert (after.result, after.pooled, after.days) == ("negative", False, 0)

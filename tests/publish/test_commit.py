@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from released import Door, Town, is_public, ready_to_commit, recovered, the_town
 
-from kangma.audit.public import Seen
+from kangma.audit.public import Folder, Seen, audit_public
 from kangma.audit.report import Report
 from kangma.audit.whole import audit
 from kangma.errors import Conflict, KangmaError, Unavailable
@@ -23,6 +23,7 @@ from kangma.signing.trust import Use, sign_trust
 from kangma.store.keyfiles import read_key_file
 from kangma.store.signing import install, new_keys, open_signing
 from kangma.store.state import open_state
+from kangma.terms import HOUR
 
 MINUTE = 60
 EIO, FULL = OSError(errno.EIO, "the disk fails"), OSError(errno.ENOSPC, "the disk is full")
@@ -115,22 +116,24 @@ def test_a_recovery_that_fails_at_every_step_in_turn_is_taken_up_again(town: Tow
     assert done.turns.num_rows == 0
 
 
-@pytest.mark.parametrize("use", [Use.STATUS, Use.LOG])
+@pytest.mark.parametrize(("use", "after"), [(Use.STATUS, 30), (Use.LOG, 30), (Use.STATUS, 2 * HOUR)])
 def test_a_release_whose_key_is_revoked_before_it_signed_is_signed_by_the_key_that_takes_its_place(
-    town: Town, tmp_path: Path, use: Use
+    town: Town, tmp_path: Path, use: Use, after: int
 ) -> None:
     """Recorded, then the emergency, then the crash is mended: the city goes on, and doors believe the new key only."""
     path = town.copied(tmp_path)
     disturbed(path, town, "sign", "before", LATER)
     officers = [read_key_file(path / "root" / f"root-{n}.pem") for n in (1, 2)]
     signing = open_signing(path)
-    stolen, at = signing.signer(use, town.now).key_id, town.now + 30
+    stolen, at = signing.signer(use, town.now).key_id, town.now + after
     fresh = new_keys(path, [use], signing.trust.environment)[use].public
     install(path, sign_trust(emergency(signing.trust, stolen, fresh, at), officers), now=at)
     with open_state(path) as state, LocalSigner(path) as signer:
         assert commit_module.recover(state, signer) == 1
         is_public(state, path)
-        done = cycle(state, now=town.now + MINUTE, signer=signer)
+        audit_public(Folder.at(str(path / "public")), report := Report(), seen=Seen())
+        assert report.clean, report.differences[:5]
+        done = cycle(state, now=town.now + after + 30, signer=signer)
         report = Report()
         audit(state, report, seen=Seen())
         assert report.clean, report.differences[:5]

@@ -11,10 +11,10 @@ import pytest
 
 from kangma.city import make_city
 from kangma.errors import Refused
+from kangma.policy.document import checked
 from kangma.policy.published import read
 from kangma.publish.answers import code_of, simulate_draft, trace_of
 from kangma.publish.cycle import cycle, cycle_if_due
-from kangma.publish.policies import checked
 from kangma.publish.release import read_table, stage
 from kangma.store.receive import receive, sandbox_for
 from kangma.store.releases import last_release

@@ -30,7 +30,7 @@ from kangma.credential import qr
 from kangma.credential.claims import Kind
 from kangma.credential.issue import shown
 from kangma.credential.venue_code import check_digit, code_at, minute_of, token_at
-from kangma.gateway.front.work import Work
+from kangma.gateway.front.defence.work import Work
 from kangma.publish.answers import code_of_person
 from kangma.publish.credentials import for_phone, mask_of, on_paper, resident
 from kangma.publish.cycle import cycle

@@ -30,7 +30,7 @@ from kangma.credential.marks import MarksInMemory
 from kangma.credential.outcome import Colour, Verified
 from kangma.credential.venue_code import code_at, key_text, minute_of
 from kangma.credential.verify import Verifier
-from kangma.gateway.front.work import Work
+from kangma.gateway.front.defence.work import Work
 from kangma.publish.release import read_table
 from kangma.publish.signer import LocalSigner
 from kangma.signing.keys import Algorithm, Environment, KeySigner
@@ -308,7 +308,7 @@ def test_a_phone_scans_a_door_without_a_network_and_hands_it_in_later(alone: Ser
     expect(phone.locator("#yes")).to_be_visible()  # an address is asked about before anything is registered
     assert alone.front.came == []
     phone.click("#yes")
-    expect(phone.locator("#entered")).to_contain_text("请通行")
+    expect(phone.locator(".entered")).to_contain_text("请通行")
     alone.front.now += 3
     door.clock.set_fixed_time(alone.front.now)
     expect(door.locator("#result")).to_contain_text("请通行")
@@ -325,7 +325,7 @@ def test_a_phone_scans_a_door_without_a_network_and_hands_it_in_later(alone: Ser
     phone.fill("#digits", door.inner_text("#digits"))
     phone.click("details form .button")
     phone.click("#yes")
-    expect(phone.locator("#entered")).to_contain_text("已存在本机")
+    expect(phone.locator(".entered")).to_contain_text("已存在本机")
     expect(phone.locator("#door")).to_contain_text("1 条记录在本机等候补交")
     keep(phone, "scan-kept-zh", whole=True)
     phone.reload()  # it outlives the page
@@ -353,7 +353,7 @@ def test_a_camera_reads_the_doors_code_and_a_code_of_another_city_is_told_apart(
         bind(page, alone.front.town.people["green"])
         page.click("#tabs a[href='#scan']")
         page.click(".camera .button")
-        expect(page.locator("#entered")).to_contain_text("Please come in")
+        expect(page.locator(".entered")).to_contain_text("Please come in")
         page.wait_for_timeout(6_000)
         expect(page.locator("#yes")).to_have_text(
             "I am leaving"

@@ -147,9 +147,9 @@ def test_where_there_is_no_code_none_is_read() -> None:
         image = Image.effect_noise((320, 240), 10 + 20 * n)
         nothing += [task(image), task(Image.new("L", (64 + n, 64), dice.randrange(256)))]
     nothing.append(task(Image.new("L", (1, 1))))
-    for seen, milliseconds in asked(nothing):
+    for seen, processor in asked(nothing):
         assert seen is None
-        assert milliseconds < 2_000
+        assert processor < 2_000  # milliseconds of work, whoever else is on the machine
 
 
 @pytest.mark.prove

@@ -22,8 +22,9 @@ const answers = (JSON.parse(readFileSync(0, "utf8")) as Task[]).map(({ text, lev
   const data = new Uint8Array(shades.length * 4);
   shades.forEach((shade, n) => data.fill(shade, 4 * n, 4 * n + 3));
   const wide = width ?? 1;
-  const begun = performance.now();
+  const begun = process.cpuUsage();
   const found = read({ data, width: wide, height: shades.length / wide }) ?? null;
-  return [found, performance.now() - begun];
+  const { user, system } = process.cpuUsage(begun);
+  return [found, (user + system) / 1_000];
 });
 process.stdout.write(JSON.stringify(answers));

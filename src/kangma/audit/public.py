@@ -1,25 +1,27 @@
 """What a stranger can check, with the public folder and nothing else: no evidence, no person, no trust in the city.
 
 That the root stands behind the keys; that the log is one log and holds all that it ever held; that releases follow on
-each other; that policies are public in full; and that every list that doors download is signed, is what the log says,
-and is not older than one that was seen before. That the turns in the log are right, only an auditor with the evidence
-can say (`kangma.audit.whole`); that there are no others, everybody can.
+each other; that policies are public in full, and nobody was judged by another; and that every list that doors download
+is signed, is what the log says, and is not older than one that was seen before. That the turns in the log are right,
+only an auditor with the evidence can say (`kangma.audit.whole`); that there are no others, everybody can.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from kangma.audit.report import Check, Report
 from kangma.credential.issue import PAPER_DAYS
-from kangma.errors import Code, Refused, Where
+from kangma.errors import Code, Conflict, Corrupt, Refused, Where
+from kangma.policy.document import Timeline, checked, timeline
 from kangma.sealed import part
+from kangma.sealed.slot import PATH
 from kangma.signing.keys import PublicKey
 from kangma.signing.trust import Root, TrustList, Use, decode_root, open_trust, successor
 from kangma.status import delta, token
@@ -32,7 +34,6 @@ from kangma.translog.fsck import fsck
 from kangma.translog.tree import EMPTY_ROOT
 
 MOST_FILE = 32 << 20  # bytes of one file
-_SEALED = re.compile(r"sealed/\d{1,6}(\.\d{1,4})?/\d{1,5}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Logged:
     digests: tuple[Mapping[str, str], ...] = ()  # of each release, the lists that it changed
     credentials: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # by release
     policies: Mapping[str, str] = field(default_factory=dict)  # digest → text
+    policies_by: tuple[int, ...] = ()  # of each release, how many of them stood in the log before it
     deletions: tuple[Mapping[str, Any], ...] = ()
     trusts: Mapping[int, str] = field(default_factory=dict)  # version of the trust list → digest
 
@@ -127,6 +129,7 @@ def audit_public(public: Folder, report: Report, *, seen: Seen, root: str | None
     lists: dict[str, Moment] = {}
     if trust is not None and checkpoint is not None:
         policies_as_logged(public, report, logged)
+        judged_by_policies(report, logged)
         trusts_as_logged(public, report, logged)
         found = _lists(public, report, trust, checkpoint, logged, seen)
         pointer(public, report, trust, checkpoint, logged, found)
@@ -212,6 +215,7 @@ def entries_of(public: Folder, report: Report, checkpoint: Checkpoint) -> Logged
     deletions: list[Mapping[str, Any]] = []
     trusts: dict[int, str] = {}
     policies: dict[str, list[Mapping[str, Any]]] = {}
+    policies_by: list[int] = []
     waiting: list[bytes] = []
     for at, entry in enumerate(_all(public, checkpoint.size)):
         where = f"entry {at}"
@@ -227,6 +231,7 @@ def entries_of(public: Folder, report: Report, checkpoint: Checkpoint) -> Logged
                     _release(report, event, releases, at, len(waiting), where)
                     releases.append(event)
                     turns.append(tuple(waiting))
+                    policies_by.append(len(policies))
                     digests.append(changed)
                     waiting, changed = [], {}
                 case "lists":
@@ -245,7 +250,16 @@ def entries_of(public: Folder, report: Report, checkpoint: Checkpoint) -> Logged
     for name, parts in policies.items():
         with report.looking(Check.POLICIES, f"policy {name[:16]}"):
             texts[name] = entries.policy_text(parts)
-    return Logged(tuple(releases), tuple(turns), tuple(digests), credentials, texts, tuple(deletions), trusts)
+    return Logged(
+        tuple(releases),
+        tuple(turns),
+        tuple(digests),
+        credentials,
+        texts,
+        tuple(policies_by),
+        tuple(deletions),
+        trusts,
+    )
 
 
 def _release(
@@ -275,6 +289,26 @@ def policies_as_logged(public: Folder, report: Report, logged: Logged) -> None:
     known = {f"policy/{said}.toml" for said in logged.policies}
     for path in sorted(set(public.names("policy/")) - known):
         report.differs(Check.POLICIES, "a policy that the log does not have", path)
+
+
+def judged_by_policies(report: Report, logged: Logged) -> None:
+    """Every release says that it was judged by the policy that was in force, by what stood in the log when it was made:
+    nobody is judged by rules that were not public."""
+    texts = tuple(logged.policies.values())
+    for event, known in zip(logged.releases, logged.policies_by, strict=True):
+        where = f"release {event['number']}"
+        with report.looking(Check.POLICIES, where):
+            try:
+                force = _timeline(texts[:known]).force(event["at"])
+            except Conflict:
+                raise Corrupt("an amendment stands in the log without what it amends") from None
+            what = "it was judged by a policy that is not in the log"
+            report.must(event.get("policy") == force.digest, Check.POLICIES, what, where)
+
+
+@lru_cache(maxsize=8)
+def _timeline(texts: tuple[str, ...]) -> Timeline:
+    return timeline(checked(texts))
 
 
 def trusts_as_logged(public: Folder, report: Report, logged: Logged) -> None:
@@ -315,7 +349,8 @@ def list_of(
     """One list: signed by a status key, as itself, for a release that there is, and with what the log says is in it."""
     report.looked(Check.LISTS)
     with report.looking(Check.LISTS, path):
-        found = _verified(trust, public.read(path))
+        content = public.read(path)
+        found = _verified(trust, content)
         right = logged.lists().get(path)
         if found.sub != f"{trust.publisher.base}/{path}":
             report.differs(Check.LISTS, f"it is signed as {found.sub}", path)
@@ -324,9 +359,12 @@ def list_of(
         elif digest(found.raw).hex() != right:
             report.differs(Check.LISTS, "another list than the log says", path)
         release = next((r for r in logged.releases if r["number"] == found.release), None)
+        key = trust.key(token.open_cwt(content).key_id)
+        # At the moment of its release; where the key of that moment was revoked before it signed, when the next began.
+        begun = 0 if key is None else key.not_before
         if (
             release is None
-            or not release["at"] <= found.iat <= release["at"] + 60
+            or not release["at"] <= found.iat <= max(release["at"], begun) + 60
             or found.tree_size > checkpoint.size
         ):
             report.differs(Check.LISTS, "signed for a release that the log does not have", path)
@@ -363,7 +401,7 @@ def sealed_slots(
 def _part(
     public: Folder, report: Report, trust: TrustList, checkpoint: Checkpoint, logged: Logged, path: str
 ) -> None:
-    if _SEALED.fullmatch(path) is None:
+    if PATH.fullmatch(path) is None:
         report.differs(Check.SEALED, "a file that is no part of sealed slots", path)
         return
     content = public.read(path)

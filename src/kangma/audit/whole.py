@@ -60,7 +60,9 @@ class Folded:
 def audit(state: State, report: Report, *, seen: Seen, root: str | None = None) -> Public:
     """The whole audit of a state directory as at its last release, told in `report`.
 
-    Unavailable when evidence was absorbed since the last release: a cycle comes first.
+    Evidence that was absorbed or left since the last release leaves the codes of that release unexplained. Then all is
+    checked that needs no evidence; Unavailable when nothing differs in it: a cycle comes first. Somebody who writes into
+    what is out stops the cycle, and must not stop the audit with it.
     """
     folder = Folder.at(str(state.path / "public"))
     public = audit_public(folder, report, seen=seen, root=root)
@@ -70,8 +72,7 @@ def audit(state: State, report: Report, *, seen: Seen, root: str | None = None) 
     if not recorded:
         return public
     last = recorded[-1]
-    _nothing_new(state, last)
-    for number, name, said in files_of(recorded):
+    for number, name, said in files_of(state, recorded):
         release_file(state, report, number, name, said)
     keys = keys_of(state, report)
     if keys is None:
@@ -82,6 +83,10 @@ def audit(state: State, report: Report, *, seen: Seen, root: str | None = None) 
     out = _out(state, report, last, folded, keys)
     credentials_as_logged(state, report, public)
     signer_as_logged(state, report, recorded, folded, public)
+    if _other(state, last):
+        if report.clean:
+            raise Unavailable("evidence came or left since the last release: run a cycle, then audit")
+        return public
     with report.looking(Check.VERDICTS, ""):
         derived = derive(state, policies(state), now=last.now)
         by_number = _columns(by_every_number(derived.out, derived.aliases), keys.count)
@@ -138,16 +143,9 @@ def evidence_file(state: State, report: Report, path: str, said: str) -> None:
         report.must(file_digest(state.path / path) == said, Check.EVIDENCE, "not what was taken in", path)
 
 
-def _nothing_new(state: State, last: Release) -> None:
-    """Unavailable when there is evidence that the last release did not judge."""
-    if state.manifest_digest(state.generation()) == state.manifest_digest(last.generation):
-        return
-    c = r.deletions.c
-    with state.registry.read() as on:
-        query = sa.select(sa.func.max(c.run)).where(c.state == "shredded")
-        deleted = int(on.execute(query).scalar() or 0)
-    if deleted == int(str(last.counts["deletion_run"])):
-        raise Unavailable("evidence was absorbed since the last release: run a cycle, then audit")
+def _other(state: State, last: Release) -> bool:
+    """Whether the last release judged other evidence than there is."""
+    return state.manifest_digest(state.generation()) != state.manifest_digest(last.generation)
 
 
 # the log and the registry --------------------------------------------------------------------------------------------
@@ -215,8 +213,9 @@ def person_keys(state: State, report: Report, release: Release, said: Mapping[st
 STAY = ("turns.parquet", "proposal.json")
 
 
-def files_of(recorded: list[Release]) -> Iterator[tuple[int, str, str]]:
-    """(release, file, digest) of all files that must be there: of the last release all, and those that they are upon."""
+def files_of(state: State, recorded: list[Release]) -> Iterator[tuple[int, str, str]]:
+    """(release, file, digest) of all files that must be there: of the last release all, and those that they are upon;
+    and of those that may go, while they are there."""
     files: dict[int, Any] = {x.number: x.counts.get("files", {}) for x in recorded}
     wanted = {(number, name) for number in files for name in STAY}
     for name in files[recorded[-1].number]:
@@ -224,7 +223,13 @@ def files_of(recorded: list[Release]) -> Iterator[tuple[int, str, str]]:
         table, _, base = name.removesuffix(".parquet").partition(".since-")
         if base:
             wanted.add((int(base), f"{table}.parquet"))
-    for number, name in sorted(wanted):
+    there = {
+        (n, name)
+        for n in files
+        for name in files[n]
+        if (state.path / "releases" / f"{n:08d}" / name).exists()
+    }
+    for number, name in sorted(wanted | there):
         yield number, name, str(files.get(number, {}).get(name))
 
 
@@ -401,8 +406,6 @@ def _next_changes(report: Report, out: pa.Table | None, derived: pa.Table, last:
 
 def _tables(state: State, report: Report, last: Release, derived: Derived) -> None:
     """What the next cycle takes over without deriving it again is what the evidence gives now."""
-    if state.manifest_digest(state.generation()) != state.manifest_digest(last.generation):
-        return  # evidence of age has left since; what was found with it stays until the next cycle
     for name, right in (derived.kept | {"aliases": derived.aliases}).items():
         where = f"releases/{last.number:08d}/{name}.parquet"
         with report.looking(Check.TABLES, where):
@@ -518,7 +521,7 @@ def _series(path: str) -> tuple[bool, int, int]:
 
 
 def journal_of(state: State) -> NDArray[np.void]:
-    """The signer's journal (docs/formats/signer.md)."""
+    """The signer's journal (docs/formats/publication.md)."""
     try:
         content = (state.path / "signer" / "journal").read_bytes()
     except FileNotFoundError:

@@ -24,9 +24,9 @@ from kangma.cli.terminal import (
     wall_clock,
     when,
 )
-from kangma.gateway.front.clients import public_key, scopes_of
-from kangma.gateway.front.outward import target
-from kangma.gateway.front.signatures import public_jwk
+from kangma.gateway.front.clients.outward import target
+from kangma.gateway.front.clients.signatures import public_jwk
+from kangma.gateway.front.who.assertions import public_key, scopes_of
 from kangma.publish.city import city_name
 from kangma.store.front import FrontStore, prepare
 from kangma.store.front_clients import BRAKE_FACTOR, BRAKE_FLOOR, PARTNER, SOURCE, ClientStore

@@ -99,7 +99,9 @@ def show(answer: dict[str, Any]) -> None:
     nat = answer["nat"]
     if nat:
         days = "" if nat["days"] is None else f", {nat['days']} 天 {counted(nat['days'], 'day')}"
-        out.print(f"  核酸 last test: {nat['result']}{days}")
+        tube = nat["pooled"] and nat["days"] is None
+        more = "，混检，需单人复核 of a pooled sample: a single test is needed" if tube else ""
+        out.print(f"  核酸 last test: {nat['result']}{days}{more}")
     policy = answer["policy"]
     paragraph(f"{policy['id']} {policy['version']}, digest {policy['digest'][:16]}…", indent=2, style="dim")
 

@@ -187,7 +187,7 @@ def _clients(home: Path, folder: Path, *, now: Moment) -> dict[str, str]:
     """A laboratory and a ride-hailing platform, registered; where their private keys lie, to try them out."""
     from joserfc.jwk import ECKey  # noqa: PLC0415  only a demo with a door needs it
 
-    from kangma.gateway.front.clients import public_key  # noqa: PLC0415  as above
+    from kangma.gateway.front.who.assertions import public_key  # noqa: PLC0415  as above
     from kangma.store.front import FrontStore, prepare  # noqa: PLC0415  as above
     from kangma.store.front_clients import PARTNER, SOURCE, ClientStore  # noqa: PLC0415  as above
 

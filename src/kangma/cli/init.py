@@ -10,8 +10,9 @@ import typer
 
 from kangma.cli.terminal import Json, Now, fail, out, paragraph, plain, print_json, wall_clock
 from kangma.errors import Conflict
+from kangma.policy.document import checked
 from kangma.publish.city import CityName, name_city
-from kangma.publish.policies import checked, texts_of
+from kangma.publish.policies import texts_of
 from kangma.signing.keys import Environment
 from kangma.signing.trust import Authority
 from kangma.store.state import create

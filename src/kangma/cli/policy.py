@@ -20,8 +20,8 @@ from kangma.cli.terminal import (
     wall_clock,
 )
 from kangma.errors import Conflict
-from kangma.policy.document import BadPolicy, Policy
-from kangma.publish.policies import checked, texts_of
+from kangma.policy.document import BadPolicy, Policy, checked
+from kangma.publish.policies import texts_of
 from kangma.terms import State
 
 #: Lines of a table; --json has them all.

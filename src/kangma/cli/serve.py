@@ -24,6 +24,7 @@ from kangma.publish.cycle import cycle_if_due
 from kangma.publish.signer import LocalSigner
 from kangma.publish.wire import SOCKET, RemoteSigner
 from kangma.publish.wire import serve as answer
+from kangma.store.sealed import EVERY
 from kangma.store.state import open_state
 from kangma.terms import zone
 
@@ -58,9 +59,6 @@ class Child:
         return self.part if self.number == 1 else f"{self.part} {self.number}"
 
 
-SEALED = 300.0  # seconds from one writing of a part of sealed slots to the next
-
-
 @dataclass
 class Door:
     """What opens a front door: the options of `kangma serve` that concern it."""
@@ -76,7 +74,7 @@ class Door:
     on: int | None = None
     inner_on: int | None = None
     limits: int | None = None
-    sealed_every: float = SEALED
+    sealed_every: float = EVERY
     closing: ExitStack = field(default_factory=ExitStack)
 
     def children(self) -> list[Child]:
@@ -84,7 +82,7 @@ class Door:
         anything is started, and whoever comes while a worker starts again waits instead of being turned away."""
         if self.port is None:
             return []
-        from kangma.gateway.front.limits import Together  # noqa: PLC0415  only for a front door
+        from kangma.gateway.front.defence.limits import Together  # noqa: PLC0415  only for a front door
 
         limits: tuple[int, ...] = ()
         if self.workers > 1:
@@ -209,7 +207,7 @@ def serve(
     sealed_every: Annotated[
         float,
         typer.Option("--sealed-every", min=1, help="Seconds after which every sealed slot is written anew."),
-    ] = SEALED,
+    ] = EVERY,
     only: Annotated[
         Part | None, typer.Option("--only", help="One part, in this process: what the supervisor starts.")
     ] = None,
@@ -300,6 +298,7 @@ def _signer(directory: Path, stopping: threading.Event) -> None:
         answer(
             signer,
             directory / "signer" / SOCKET,
+            clock=wall_clock,
             stopping=stopping.is_set,
             ready=lambda: _say("signer", "ready"),
         )
@@ -356,7 +355,7 @@ def _slots(directory: Path, every: float, stopping: threading.Event) -> None:
 
 
 def _hooks(directory: Path, stopping: threading.Event) -> None:
-    from kangma.gateway.front.hooks import Hooks  # noqa: PLC0415  only this part needs it
+    from kangma.gateway.front.clients.hooks import Hooks  # noqa: PLC0415  only this part needs it
     from kangma.store.front import FrontStore, prepare  # noqa: PLC0415  as above
 
     name = city_name(directory)

@@ -115,6 +115,14 @@ def verify(
             help="The root to trust: 64 hexadecimal digits, or its file. Default: the one pinned at the first use.",
         ),
     ] = None,
+    elsewhere: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lists",
+            metavar="DIR-OR-URL",
+            help="The public folder of another city that the trust list recognises: its status lists, and nothing else.",
+        ),
+    ] = None,
     marks: Annotated[
         Path | None,
         typer.Option(
@@ -137,6 +145,8 @@ def verify(
     try:
         verifier = Verifier(_pinned(where, root, kept), kept)
         notes = _load(verifier, where, scanned)
+        for other in elsewhere or ():
+            notes += _load_of_others(verifier, folder(other), scanned)
     except ValueError as problem:
         fail(f"{public}: {problem}")
     kept.keep()
@@ -201,6 +211,29 @@ def _load(verifier: Verifier, public: PublicFolder, scanned: str) -> list[str]:
         try:
             if content is not None:
                 verifier.take_list(f"{base}/{path}", content)
+        except Refused as problem:
+            notes.append(f"{path} refused: {problem}")
+    return notes
+
+
+def _load_of_others(verifier: Verifier, public: PublicFolder, scanned: str) -> list[str]:
+    """Takes in the lists of other cities of the trust list; each says itself whose it is, and is signed by their keys."""
+    from kangma.status.token import open_cwt  # noqa: PLC0415  a scan does without NumPy
+
+    others = () if verifier.trust is None else verifier.trust.authorities[1:]
+    if isinstance(public, OnDisk):
+        named = [list_path(points_at(scanned) or "", city.base) for city in others]
+        paths = [path for path in named if path is not None]
+    else:
+        paths = list(lists_there(public))
+    notes = []
+    for path in paths:
+        content = public.read(path, MOST_LIST)
+        try:
+            if content is not None:
+                uri = open_cwt(content).claims.sub
+                if uri in [f"{city.base}/{path}" for city in others]:
+                    verifier.take_list(uri, content)
         except Refused as problem:
             notes.append(f"{path} refused: {problem}")
     return notes

@@ -171,9 +171,10 @@ class Digest:
         content = memoryview(rows.tobytes())
         where = _part(np.frombuffer(content, np.uint8).reshape(-1, _ROW.itemsize)[:, :2])
         starts = np.searchsorted(where, np.arange(PARTS + 1)) * _ROW.itemsize
-        for part in np.flatnonzero(np.diff(starts)).tolist():
-            found = hashlib.sha256(content[starts[part] : starts[part + 1]]).digest()
-            parts[part] = np.frombuffer(found, np.uint8)
+        here = np.flatnonzero(np.diff(starts))
+        spans = zip(starts[here].tolist(), starts[here + 1].tolist(), strict=True)
+        found = b"".join([hashlib.sha256(content[start:end]).digest() for start, end in spans])
+        parts[here] = np.frombuffer(found, np.uint8).reshape(-1, 32)
         return Digest(parts)
 
     def hex(self) -> str:

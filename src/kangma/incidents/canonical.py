@@ -14,13 +14,12 @@ from kangma.errors import Code, Refused, Where
 #: Of a file that is taken in. A single absurd value is refused by itself, so a file may be larger than a record.
 MOST_BYTES = 256 * 2**20
 DEEPEST = 64
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def dumps(value: Any) -> bytes:
     """The one writing of `value`."""
-    return json.dumps(
-        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    ).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def text_of(content: bytes, *, most: int = MOST_BYTES) -> str:

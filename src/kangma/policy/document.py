@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from kangma.errors import Code, Refused, Where
+from kangma.errors import Code, Conflict, Refused, Where
 from kangma.policy.check import MAX_NOTICES, check
 from kangma.policy.rules import (
     Clear,
@@ -36,6 +37,7 @@ __all__ = [
     "Unless",
     "Vaccination",
     "amend",
+    "checked",
     "load",
     "timeline",
 ]
@@ -133,6 +135,34 @@ def _renumbered(rule: Rule, codes: tuple[str, ...], new: list[str]) -> Rule:
         for s in rule.stages
     )
     return replace(rule, stages=stages, cap_reminds=move(rule.cap_reminds))
+
+
+def checked(texts: Iterable[str]) -> list[Policy]:
+    """The policies of these texts, each amendment on the version that it names, which stands before it.
+
+    Raises BadPolicy with every mistake of the first bad file, Conflict for an amendment without its base.
+    """
+    made: dict[tuple[str, str], Policy] = {}
+    for text in texts:
+        name, amends = _head(text)
+        base = None
+        if amends is not None:
+            base = made.get((name, amends))
+            if base is None:
+                raise Conflict(f"an amendment of {name} {amends} needs that version before it")
+        policy = load(text, base=base)
+        made[policy.id, policy.version] = policy
+    return list(made.values())
+
+
+def _head(text: str) -> tuple[str, str | None]:
+    """Id and base version, read leniently: `load` reports what is wrong with a file."""
+    try:
+        head = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return "", None
+    amends = head.get("amends")
+    return str(head.get("id", "")), None if amends is None else str(amends)
 
 
 def timeline(policies: Iterable[Policy]) -> Timeline:

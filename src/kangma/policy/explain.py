@@ -58,6 +58,7 @@ def explain(
             "sampled_at": iso(counter.sampled_at),
             "reported_at": iso(counter.reported_at),
             "days": counter.days,
+            "pooled": counter.pooled,
         },
         "vaccination": vaccination(rules, facts.get("vaccinations", ()), now=now),
         "policy": {"id": rules.id, "version": rules.version, "digest": rules.digest},

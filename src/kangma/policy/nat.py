@@ -22,19 +22,22 @@ RESULTS = ("negative", "positive")
 @dataclass(frozen=True, slots=True)
 class Count:
     """The last test with a result. `days` is what the counter shows; `hours` since the report; both None unless
-    negative: a counter counts how long ago somebody was found well."""
+    negative: a counter counts how long ago somebody was found well. `pooled`: the sample was one of several in a tube,
+    so that a positive result speaks of the tube and of nobody in it."""
 
     result: str
     sampled_at: Moment | None
     reported_at: Moment
     days: int | None
     hours: float | None
+    pooled: bool = False
 
 
 def count(
     policy: Policy, tests: Sequence[Mapping[str, Any]], *, now: Moment, method: str = "nat"
 ) -> Count | None:
-    """The counter of a person with these rows of the fact `tests`, as known at `now`; None without any result."""
+    """The counter of a person with these rows of the fact `tests`, as known at `now`; None without any result. Who was
+    in a tube that turned out positive was not found well by it, whatever their own row says."""
     where = clock(policy.zone)
     known = [t for t in tests if t.get("method") == method and _at(t, "reported_at", now) <= now]
     done = [t for t in known if t.get("result") in RESULTS]
@@ -42,8 +45,9 @@ def count(
         return None
     last = max(done, key=lambda t: (_sample_day(t, where), _at(t, "sampled_at", 0), _at(t, "reported_at", 0)))
     sampled, reported = last.get("sampled_at"), last["reported_at"]
-    if last["result"] != "negative":
-        return Count(last["result"], sampled, reported, None, None)
+    pooled = bool(last.get("pooled"))
+    if last["result"] != "negative" or (pooled and 0 < _at(last, "pool_positive_at", 0) <= now):
+        return Count("positive", sampled, reported, None, None, pooled)
     if policy.nat.day_mode == "hours_from_report":
         days = (now - reported) // DAY
     else:
@@ -52,7 +56,7 @@ def count(
             limit_day = _sample_day(last, where) + policy.nat.grace_days
             if any(_waits(t, known, limit_day, where) for t in known):
                 days = policy.nat.grace_days
-    return Count("negative", sampled, reported, days, (now - reported) / HOUR)
+    return Count("negative", sampled, reported, days, (now - reported) / HOUR, pooled)
 
 
 def _at(test: Mapping[str, Any], column: str, absent: Moment) -> Moment:

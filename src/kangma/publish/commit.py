@@ -1,7 +1,7 @@
 """Publication: stage → compare-and-swap → apply → announce, and a recovery that runs the same apply.
 
  1 propose   the signer says what the log would be with this release in it         → nothing is kept
- 2 stage     tables and the proposal as a folder, fsynced                          → a folder that no row names
+ 2 stage     meanwhile: tables and the proposal as a folder, fsynced               → a folder that no row names
  3 record    one registry transaction: lease, number and log head as they were     → the release is the last one
  4 apply     the signer signs what was recorded; the files go into the public folder
  5 announce  the registry knows that the public folder holds it all                → done
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -78,9 +79,12 @@ def commit(
             trust=now.trust,
             journal=now.journal,
         )
-        release = replace(release, head=signer.propose(proposal), announced=False)
         require_first(state.registry, lease, release.number)
-        written = stage(state, release.number, tables, {PROPOSAL: _as_json(proposal)})
+        # What is staged does not depend on the head, and most of staging waits for the disk.
+        with ThreadPoolExecutor(1) as beside:
+            staged = beside.submit(stage, state, release.number, tables, {PROPOSAL: _as_json(proposal)})
+            release = replace(release, head=signer.propose(proposal), announced=False)
+        written = staged.result()
         release = _with_files(state, release)
         record_release(state.registry, lease, release, upon=upon)
         apply(state, signer, release, proposal)

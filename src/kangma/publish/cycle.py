@@ -117,6 +117,10 @@ def _cycle(
         policy, force = times.in_force(now), times.force(now)
 
         step("absorb")
+        # First: what waited long enough is gone, and what has come of age is marked. So the release is of the evidence
+        # that is left, and whoever derives it again finds the same.
+        kept_days = int(policy.parameters.get("retention_days", DAYS))
+        forgotten = forget(state, now, zone=zone(policy.zone), days=kept_days)
         take_in(state, now=now)  # what phones scanned in at doors
         absorbed = state.absorb()
         with reach_of(state) as reach:
@@ -180,10 +184,6 @@ def _cycle(
             upon=None if last is None else last.head,
         )
         tables.keep(state, made, written, digest)
-
-        # Last: what has come of age is marked, and what waited long enough is gone. The release stands already.
-        kept_days = int(policy.parameters.get("retention_days", DAYS))
-        forgotten = forget(state, now, zone=zone(policy.zone), days=kept_days)
     return Cycled(
         made,
         policy,

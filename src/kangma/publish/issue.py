@@ -22,7 +22,7 @@ from kangma.publish.book import Book, Family, Listed, Persons, families
 from kangma.signing.keys import Signer
 from kangma.signing.trust import Ceilings
 from kangma.status import delta, token
-from kangma.status.lists import BITS, compress, digest
+from kangma.status.lists import BITS, digest
 from kangma.store.releases import Head
 from kangma.terms import DAY, HOUR, Moment, State, zone
 from kangma.translog import entries
@@ -31,6 +31,9 @@ from kangma.translog.log import Log
 
 #: A list says "fetch me again" after TTL, and is believed for LIFE; one that did not change is signed anew after RENEW.
 TTL, LIFE, RENEW = 300, 7 * DAY, 600
+#: Lists of two releases that fall on one second are a second apart. So far the later ones may run ahead of the clock: a
+#: door takes the newest signed moment for the time, and would refuse every phone as an old picture.
+DRIFT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ def prepare(
     openings: (n, 32) uint8, the opening of each turn's commitment (`kangma.translog.entries`)
 
     Corrupt when the proposal contradicts the book: a turn that does not begin where the last one ended was not
-    derived from what is public. Unavailable when more codes would turn worse within an hour than the key may sign.
+    derived from what is public. Unavailable when more codes would turn worse within an hour than the key may sign, and
+    when releases come faster than seconds.
     """
     _follows(book, proposal)
     turns = {name: proposal.turns[name].to_numpy() for name in proposal.turns.schema.names}
@@ -153,6 +157,8 @@ def prepare(
             listed[path] = Listed(said, proposal.now if old is None else max(proposal.now, old.signed_at + 1))
         else:
             listed[path] = old
+    if max((x.signed_at for x in listed.values()), default=0) > proposal.now + DRIFT:
+        raise Unavailable("releases come faster than seconds: this one waits for the clock")
 
     first = book.log.size
     logged, about = _events(book, proposal, issued)
@@ -208,26 +214,30 @@ def sign(
     log: Signer,
     base: str,
     origin: str,
+    deflated: Callable[[str], bytes],
     several: Callable[..., Any] = map,
 ) -> dict[str, bytes]:
     """Path in the public folder → content, in the order in which they are to be written: whatever refers to another
-    file comes after it. `several` maps over lists, perhaps with more than one processor.
+    file comes after it. `deflated` gives a list of `to_sign` by its path; `several` maps over them, perhaps with more
+    than one processor.
 
     `since`: the first moment at which the status key may say that it signed. Later than the release only where its own
     key was revoked before it could sign: the lists then say that moment.
     """
     book = prepared.book
     files = dict(prepared.files)
+    moments = {path: x.signed_at for path, x in book.listed.items()}
+    moments |= {path: max(moments[path], since) for path in prepared.to_sign}
 
     def signed(path: str) -> dict[str, bytes]:
-        at = max(book.listed[path].signed_at, since)
+        at = moments[path]
         claims = token.Claims(
             sub=f"{base}/{path}",
             iat=at,
             exp=at + LIFE,
             ttl=TTL,
             bits=BITS,
-            lst=compress(prepared.raws[path]),
+            lst=deflated(path),
             release=book.number,
             tree_size=book.log.size,
         )
@@ -242,12 +252,12 @@ def sign(
     for made in several(signed, prepared.to_sign):
         files |= made
     files["checkpoint"] = sign_checkpoint(Checkpoint(origin, book.log.size, book.log.root), log)
-    files["latest.json"] = _latest(book)
+    files["latest.json"] = _latest(book, moments)
     return files
 
 
-def _latest(book: Book) -> bytes:
-    """Where to find things; unsigned, since everything that it points at is signed itself."""
+def _latest(book: Book, moments: Mapping[str, Moment]) -> bytes:
+    """Where to find things, and when each was signed; unsigned, since everything that it points at is signed itself."""
     return json.dumps(
         {
             "release": book.number,
@@ -257,7 +267,7 @@ def _latest(book: Book) -> bytes:
             "families": {
                 f.name: {"day": f.day, "lists": f.lists, "entries": lists.size(f)} for f in book.families
             },
-            "lists": {path: x.signed_at for path, x in book.listed.items()},
+            "lists": moments,
         },
         indent=1,
     ).encode()

@@ -20,6 +20,7 @@ from kangma.publish.book import EXTRA_LIST, Family, Persons
 from kangma.store.durable import fsync_folder, unavailable_when_the_disk_is
 from kangma.terms import Day, Moment
 
+STRETCH = 1 << 16  # records that are looked through at a time
 WITHDRAWAL = 0  # the kind of a record that takes back; credentials have theirs, 1 to 3
 
 RECORD = np.dtype(
@@ -117,9 +118,16 @@ class Journal:
         return Rows(self._rows[start:stop])
 
     def issued_since(self, at: Moment) -> int:
-        """How many credentials were signed after `at`."""
-        late = self._rows[-1_000_000:]
-        return int(((late["at"] > at) & (late["kind"] != WITHDRAWAL)).sum())
+        """How many credentials were signed after `at`. Records stand in the order of their moments, so the search ends
+        with the first stretch, from the newest back, that has none."""
+        found = 0
+        for stop in range(len(self._rows), 0, -STRETCH):
+            late = self._rows[max(0, stop - STRETCH) : stop]
+            late = late[late["at"] > at]
+            if not len(late):
+                break
+            found += int((late["kind"] != WITHDRAWAL).sum())
+        return found
 
 
 def seal(rows: NDArray[np.void], key: bytes) -> str:

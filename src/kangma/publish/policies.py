@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from kangma.errors import Code, Conflict, Refused, Where
+from kangma.errors import Code, Refused, Where
 from kangma.evidence.views import City
 from kangma.policy import published
-from kangma.policy.document import Policy, Timeline, load, timeline
+from kangma.policy.document import Policy, Timeline, checked, timeline
 from kangma.store.state import State
 
 #: A policy file larger than this is not one.
@@ -33,24 +31,6 @@ def texts_of(name: str) -> list[str]:
         raise Refused(Code.NOT_UTF8, Where(file=path.name)) from None
 
 
-def checked(texts: Iterable[str]) -> list[Policy]:
-    """The policies of these texts, each amendment on the version that it names, which stands before it.
-
-    Raises BadPolicy with every mistake of the first bad file, Conflict for an amendment without its base.
-    """
-    made: dict[tuple[str, str], Policy] = {}
-    for text in texts:
-        name, amends = _head(text)
-        base = None
-        if amends is not None:
-            base = made.get((name, amends))
-            if base is None:
-                raise Conflict(f"an amendment of {name} {amends} needs that version before it")
-        policy = load(text, base=base)
-        made[policy.id, policy.version] = policy
-    return list(made.values())
-
-
 def policies(state: State) -> Timeline:
     """The versions published in this state."""
     return _timeline(tuple(text.document for text in state.policies()))
@@ -64,13 +44,3 @@ def _timeline(texts: tuple[str, ...]) -> Timeline:
 
 def city_of(policy: Policy) -> City:
     return City(name=policy.city, districts=policy.districts)
-
-
-def _head(text: str) -> tuple[str, str | None]:
-    """Id and base version, read leniently: `load` reports what is wrong with a file."""
-    try:
-        head = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return "", None
-    amends = head.get("amends")
-    return str(head.get("id", "")), None if amends is None else str(amends)

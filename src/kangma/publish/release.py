@@ -16,7 +16,7 @@ from kangma.errors import Corrupt
 from kangma.policy.judge import HOLDS
 from kangma.publish import tables
 from kangma.publish.tables import Table
-from kangma.store.durable import fsync_file, fsync_folder, remove_folder, unavailable_when_the_disk_is
+from kangma.store.durable import fsync_all, fsync_folder, remove_folder, unavailable_when_the_disk_is
 from kangma.store.releases import Release
 from kangma.store.state import State
 from kangma.tracing.tables import COMPANIONS, EXPOSURES
@@ -85,8 +85,7 @@ def stage(
             written[name] = tables.write(temporary, number, whole)
         for name, content in (beside or {}).items():
             (temporary / name).write_bytes(content)
-            fsync_file(temporary / name)
-        fsync_folder(temporary)
+        fsync_all([*temporary.iterdir(), temporary])
         temporary.rename(final)
         fsync_folder(final.parent)
     return written

@@ -19,12 +19,11 @@ from kangma.errors import Corrupt, Refused, Unavailable
 from kangma.publish.city import CityName
 from kangma.sealed.part import Tree
 from kangma.sealed.slot import NONCE, PLACES, SLOT, Family, about, fits, seal
+from kangma.store.durable import WriterLock
 from kangma.store.front import FrontStore
 from kangma.store.sealed import SealedStore, drop_parts, families_in, write_part
 from kangma.store.slots import SlotReader
 from kangma.terms import Day, Moment, zone
-
-DISTANT = 1 << 40  # seconds: longer ago than anything
 
 
 class Stater(Protocol):
@@ -45,28 +44,34 @@ class Sealing:
         *,
         every: float,
         clock: Callable[[], Moment],
-        random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """`every`: seconds from one writing of a part to its next."""
-        self._public, self._signer, self._base, self._random = public, signer, city.base, random
+        self._public, self._signer, self._base = public, signer, city.base
         self._zone, self._clock, self._every = zone(city.zone), clock, every
         self._store, self._reader = SealedStore(store), SlotReader(store.folder)
-        self._day: Day | None = None
+        self._lock = WriterLock(store.folder / "sealing.lock")
+        self._day: Day | None = None  # of which we know what was written
+        self._alone = False  # nothing of days before it is left
         self._numbers: dict[str, NDArray[np.uint32]] = {}  # family → the number at each of its places
         self._slots: NDArray[np.uint32] = np.zeros(0, np.uint32)
         self._round: Iterator[tuple[Family, int]] = iter(())
         self._written: dict[str, Moment] = {}  # path → when, by our clock
 
     def turn(self) -> bool:
-        """Writes the next part, if one is due; whether one was. Unavailable while there is no answer or no signer: what
-        is public stays as it is."""
+        """Writes the next part, if one is due; whether one was. Unavailable while there is no answer, no signer or no
+        room, and while another writes: what is public stays as it is."""
+        # One that was started again may meet the one before, which has not yet seen that it is to end.
+        with self._lock.hold(wait=0):
+            return self._turn()
+
+    def _turn(self) -> bool:
         now = self._clock()
         release = self._reader.ready()
         if release is None:
             return False
         today = self._zone.day(now)
         if today != self._day:
-            self._day, self._numbers, self._written = today, {}, {}
+            self._day, self._alone, self._numbers, self._written = today, False, {}, {}
             self._round = iter(())
         due = next(self._round, None)
         if due is None:
@@ -80,17 +85,21 @@ class Sealing:
 
     def _begin(self, today: Day, now: Moment) -> Iterator[tuple[Family, int]]:
         """The parts that are due now, with the devices that there are now."""
-        families = self._store.families(today)
-        everything = [(f, part) for f in families for part in range(f.parts)]
-        if everything and all(f.path(part) in self._written for f, part in everything):
+        parts = self._parts(today)
+        if parts and not self._alone and all(f.path(part) in self._written for f, part in parts):
             self._forget(today)
-        late = [x for x in everything if now - self._written.get(x[0].path(x[1]), -DISTANT) >= self._every]
-        if late or not everything:
-            self._slots = self._store.slots()
-            if not any(len(self._slots) - 1 in f for f in families):  # also when there is nobody yet
-                self._store.family(today, len(self._slots) - 1)
-                return self._begin(today, now)
-        return iter(late)
+        if parts and not self._late(parts, now):
+            return iter(())
+        self._slots = self._store.slots()
+        self._store.family(today, len(self._slots) - 1)  # also when there is nobody yet
+        return iter(self._late(self._parts(today), now))
+
+    def _parts(self, today: Day) -> list[tuple[Family, int]]:
+        return [(family, part) for family in self._store.families(today) for part in range(family.parts)]
+
+    def _late(self, parts: list[tuple[Family, int]], now: Moment) -> list[tuple[Family, int]]:
+        written = [self._written.get(family.path(part)) for family, part in parts]
+        return [x for x, at in zip(parts, written, strict=True) if at is None or now - at >= self._every]
 
     def _forget(self, today: Day) -> None:
         """All of today's slots are there: those of days before go, and with their secrets what they said."""
@@ -98,12 +107,13 @@ class Sealing:
             if day < today:
                 drop_parts(self._public, name)
         self._store.forget(today)
+        self._alone = True
 
     def write(self, family: Family, part: int, *, release: int, now: Moment) -> None:
         """One part, durable on return."""
         path = family.path(part)
         sub = f"{self._base}/{path}"
-        slots = bytearray(self._random(PLACES * SLOT))
+        slots = bytearray(os.urandom(PLACES * SLOT))
         numbers = self._places(family)[part * PLACES : (part + 1) * PLACES]
         for place in np.flatnonzero(numbers < len(self._slots)).tolist():
             number = int(numbers[place])

@@ -16,9 +16,8 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -34,10 +33,11 @@ from kangma.publish.book import EXTRA_LIST, Book, Family
 from kangma.publish.issue import LIFE, Issued, Prepared, Proposal, prepare, sign
 from kangma.publish.journal import Journal, Record
 from kangma.sealed.part import Statement, state
+from kangma.sealed.slot import PATH
 from kangma.signing.keys import PublicKey
 from kangma.signing.trust import Ceilings, Use
-from kangma.status.lists import digest
-from kangma.store.durable import fsync_folder, unavailable_when_the_disk_is, write_file
+from kangma.status.lists import compress, digest
+from kangma.store.durable import fsync_folder, publish_file, unavailable_when_the_disk_is, write_file
 from kangma.store.keys import KEY_BYTES, read_key
 from kangma.store.releases import Head
 from kangma.store.signing import Signing, open_signing
@@ -46,7 +46,6 @@ from kangma.translog.entries import openings
 from kangma.translog.tree import HASH
 
 SALT = 32
-_SEALED = re.compile(r"sealed/(\d{1,6})(?:\.\d{1,4})?/\d{1,5}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +116,7 @@ class LocalSigner:
             raise
         self._raws: dict[str, bytes] = {}
         self._ready: Prepared | None = None
+        self._deflated: dict[str, Future[bytes]] = {}
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
 
     def _index_key(self) -> bytes:
@@ -162,11 +162,13 @@ class LocalSigner:
 
     def propose(self, proposal: Proposal) -> Head:
         self._ready = self._prepare(self.book, proposal)
+        self._deflated = self._deflating(self._ready)  # while the release is being recorded
         return self._ready.head
 
     def publish(self, proposal: Proposal, head: Head) -> dict[str, bytes]:
         if proposal.number == self.book.number:  # made before, and perhaps not written: the same again
             prepared = self._prepare(self._read("book.before"), proposal)
+            self._deflated = self._deflating(prepared)
         elif self._ready is not None and (self._ready.book.number, self._ready.head) == (
             proposal.number,
             head,
@@ -174,6 +176,7 @@ class LocalSigner:
             prepared = self._ready  # an equal head is an equal release: the root covers all of it
         else:
             prepared = self._prepare(self.book, proposal)
+            self._deflated = self._deflating(prepared)
         if prepared.head != head:
             raise Corrupt("what is to be signed is not what was recorded")
         if proposal.number != self.book.number:
@@ -188,8 +191,13 @@ class LocalSigner:
             log=signing.signer_since(Use.LOG, proposal.now)[0],
             base=city.base,
             origin=city.origin,
+            deflated=lambda path: self._deflated[path].result(),
             several=self._pool.map,
         )
+
+    def _deflating(self, prepared: Prepared) -> dict[str, Future[bytes]]:
+        """The lists that are to be signed, being deflated on other threads; nothing is signed by that."""
+        return {path: self._pool.submit(compress, prepared.raws[path]) for path in prepared.to_sign}
 
     def _prepare(self, book: Book, proposal: Proposal) -> Prepared:
         persons = proposal.turns["person"].to_numpy()
@@ -212,10 +220,14 @@ class LocalSigner:
         return key.ceilings
 
     def _keep(self, prepared: Prepared) -> None:
-        """The book of the new release is durable, and the one before it beside it."""
+        """The book of the new release is durable, and the one before it beside it: the same file under another name."""
+        book, before = self.folder / "book", self.folder / ".book.before.tmp"
         with unavailable_when_the_disk_is():
-            write_file(self.folder / "book.before", self.book.to_bytes(), mode=0o600)
-            write_file(self.folder / "book", prepared.book.to_bytes(), mode=0o600)
+            if self.book.number:
+                before.unlink(missing_ok=True)
+                os.link(book, before)
+                publish_file(before, self.folder / "book.before")
+            write_file(book, prepared.book.to_bytes(), mode=0o600)
         self.book, self._raws, self._ready = prepared.book, dict(prepared.raws), None
 
     def _raws_of(self, book: Book) -> Mapping[str, bytes]:
@@ -355,7 +367,7 @@ class LocalSigner:
         signing = self.signing()
         city = signing.trust.publisher
         signer, since = signing.signer_since(Use.STATUS, now)
-        found = _SEALED.fullmatch(path)
+        found = PATH.fullmatch(path)
         today = zone(city.zone).day(now)
         if found is None or int(found[1]) not in (today - 1, today):
             raise Refused(Code.BAD_VALUE, hint="not a part of sealed slots of today")

@@ -23,7 +23,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kangma.codes.turns import Digest
-from kangma.store.durable import fsync_file
 
 if TYPE_CHECKING:
     from kangma.store.releases import Release
@@ -40,6 +39,8 @@ KEYS = {
 #: A table of fewer rows is always written whole, and any other when this part of it has changed since its base.
 WHOLE = 20_000
 PART = 0.125
+#: Stretches that are copied one by one.
+STRETCHES = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ class Table:
 
 
 def write(folder: Path, number: int, table: Table) -> Table:
-    """The table in the folder of release `number`, durable on return; what it is to the next release."""
+    """The table in the folder of release `number`, not yet durable; what it is to the next release."""
     name, key = table.name, KEYS.get(table.name, "")
     if table.base is not None and table.changed is not None and table.whole.num_rows >= WHOLE:
         now = table.now
@@ -103,13 +104,12 @@ def write(folder: Path, number: int, table: Table) -> Table:
 
 
 def _write(rows: pa.Table, file: Path) -> None:
-    """Durable on return. Numbers of persons and moments seldom repeat: they are written as differences, and no time goes
-    into looking for words that repeat."""
+    """Numbers of persons and moments seldom repeat: they are written as differences, and no time goes into looking for
+    words that repeat."""
     wide = [f.name for f in rows.schema if f.type == pa.int64() or f.name in _PERSONS]
     words = [f.name for f in rows.schema if f.name not in wide and not pa.types.is_floating(f.type)]
     packed = dict.fromkeys(wide, "DELTA_BINARY_PACKED")
     pq.write_table(rows, file, compression="zstd", use_dictionary=words, column_encoding=packed)
-    fsync_file(file)
 
 
 _PERSONS = ("person", "canonical")
@@ -136,9 +136,13 @@ def _as_base(name: str, rows: pa.Table, number: int) -> Table:
 def replaced(before: pa.Table, key: str, changed: pa.Array, now: pa.Table) -> pa.Table:
     """`before` without the rows of `changed`, and `now` behind them."""
     gone = among(before[key], changed).to_numpy(zero_copy_only=False)
-    # What stays lies in long stretches between the few rows that go: copying those is many times faster than a filter.
+    # What stays lies in long stretches between the few rows that go: copying those is many times faster than a filter,
+    # unless they are many.
     ends = np.flatnonzero(np.diff(np.concatenate([[True], gone, [True]]).astype(np.int8)))
-    kept = [before.slice(start, end - start) for start, end in ends.reshape(-1, 2).tolist()]
+    if len(ends) <= 2 * STRETCHES:
+        kept = [before.slice(start, end - start) for start, end in ends.reshape(-1, 2).tolist()]
+    else:
+        kept = [before.filter(pa.array(~gone))]
     return pa.concat_tables([before.schema.empty_table(), *kept, now.cast(before.schema)]).combine_chunks()
 
 

@@ -1,5 +1,5 @@
 """The signer behind a socket: a process of its own, so that whoever can write into the databases or turns the wheel has
-no key in memory. `serve` answers, `RemoteSigner` asks; what travels is in docs/formats/signer.md.
+no key in memory. `serve` answers, `RemoteSigner` asks; what travels is in docs/formats/publication.md.
 
 A message is a line of JSON and what it announces: `{"call" | "ok" | "error": …, "table": n, "files": [[path, n], …]}`
 followed by the table as an Arrow stream and the files' bytes.
@@ -33,6 +33,9 @@ Stream: TypeAlias = "BufferedRWPair[Any, Any]"
 MOST_LINE = 1 << 24
 WAIT = 120.0  # seconds: a midnight at which everybody turns is signed in less
 PATIENCE = 10.0  # seconds that a caller may say nothing while others wait
+#: Seconds that a caller's moment may be ahead of the signer's own clock. Ceilings are so many an hour and a minute:
+#: whoever may say what time it is could have an hour's worth signed in every call.
+AHEAD = 5
 
 
 class RemoteSigner:
@@ -93,9 +96,15 @@ class RemoteSigner:
 
 
 def serve(
-    signer: LocalSigner, path: Path, *, stopping: Callable[[], bool], ready: Callable[[], None]
+    signer: LocalSigner,
+    path: Path,
+    *,
+    clock: Callable[[], Moment],
+    stopping: Callable[[], bool],
+    ready: Callable[[], None],
 ) -> None:
-    """Answers at `path` until `stopping()`; one call after the other. Only programs of this user are answered."""
+    """Answers at `path` until `stopping()`; one call after the other. Only programs of this user are answered, and
+    nothing is signed as of a moment that by `clock` has not come yet."""
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listening:
         before = os.umask(0o177)  # 0600 from the first moment on
@@ -114,7 +123,7 @@ def serve(
             with connected:
                 connected.settimeout(PATIENCE)
                 if _is_ours(connected):
-                    _answer(signer, connected)
+                    _answer(signer, connected, clock)
     path.unlink(missing_ok=True)
 
 
@@ -124,7 +133,7 @@ def _is_ours(connected: socket.socket) -> bool:
     return struct.unpack("3i", said)[1] in (os.geteuid(), 0)
 
 
-def _answer(signer: LocalSigner, connected: socket.socket) -> None:
+def _answer(signer: LocalSigner, connected: socket.socket, clock: Callable[[], Moment]) -> None:
     """One call. Nothing that arrives here, and nobody who goes away, ends the signer."""
     with contextlib.suppress(OSError), connected.makefile("rwb") as stream:  # the caller is gone
         try:
@@ -133,6 +142,7 @@ def _answer(signer: LocalSigner, connected: socket.socket) -> None:
             return  # no call of ours
         files: Mapping[str, bytes] = {}
         try:
+            _has_come(call, clock())
             ok, files = _done(signer, call, table)
             answer = {"ok": ok}
         except KangmaError as problem:
@@ -145,6 +155,13 @@ def _answer(signer: LocalSigner, connected: socket.socket) -> None:
                 "why": f"the signer could not do it: {type(problem).__name__}",
             }
         _send(stream, answer, files=files)
+
+
+def _has_come(call: Mapping[str, Any], clock: Moment) -> None:
+    """Refused (bad_time) when the moment that a call names lies ahead of our own clock."""
+    said = call.get("proposal", call).get("now", 0)
+    if said > clock + AHEAD:
+        raise Refused(Code.BAD_TIME, hint="the signer's clock has not come to that moment")
 
 
 def _done(

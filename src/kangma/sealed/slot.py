@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ SECRET = 32
 #: How a phone is told its places: RFC 9180, DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-128-GCM, base mode.
 SUITE = Suite(KEM.P256, KDF.HKDF_SHA256, AEAD.AES_128_GCM)
 MOST_TOLD = 4_096
+
+
+#: A part's path in the public folder: the family's day, what tells it from others of that day, number of the part.
+PATH = re.compile(r"sealed/(\d{1,6})(?:\.\d{1,4})?/\d{1,5}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,9 +87,12 @@ def delta_cwt(base: bytes, base_iat: Moment, new: bytes, claims: Claims, signer:
     """
     if len(base) != len(new) or not 0 <= base_iat < claims.iat:
         raise ValueError("two versions of one list")
-    before, after = lists.unpack(base, claims.bits), lists.unpack(new, claims.bits)
-    indices = np.flatnonzero(before != after)
-    changes = encode_changes(indices, after[indices])
+    was, will = np.frombuffer(base, np.uint8), np.frombuffer(new, np.uint8)
+    touched = np.flatnonzero(was != will)  # bytes: few of them, and only their values are looked at
+    before, after = (lists.unpack(raw[touched].tobytes(), claims.bits) for raw in (was, will))
+    moved = np.flatnonzero(before != after)
+    each = 8 // claims.bits
+    changes = encode_changes(touched[moved // each] * each + moved % each, after[moved])
     if len(changes) > min(len(claims.lst), MOST_CHANGES):
         return None
     inner = {1: base_iat, 2: lists.digest(base), 3: lists.digest(new), 4: changes}

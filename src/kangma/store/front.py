@@ -215,7 +215,7 @@ class FrontStore:
 
     def _bound(self, on: sa.Connection, person: int, public: bytes, now: Moment) -> tuple[Resident, str]:
         r, d = db.residents.c, db.devices.c
-        slot = self._slot(on, person, now)
+        slot = self.slot_for(on, person, now)
         live = sa.select(d.device).where(d.slot == slot, d.closed_at.is_(None)).order_by(d.seen_at, d.device)
         there = list(on.execute(live).scalars())
         if len(there) >= MOST_DEVICES:
@@ -228,8 +228,9 @@ class FrontStore:
         )
         return _resident(on.execute(sa.select(db.residents).where(r.slot == slot)).one()), device
 
-    def _slot(self, on: sa.Connection, person: int, now: Moment) -> int:
-        """The person's slot: the one that they have or had, else a new one. Its answer is prepared from now on."""
+    def slot_for(self, on: sa.Connection, person: int, now: Moment) -> int:
+        """The slot of who binds, or of whom somebody cares for: the one that they have or had, else a new one. Its answer
+        is prepared from now on."""
         r = db.residents.c
         row = on.execute(sa.select(db.residents).where(r.person == person)).first()
         if row is not None and row.closed_at is None:
@@ -337,7 +338,9 @@ class FrontStore:
                 on.execute(sa.select(d.device).where(d.slot == slot, d.closed_at.is_(None))).scalars()
             )
             self._end(on, slot, there, now)
+            cared = [other.person for other in self._others(on, slot)]
             on.execute(sa.delete(db.others).where(db.others.c.slot == slot))
+            self._let_go(on, cared, now)
             on.execute(sa.update(db.rides).where(db.rides.c.slot == slot).values(withdrawn_at=now))
             on.execute(
                 sa.update(db.residents)
@@ -380,13 +383,23 @@ class FrontStore:
         on.execute(sa.insert(db.others).values(slot=slot, other=free[0], person=person, how=how, made_at=now))
         return Other(free[0], person, how, now)
 
-    def drop_other(self, slot: int, other: int) -> Other:
+    def _let_go(self, on: sa.Connection, persons: list[int], now: Moment) -> None:
+        """No answer is prepared any more for those of them who have no device and are in nobody's care."""
+        r, d, o = db.residents.c, db.devices.c, db.others.c
+        held = sa.exists().where(d.slot == r.slot, d.closed_at.is_(None))
+        cared = sa.exists().where(o.person == r.person)
+        for person in persons:
+            gone = sa.update(db.residents).where(r.person == person, r.closed_at.is_(None), ~held, ~cared)
+            on.execute(gone.values(closed_at=now, change=_next(on)))
+
+    def drop_other(self, slot: int, other: int, *, now: Moment) -> Other:
         """The resident no longer shows this one's code. Raises NoResident when there is none."""
         with self._write() as on:
             found = [o for o in self._others(on, slot) if o.other == other]
             if not found:
                 raise NoResident
             on.execute(sa.delete(db.others).where(db.others.c.slot == slot, db.others.c.other == other))
+            self._let_go(on, [found[0].person], now)
         return found[0]
 
     def carers(self, persons: list[int]) -> list[Carer]:
@@ -396,7 +409,7 @@ class FrontStore:
         with self._read() as on:
             return [Carer(self._carer(x.slot, x.person), x.how, x.made_at) for x in on.execute(query)]
 
-    def end_carer(self, persons: list[int], carer: str) -> None:
+    def end_carer(self, persons: list[int], carer: str, *, now: Moment) -> None:
         """One who was agreed to no longer may. Raises NoResident when there is none of this name, or it is a guardian."""
         c = db.others.c
         with self._write() as on:
@@ -406,6 +419,7 @@ class FrontStore:
                 raise NoResident
             for x in gone:
                 on.execute(sa.delete(db.others).where(c.slot == x.slot, c.other == x.other))
+            self._let_go(on, [x.person for x in gone], now)
 
     def _carer(self, slot: int, person: int) -> str:
         """What a person calls a carer: it names nobody, and two persons who compare theirs learn nothing."""

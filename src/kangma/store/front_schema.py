@@ -10,9 +10,8 @@ import secrets
 
 import sqlalchemy as sa
 
-FORMAT = (
-    "4"  # 2: clients, what they send, rides; 3: what partners are told unasked; 4: numbers of sealed slots
-)
+#: 2: clients, what they send, rides; 3: what partners are told unasked; 4: numbers of sealed slots; 5: of those in care
+FORMAT = "5"
 
 metadata = sa.MetaData()
 
@@ -54,14 +53,20 @@ devices = sa.Table(
 )
 sa.Index("devices_slot", devices.c.slot)
 
-#: Devices for which an answer stands sealed in public. The number is what places and keys are drawn from; it grows and is
-#: never another device's. The slot of a device that was closed is filled with chance, as all that are nobody's.
+OWN = -1  # no person's number
+#: Devices for which an answer stands sealed in public: their resident's own (`person` -1), or that of somebody in the
+#: resident's care, who is in it `since`. The number is what places and keys are drawn from; it grows and is never used
+#: for another device, person or care. Where the device was closed or the care has ended, the slot is filled with chance,
+#: as all that are nobody's.
 sealed = sa.Table(
     "sealed",
     metadata,
     sa.Column("number", sa.Integer, primary_key=True),  # SQLite's rowid: grows from 1
-    sa.Column("device", sa.String(16), sa.ForeignKey("devices.device"), nullable=False, unique=True),
+    sa.Column("device", sa.String(16), sa.ForeignKey("devices.device"), nullable=False),
+    sa.Column("person", sa.BigInteger, nullable=False),
+    sa.Column("since", sa.BigInteger, nullable=False),  # `made_at` in `others`; 0 for one's own
     sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("device", "person", "since", name="sealed_once"),
 )
 
 #: Codes that are out. `person` null: nobody, and nothing was sent. `slot`: on whose behalf another is asked (consent);
@@ -252,8 +257,16 @@ def make(on: sa.Connection) -> None:
 def migrate(on: sa.Connection, old: str) -> bool:
     """Brings a file of an older format to this one, in the caller's transaction: all or nothing. False when there is no
     way from `old`."""
-    if old in ("1", "2", "3"):  # tables came; nothing that was there changes
+    if old in ("1", "2", "3", "4"):  # tables came; nothing that was there changes
+        if old == "4":  # but this one, which has two more columns
+            on.exec_driver_sql("ALTER TABLE sealed RENAME TO sealed_4")
         metadata.create_all(on)
+        if old == "4":
+            on.exec_driver_sql(
+                "INSERT INTO sealed (number, device, person, since, made_at) "
+                f"SELECT number, device, {OWN}, 0, made_at FROM sealed_4"
+            )
+            on.exec_driver_sql("DROP TABLE sealed_4")
         _looks_at.create(on, checkfirst=True)
         on.execute(sa.update(settings).where(settings.c.name == "format").values(value=FORMAT.encode()))
         return True

@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kangma.errors import Corrupt
 from kangma.evidence.views import raw_columns
@@ -78,16 +79,30 @@ def append_keys(file: Path, count: int, keys: pa.Array) -> None:
         os.close(fd)
 
 
+def keys_named(con: duckdb.DuckDBPyConnection, sources: list[tuple[Kind, str]], known: pa.Table) -> pa.Table:
+    """Of the persons `known` (`person_table`) those whom `sources` name; `sources` are few rows."""
+    named = _keys_in(sources)
+    if not named:
+        return known.slice(0, 0)
+    keys = con.sql(f"SELECT DISTINCT key FROM ({named}) WHERE key IS NOT NULL").to_arrow_table()["key"]
+    return known.filter(pc.is_in(known["key"], value_set=keys.combine_chunks().cast(pa.binary(KEY))))
+
+
 def new_persons(con: duckdb.DuckDBPyConnection, sources: list[tuple[Kind, str]]) -> pa.Array:
     """Keys in `sources` (kind, relation) that `person_keys` lacks, each once, in the order of their bytes."""
-    columns = [(c.name, relation) for kind, relation in sources for c in kind.stored if c.type is Type.PERSON]
-    if not columns:
+    union = _keys_in(sources)
+    if not union:
         return pa.array([], pa.binary(KEY))
-    union = " UNION ALL ".join(f"SELECT {name} AS key FROM {relation}" for name, relation in columns)
     found = con.sql(
         f"SELECT DISTINCT key FROM ({union}) ANTI JOIN person_keys USING (key) WHERE key IS NOT NULL ORDER BY key"
     ).to_arrow_table()
     return found.column("key").combine_chunks()
+
+
+def _keys_in(sources: list[tuple[Kind, str]]) -> str:
+    """SELECT: every key of a person in the rows of `sources`; empty when they name none."""
+    columns = [(c.name, relation) for kind, relation in sources for c in kind.stored if c.type is Type.PERSON]
+    return " UNION ALL ".join(f"SELECT {name} AS key FROM {relation}" for name, relation in columns)
 
 
 def new_places(con: duckdb.DuckDBPyConnection, sources: list[tuple[Kind, str]]) -> pa.Array:

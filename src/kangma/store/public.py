@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from kangma.store.durable import fsync_folder, remove_folder, unavailable_when_the_disk_is
+from kangma.store.durable import fsync_all, remove_folder, unavailable_when_the_disk_is
 
 #: Of more files than this the whole file system is synced instead of each: a midnight writes thousands of tiles.
 MANY = 256
@@ -19,7 +19,6 @@ def write_public(folder: Path, files: Mapping[str, bytes]) -> None:
     When a tile of the log is full, the partial ones that it replaces go; and the delta of a list that was signed anew
     without one.
     """
-    one_by_one = len(files) <= MANY
     with unavailable_when_the_disk_is():
         waiting: list[tuple[Path, Path]] = []
         made: set[Path] = set()
@@ -27,19 +26,16 @@ def write_public(folder: Path, files: Mapping[str, bytes]) -> None:
             final = folder / path
             made |= _folders(final.parent)
             temporary = final.with_name(f".{final.name}.tmp")
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                if one_by_one:
-                    os.fsync(file.fileno())
+            temporary.write_bytes(content)
             waiting.append((temporary, final))
-        if not one_by_one:
+        if len(files) <= MANY:
+            fsync_all([temporary for temporary, _ in waiting])
+        else:
             os.sync()  # Linux waits for all of it (sync(2)): cheaper than thousands of single ones
         for temporary, final in waiting:
             temporary.rename(final)
         touched = {final.parent for _, final in waiting}
-        for parent in sorted({*touched, *(m.parent for m in made)}):
-            fsync_folder(parent)
+        fsync_all(sorted({*touched, *(m.parent for m in made)}))
         for path in files:
             if path.startswith("status/") and f"{path}.delta" not in files and not path.endswith(".delta"):
                 (folder / f"{path}.delta").unlink(missing_ok=True)

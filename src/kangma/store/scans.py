@@ -12,7 +12,7 @@ The order of one scan-in, and what a crash after each step leaves:
                                                                equal rows are one
 A file is `front/scans/<16 hex>.scans`: the magic, then records of 4 bytes length (big-endian), the CRC-32 of
 those, and one HPKE message (RFC 9180, X25519, HKDF-SHA256, AES-256-GCM, info = magic): encapsulated key,
-ciphertext. The plaintext is one scan-in a line: slot, venue, entered, left, version, visit. Whoever writes a file
+ciphertext. The plaintext is one scan-in a line: who, venue, entered, left, version, visit. Whoever writes a file
 holds an flock on it. The private key is `keys/visits.key`; the front door needs `front/visits.pub` alone.
 """
 
@@ -69,22 +69,30 @@ _AT_ONCE = 100_000  # visits handed to the inbox at a time
 @dataclass(frozen=True, slots=True)
 class ScanIn:
     """One visit as the front door saw it: whose slot, which door, from when to when. A later version of the same visit
-    knows better when it ended."""
+    knows better when it ended. Who is in somebody's care and has no slot is named by the number of the person."""
 
-    slot: int
+    slot: int  # 0 for who has none
     venue: str
     entered: Moment
     left: Moment
     version: int
     visit: str  # 16 hex digits
+    person: int | None = None  # of who has no slot
 
     def line(self) -> bytes:
-        return f"{self.slot} {self.venue} {self.entered} {self.left} {self.version} {self.visit}".encode()
+        whose = who(self.slot, self.person)
+        return f"{whose} {self.venue} {self.entered} {self.left} {self.version} {self.visit}".encode()
 
     @classmethod
     def of(cls, line: bytes) -> ScanIn:
-        slot, venue, entered, left, version, visit = line.decode().split(" ")
-        return cls(int(slot), venue, int(entered), int(left), int(version), visit)
+        whose, venue, entered, left, version, visit = line.decode().split(" ")
+        slot, person = (0, int(whose[1:])) if whose.startswith("p") else (int(whose), None)
+        return cls(slot, venue, int(entered), int(left), int(version), visit, person)
+
+
+def who(slot: int, person: int | None) -> int | str:
+    """How a scan-in names somebody: by their slot, or by the number of a person who has none."""
+    return slot if person is None else f"p{person}"
 
 
 def prepare_scans(state: Path) -> X25519PublicKey:
@@ -320,20 +328,24 @@ def _head(size: int) -> bytes:
 
 
 def _rows(state: State, scans: list[ScanIn] | None, place_of: dict[str, str]) -> list[dict[str, Any]] | None:
-    """These scan-ins as visits; None when they speak of a slot or a door that is not here."""
+    """These scan-ins as visits; None when they speak of somebody or of a door that is not here."""
     if scans is None:
         return None
-    person_of = _persons(state.path / FRONT / FRONT_FILE, {s.slot for s in scans})
-    if any(s.slot not in person_of or s.venue not in place_of for s in scans):
+    person_of = _persons(state.path / FRONT / FRONT_FILE, {s.slot for s in scans if s.person is None})
+    everybody = state.person_count()
+    if any(
+        s.venue not in place_of or (s.slot not in person_of if s.person is None else s.person >= everybody)
+        for s in scans
+    ):
         return None
-    known = state.person_keys(pa.array(list(person_of.values()), pa.uint32()))
-    keys = dict(zip(person_of, known, strict=True))
+    persons = [person_of[s.slot] if s.person is None else s.person for s in scans]
+    keys = state.person_keys(pa.array(persons, pa.uint32()))
     return [
         {
-            "document_id": f"in-{s.visit}", "document_version": s.version, "person": keys[s.slot],
+            "document_id": f"in-{s.visit}", "document_version": s.version, "person": key,
             "place_id": place_of[s.venue], "entered_at": s.entered, "left_at": s.left, "source": "scan",
         }
-        for s in scans
+        for s, key in zip(scans, keys, strict=True)
     ]  # fmt: skip
 
 

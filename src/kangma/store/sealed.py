@@ -1,4 +1,5 @@
-"""Sealed slots on this machine: which device has which number, the secrets of the days, and the packed public files.
+"""Sealed slots on this machine: which device has which number for whom, the secrets of the days, and the packed public
+files.
 
 What is secret of a day lies in one small file, `front/sealed/<family>`, until that day is over; then it is removed, and
 what was published under it can be read by nobody but the phones that were told. No backup has it: a restored city draws
@@ -6,7 +7,7 @@ new ones, and phones are told anew when they next come.
 
 A packed file is derived and written whole: under a temporary name, synced, renamed. Who has the old one open reads it to
 its end, and each bucket proves itself, so that no reader can mix two. A crash leaves the old file or the new one, or a
-temporary file that the next writing of the same part replaces.
+temporary file that the next writing of the same part replaces. A disk that is full or fails leaves the old one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import contextlib
 import re
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +25,26 @@ from numpy.typing import NDArray
 
 from kangma.credential.index import Permutation
 from kangma.errors import Corrupt
+from kangma.sealed.part import BUCKET, open_bucket
 from kangma.sealed.slot import PLACES, SECRET, Family
 from kangma.store import front_schema as db
-from kangma.store.durable import WriterLock, fsync_folder, publish_file, remove_folder, write_file
-from kangma.store.front import FrontStore
+from kangma.store.durable import (
+    WriterLock,
+    fsync_folder,
+    publish_file,
+    remove_folder,
+    unavailable_when_the_disk_is,
+    write_file,
+)
+from kangma.store.front import FrontStore, Other
 from kangma.store.keys import read_secret
 from kangma.terms import Day, Moment
 
 FOLDER = "sealed"  # below `front/`, and below the public folder
 #: A day's family has room for this many more phones than there are numbers when it is drawn.
 ROOM = 1.1
+EVERY = 300.0  # seconds from one writing of a part to the next, unless it is told otherwise
+LATE = 2  # times as many: somebody's slot has missed a writing
 _NAME = re.compile(r"(\d{1,6})(?:\.(\d{1,4}))?", re.ASCII)
 _FORM = SECRET + 8  # bytes of a day's file: the secret, the first number, how many parts
 
@@ -49,33 +61,41 @@ class SealedStore:
         self._known: dict[Day, tuple[Family, ...]] = {}
         self._drawn: dict[str, Permutation] = {}
 
-    def number_of(self, device: str, *, now: Moment) -> int:
-        """The number of a device: the one that it has, else a new one."""
+    def number_of(self, device: str, other: Other | None = None, *, now: Moment) -> int:
+        """The number of a device, for its resident or for `other` in the resident's care: the one that it has, else a new
+        one. From then on an answer is prepared for the other too, bound or not."""
         c = db.sealed.c
-        mine = sa.select(c.number).where(c.device == device)
+        mine = {"device": device, "person": db.OWN, "since": 0}
+        if other is not None:
+            mine |= {"person": other.person, "since": other.made_at}
+        query = sa.select(c.number).where(*(c[name] == value for name, value in mine.items()))
         with self._front.read() as on:
-            found = on.execute(mine).scalar()
-        if found is None:
+            found = on.execute(query).scalar()
+        if found is None or other is not None:
             with self._front.write() as on:
-                found = on.execute(mine).scalar()  # it may have come twice at once
+                if other is not None:
+                    self._front.slot_for(on, other.person, now)
+                found = on.execute(query).scalar()  # it may have come twice at once
                 if found is None:
-                    made = on.execute(sa.insert(db.sealed).values(device=device, made_at=now))
+                    made = on.execute(sa.insert(db.sealed).values(**mine, made_at=now))
                     found = (made.inserted_primary_key or (0,))[0]
         return int(found)
 
     def slots(self) -> NDArray[np.uint32]:
-        """(highest number + 1,): the slot in the read model of each number, 0 for one that is nobody's now."""
-        d, c = db.devices.c, db.sealed.c
-        query = (
-            sa.select(c.number, d.slot).join(db.devices, d.device == c.device).where(d.closed_at.is_(None))
-        )
+        """(highest number + 1,): the slot in the read model of each number, 0 for one that is nobody's now: the device
+        was closed, or the care has ended."""
+        d, c, o, r = db.devices.c, db.sealed.c, db.others.c, db.residents.c
+        alive = sa.select(c.number).join(db.devices, d.device == c.device).where(d.closed_at.is_(None))
+        care = sa.and_(o.slot == d.slot, o.person == c.person, o.made_at == c.since)
+        own = alive.add_columns(d.slot).where(c.person == db.OWN)
+        others = alive.add_columns(r.slot).join(db.others, care).join(db.residents, r.person == c.person)
         with self._front.read() as on:
-            highest = int(on.execute(sa.select(sa.func.max(c.number))).scalar() or 0)
+            highest = self._highest(on)
             found = np.zeros(highest + 1, np.uint32)
-            for rows in on.execute(query).partitions(65_536):
-                numbers, slots = np.array(rows, np.int64).T
-                inside = numbers <= highest
-                found[numbers[inside]] = slots[inside]
+            for query in (own, others.where(r.closed_at.is_(None))):
+                for rows in on.execute(query).partitions(65_536):
+                    numbers, slots = np.array(rows, np.int64).T
+                    found[numbers] = slots
         return found
 
     # days ----------------------------------------------------------------------------------------------------------
@@ -116,13 +136,19 @@ class SealedStore:
             if number < first:
                 return
             name = f"{day}.{len(there)}" if there else str(day)
-            parts = -(-int((max(number, self._highest()) + 1 - first) * ROOM) // PLACES)
+            with self._front.read() as on:
+                highest = max(number, self._highest(on))
+            parts = -(-int((highest + 1 - first) * ROOM) // PLACES)
             said = secrets.token_bytes(SECRET) + first.to_bytes(4, "big") + parts.to_bytes(4, "big")
-            write_file(self._folder / name, said, mode=0o600)
+            with unavailable_when_the_disk_is():
+                write_file(self._folder / name, said, mode=0o600)
 
-    def _highest(self) -> int:
-        with self._front.read() as on:
-            return int(on.execute(sa.select(sa.func.max(db.sealed.c.number))).scalar() or 0)
+    def _highest(self, on: sa.Connection) -> int:
+        return int(on.execute(sa.select(sa.func.max(db.sealed.c.number))).scalar() or 0)
+
+    def drawn_at(self, family: Family) -> float:
+        """When the secret of a family was drawn, by the disk's clock."""
+        return (self._folder / family.name).stat().st_mtime
 
     def _read(self, name: str) -> Family:
         said = read_secret(self._folder / name, most=_FORM + 1)
@@ -134,9 +160,12 @@ class SealedStore:
 
     def forget(self, before: Day) -> int:
         """The secrets of days before this one are gone, and with them whatever was sealed under them; how many."""
-        with self._lock.hold():
-            old = [f for f in self._folder.iterdir() if (m := _NAME.fullmatch(f.name)) and int(m[1]) < before]
-            for file in old:
+        with self._lock.hold(), unavailable_when_the_disk_is():
+            there = list(self._folder.iterdir())
+            old = [f for f in there if (name := _NAME.fullmatch(f.name)) and int(name[1]) < before]
+            # Under the lock nobody draws: what was not finished is of somebody who was killed.
+            dead = [f for f in there if f.name.startswith(".")]
+            for file in [*old, *dead]:
                 file.unlink()
             if old:
                 fsync_folder(self._folder)
@@ -149,22 +178,56 @@ class SealedStore:
 
 
 def write_part(public: Path, path: str, content: bytes) -> None:
-    """The part at `path` of the public folder is this one, durable on return; a reader sees the old one or this."""
+    """The part at `path` of the public folder is this one, durable on return; a reader sees the old one or this.
+    Unavailable when the disk is full, Corrupt when it fails."""
     final = public / path
-    if not final.parent.is_dir():
-        final.parent.mkdir(parents=True, exist_ok=True)
-        for folder in (final.parent, final.parent.parent):
-            fsync_folder(folder.parent)
     temporary = final.with_name(f".{final.name}.tmp")
-    temporary.write_bytes(content)
-    publish_file(temporary, final)
+    with unavailable_when_the_disk_is():
+        if not final.parent.is_dir():
+            final.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (final.parent, final.parent.parent):
+                fsync_folder(folder.parent)
+        try:
+            temporary.write_bytes(content)
+            publish_file(temporary, final)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()  # a full disk needs the room
+            raise
 
 
-def written_at(public: Path, path: str) -> float | None:
-    """When that part was written, by the disk's clock; None for one that is not there."""
-    with contextlib.suppress(FileNotFoundError):
-        return (public / path).stat().st_mtime
-    return None
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """How old what stands in public is, in seconds, by the disk's clock."""
+
+    oldest: float  # of a part of today that is not there yet: since it could have been
+    newest: float | None  # None where nothing was ever written
+    ttl: float  # seconds after which a part is to be written anew, as the newest says
+
+    @property
+    def late(self) -> bool:
+        """Whether somebody's slot has missed a writing."""
+        return self.oldest > LATE * self.ttl
+
+
+def ages(public: Path, store: SealedStore, today: Day, *, midnight: Moment, now: Moment) -> Ages:
+    """Of today's parts. `midnight`: when today began."""
+    there: dict[Path, float] = {}
+    since = []
+    families = store.families(today)
+    for family in families:
+        for part in range(family.parts):
+            path = public / family.path(part)
+            with contextlib.suppress(FileNotFoundError):
+                there[path] = path.stat().st_mtime
+            since.append(there.get(path) or max(midnight, store.drawn_at(family)))
+    oldest = max(0.0, now - min(since, default=midnight))
+    if not there:
+        return Ages(oldest, None, EVERY)
+    newest = max(there, key=lambda path: there[path])
+    with newest.open("rb") as file:
+        ttl = open_bucket(file.read(BUCKET)).statement.ttl
+    return Ages(oldest, max(0.0, now - there[newest]), ttl)
 
 
 def families_in(public: Path) -> Iterator[tuple[str, Day]]:
@@ -178,7 +241,6 @@ def families_in(public: Path) -> Iterator[tuple[str, Day]]:
 
 def drop_parts(public: Path, family: str) -> None:
     """The packed files of a family are gone."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError), unavailable_when_the_disk_is():
         remove_folder(public / FOLDER / family)
-    with contextlib.suppress(FileNotFoundError):
         fsync_folder(public / FOLDER)

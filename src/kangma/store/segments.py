@@ -46,6 +46,8 @@ MOST_SEGMENTS = 8
 #: Days of one absorb that get a folder of their own; rows of the others, which only a hostile or broken feed spreads so
 #: wide, share the folder `all`.
 MOST_DAYS = 64
+#: An absorb of no more rows than this looks their persons up one by one.
+FEW = 10_000
 #: Which column says that a visit or stay was over; retention goes by it.
 ENDS = {"visits": "left_at", "area_stays": "left_at"}
 ORDER = {"visits": "place, entered_at, person, left_at"}
@@ -146,6 +148,9 @@ def absorb(state: State) -> Absorbed:
         with state.engine.work() as con:
             placed = any(c.name == "place_id" for kind, _ in sources for c in kind.stored)
             state.numbers_on(con, places=placed)
+            if sum(expected.values()) <= FEW:  # no join below reads a million keys for the sake of a case
+                known = numbers.person_table(state.path / "persons.keys", persons)
+                con.register("person_keys", numbers.keys_named(con, sources, known))
             new_keys = numbers.new_persons(con, sources)
             if len(new_keys):
                 numbers.append_keys(state.path / "persons.keys", persons, new_keys)

@@ -33,7 +33,7 @@ _MARK = struct.Struct("<QIII")  # number, length, CRC-32 of number, release and 
 MOST = HALF - _MARK.size
 _TAIL = 64  # where the two halves of the tail begin
 _TAIL_HALF = 256
-_OTHER = _TAIL + _TAIL_HALF
+_TAILS_END = _TAIL + 2 * _TAIL_HALF
 _FIRST = struct.Struct("<8sI")
 _GROW = 1_024  # slots at a time
 _PATIENCE = 64
@@ -139,8 +139,8 @@ class SlotReader:
         self._path = folder / FILE
         self._mapped: mmap.mmap | None = None
         self._inode = 0
-        self._last: tuple[mmap.mmap | None, bytes, bytes, tuple[bytes, int]] | None = (
-            None  # tail, and its marks
+        self._last: tuple[mmap.mmap | None, bytes, tuple[bytes, int]] | None = (
+            None  # the file, both halves of the tail, the tail
         )
 
     def ready(self) -> int | None:
@@ -179,14 +179,13 @@ class SlotReader:
         return None
 
     def _tail_of(self, mapped: mmap.mmap) -> tuple[bytes, int] | None:
-        """The tail; while both its marks are as they were, it is what it was: a number is never used again."""
-        one, other = mapped[_TAIL : _TAIL + _MARK.size], mapped[_OTHER : _OTHER + _MARK.size]
-        last = self._last
-        if last is not None and last[1] == one and last[2] == other and last[0] is mapped:
-            return last[3]
+        """The tail; while both its halves are as they were, it is what it was."""
+        there, last = mapped[_TAIL:_TAILS_END], self._last
+        if last is not None and last[1] == there and last[0] is mapped:
+            return last[2]
         tail = _read_half(mapped, _TAIL, _TAIL_HALF)
-        if tail is not None and mapped[_TAIL : _TAIL + _MARK.size] == one:
-            self._last = (mapped, one, other, tail)
+        if tail is not None and mapped[_TAIL:_TAILS_END] == there:
+            self._last = (mapped, there, tail)
         return tail
 
     def _tail(self) -> tuple[bytes, int] | None:

@@ -226,11 +226,11 @@ class Venues(SqliteFile):
         info = f"kangma venue {venue} {generation}".encode()
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self._master)
 
-    def name_of_visit(self, slot: int, venue: str, minute: int) -> str:
-        """What a scan-in is called wherever it is told of: the same for the same person, door and minute, and nothing
-        to anybody else."""
+    def name_of_visit(self, who: int | str, venue: str, minute: int) -> str:
+        """What a scan-in is called wherever it is told of: the same for the same person (`who`: their slot, or the text
+        that `ScanIn` has for who has none), door and minute, and nothing to anybody else."""
         key = self._key("visit", 0)
-        return hashlib.blake2s(f"{slot} {venue} {minute}".encode(), key=key, digest_size=8).hexdigest()
+        return hashlib.blake2s(f"{who} {venue} {minute}".encode(), key=key, digest_size=8).hexdigest()
 
     # codes, from memory ----------------------------------------------------------------------------------------------
 

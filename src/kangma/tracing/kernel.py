@@ -409,10 +409,10 @@ def _own_cells(days: I64, carrier: Whole, since: Whole, to_at: Whole, cell_of: I
 
 
 @compiled
-def _beside(
-    days: I64, places: U32, from_at: Whole, to_at: Whole, stays: Met, marked: Bools, mark: bool
-) -> None:
-    """Everybody who shared any moment of [from_at, to_at) with one of the `stays`, ascending, is `marked` so."""
+def _beside(days: I64, places: U32, from_at: Whole, to_at: Whole, stays: Met, marked: Bools, met: Met) -> Met:
+    """Everybody who shared any moment of [from_at, to_at) with one of the `stays`, ascending, is `marked`; who that is,
+    in the room of `met`."""
+    met = Met(met.person, met.place, met.span, np.int64(0))
     for d in range(len(days)):
         day = days[d]
         if day[OPENS] >= to_at or day[CLOSES] <= from_at:
@@ -432,8 +432,11 @@ def _beside(
                     if stays.span[s, 0] >= went:
                         break
                     if stays.span[s, 1] > came and went > came:
-                        marked[person[row]] = mark
+                        if not marked[person[row]]:
+                            marked[person[row]] = True
+                            met = _append(met, person[row], came, went)
                         break
+    return met
 
 
 @compiled
@@ -464,15 +467,18 @@ def _in_cell(
 
 @compiled
 def _near(
-    days: I64, spans: Spans, window: Whole, rule: CellRule, marked: Bools, sums: Sums
+    days: I64, spans: Spans, part: tuple[int, int, int], rule: CellRule, marked: Bools, sums: Sums
 ) -> tuple[Sums, Whole]:
-    """Who was near the person of one window, cell by cell: shared seconds, the stay that counts, first, last."""
+    """Who was near the person of one window, cell by cell: shared seconds, the stay that counts, first, last. `part`:
+    the window, and of the carrier's cells those whose place among them, divided by `of`, leaves `turn`."""
+    window, turn, of = part
     carrier, from_at, to_at = np.int64(spans.carrier[window]), spans.from_at[window], spans.to_at[window]
     since = to_at - rule.horizon
     own = _own_cells(days, carrier, since, to_at, rule.cell_of)
     order = _in_order(own)
-    met = _none(4096)
+    met, beside = _none(4096), _none(4096)
     n = np.int64(0)
+    cells = np.int64(-1)
     i = 0
     while i < len(order):
         # 1. The carrier's stays in one cell, overlapping and touching visits made one.
@@ -485,6 +491,9 @@ def _near(
             else:
                 stays = _append(stays, carrier, start, end)
             i += 1
+        cells += 1
+        if cells % of != turn:
+            continue
         theirs = np.int64(0)
         for s in range(stays.n):
             theirs += stays.span[s, 1] - stays.span[s, 0]
@@ -494,9 +503,10 @@ def _near(
         # 2. All visits to the cell of everybody who shared a moment of them there, person by person. (Most share none,
         # and sorting theirs would be most of the work.)
         places = rule.places[rule.cell_starts[cell] : rule.cell_starts[cell + 1]]
-        _beside(days, places, from_at, to_at, stays, marked, True)
+        beside = _beside(days, places, from_at, to_at, stays, marked, beside)
         met = _in_cell(days, places, carrier, since, to_at, marked, met)
-        _beside(days, places, from_at, to_at, stays, marked, False)
+        for person in beside.person[: beside.n]:
+            marked[person] = False
         sums = _sums(sums, n, met.n)
         by_person = _in_order(met)
         k = 0
@@ -552,22 +562,26 @@ def companions(
         raise ValueError("a shared stretch has some length, and a horizon fits 32 bits")
     days, spans = columns.table, _spans(windows)
     rule = CellRule(min_shared, min_stay, horizon, either, *places.by_cell)
-    found: list[tuple[U32, I64]] = [(np.empty(0, np.uint32), np.empty((0, 4), np.int64))] * len(windows.case)
-    turns = iter(range(len(windows.case)))
+    # A single window, the usual case of a cycle, is divided among the threads by its cells.
+    of = threads if 0 < len(windows.case) < threads else 1
+    parts = [(window, turn, of) for window in range(len(windows.case)) for turn in range(of)]
+    found: list[tuple[U32, I64]] = [(np.empty(0, np.uint32), np.empty((0, 4), np.int64))] * len(parts)
+    turns = iter(enumerate(parts))
 
     persons = int(days[:, PERSONS].max(initial=0))
 
     def work() -> None:
         sums = Sums(np.empty(4096, np.uint32), np.empty((4096, 4), np.int64))
         marked = np.zeros(persons, bool)
-        for window in turns:
-            sums, n = _near(days, spans, window, rule, marked, sums)
-            found[window] = sums.person[:n].copy(), sums.numbers[:n].copy()
+        for at, part in turns:
+            sums, n = _near(days, spans, part, rule, marked, sums)
+            found[at] = sums.person[:n].copy(), sums.numbers[:n].copy()
 
     _on_threads(work, threads if len(found) > 1 else 1)
     none = (np.empty(0, np.uint32), np.empty((0, 4), np.int64))
     person, numbers = (np.concatenate(column) for column in zip(none, *found, strict=True))
-    case = np.repeat(windows.case, np.array([len(part[0]) for part in found], np.int64))
+    of_parts = windows.case[np.array([window for window, _, _ in parts], np.int64)]
+    case = np.repeat(of_parts, np.array([len(part[0]) for part in found], np.int64))
 
     # One person may be near in several cells, or through several windows of the case: sum, longest, first, last.
     order = np.lexsort((person, case))

@@ -1,4 +1,4 @@
-// Made by `python -m kangma.gateway.front.typescript web/src/look/described.ts`; a test holds it and /openapi.json equal.
+// Made by `python -m kangma.gateway.front.typescript web/src/look/described.ts`; held to /openapi.json by a test.
 
 /** RFC 6749, 5.1. */
 export interface Access {
@@ -56,7 +56,7 @@ export interface AppealsSaid {
   readonly appeals: readonly AppealSaid[];
 }
 
-/** `key`: of ECDH, the phone's own. `signature` by the device's key over the UTF-8 text `KM1 slots`, a space, the resident, a space, `key`, a space, `at` in decimal. */
+/** `key`: of ECDH, the phone's own. `signature` by the device's key over the UTF-8 text `KM1 slots`, a space, the resident, a space, `key`, a space, `at` in decimal. For one of those in your care the resident is followed by `/` and the number of their place. */
 export interface AskingPlaces {
   /** A P-256 key: compressed point, hex. */
   readonly key: string;
@@ -270,12 +270,14 @@ export interface Named {
   readonly name: string;
 }
 
+/** The last test with a result. `days` since a negative one. `pooled` and positive: the tube was, which says of nobody in it that they are; a single test of their own does. */
 export interface Nat {
   readonly result: string;
   readonly sampled_at: string | null;
   /** ISO 8601 with offset. */
   readonly reported_at: string;
   readonly days: number | null;
+  readonly pooled?: boolean;
 }
 
 /** RFC 6749, 5.2. */
@@ -505,7 +507,7 @@ export interface Words {
   readonly en: string;
 }
 
-/** Proof of work that is asked for (`kangma.gateway.front.work`): find the number. */
+/** Proof of work that is asked for (`kangma.gateway.front.defence.work`): find the number. */
 export interface WorkSet {
   readonly algorithm: "SHA-256";
   readonly challenge: string;
@@ -554,6 +556,8 @@ export interface Calls {
   "DELETE /v1/me/others/{other}": { readonly at: { readonly other: number }; readonly said: undefined };
   "GET /v1/me/others/{other}/code": { readonly at: { readonly other: number }; readonly said: CodeSaid };
   "POST /v1/me/others/{other}/credentials": { readonly at: { readonly other: number }; readonly sent: Holders; readonly said: Credentials };
+  "POST /v1/me/others/{other}/slots": { readonly at: { readonly other: number }; readonly sent: AskingPlaces; readonly said: Places };
+  "POST /v1/me/others/{other}/visits": { readonly at: { readonly other: number }; readonly sent: ScanningIn; readonly said: ScannedIn };
   "GET /v1/me/carers": { readonly said: Carers };
   "DELETE /v1/me/carers/{carer}": { readonly at: { readonly carer: string }; readonly said: undefined };
   "DELETE /v1/me": { readonly said: undefined };

@@ -6,7 +6,7 @@ import { Kept } from "../look/kept.ts";
 import { language, sayLanguage, turnLanguage } from "../look/language.ts";
 import { type Shape, shape } from "../look/shapes.ts";
 import { shelf } from "../look/shelf.ts";
-import { dateOf, now, when } from "../look/when.ts";
+import { dateOf, dayOf, now, when } from "../look/when.ts";
 import { worker } from "../look/worker.ts";
 import { WORDS } from "../page/words.ts";
 import { fetchPublic, type Fetched, Lists } from "../scan/lists.ts";
@@ -15,7 +15,7 @@ import { sizeOf, valueAt } from "../verify/status.ts";
 import { type Log, logOf } from "./log.ts";
 import { OPEN } from "./words.ts";
 
-const MOST_ROWS = 12; // releases that are shown
+const MOST_ROWS = 21; // days that are shown
 const GREEN = 0x0;
 const STATES = [
   ["green", GREEN],
@@ -118,6 +118,11 @@ function nowCard(): Child {
   );
 }
 
+/** A Chinese day in one piece, but for its weekday, which may go below on a small phone. */
+function mayBreak(day: string): (string | HTMLElement)[] {
+  return day.split(/(?=周)/u).flatMap((part, at) => (at === 0 ? [part] : [h("wbr", {}), part]));
+}
+
 /** A bar of a chart, as long as its share; its number stands beside it. */
 function bar(share: number, kind = ""): HTMLElement {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -189,18 +194,25 @@ function turnsCard(): Child {
   const say = words().turns;
   const releases = page.log?.releases ?? [];
   if (releases.length === 0) return undefined;
-  const turning = releases.filter((release) => release.turned > 0);
-  const shown = (turning.length > 0 ? turning : releases.slice(0, 1)).slice(0, MOST_ROWS);
-  const most = Math.max(1, ...shown.map((release) => release.turned));
-  const rows = shown.map((release) =>
-    h("tr", {}, h("th", { scope: "row" }, number(release.number)), h("td", {}, when(release.at, language(), zone())), bar(release.turned / most), h("td", { class: "n" }, number(release.turned))),
+  // A city releases every few seconds, and most of the time nobody turned: what is worth seeing is a day.
+  const days = new Map<number, { at: number; turned: number; turning: number; all: number }>();
+  let [quarter, day] = [-1, 0]; // days begin with a quarter of an hour everywhere, and what a day it is takes long to say
+  for (const release of releases) {
+    if (Math.floor(release.at / 900) !== quarter) [quarter, day] = [Math.floor(release.at / 900), localDay(release.at)];
+    const { at, turned, turning, all } = days.get(day) ?? { at: release.at, turned: 0, turning: 0, all: 0 };
+    days.set(day, { at, turned: turned + release.turned, turning: turning + Number(release.turned > 0), all: all + 1 });
+  }
+  const shown = [...days.values()].slice(0, MOST_ROWS);
+  const most = Math.max(1, ...shown.map((day) => day.turned));
+  const rows = shown.map((day) =>
+    h("tr", {}, h("th", { scope: "row" }, ...mayBreak(dayOf(day.at, language(), zone()))), bar(day.turned / most), h("td", { class: "n" }, number(day.turned)), h("td", { class: "n" }, say.of(number(day.turning), number(day.all)))),
   );
   return h(
     "section",
     { class: "card" },
     h("h2", {}, say.head),
-    h("p", { class: "by" }, say.source),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": say.head }, h("table", {}, head(say.release, say.when, "", say.turned), h("tbody", {}, ...rows))),
+    h("p", { class: "by" }, say.source, page.log?.recomputed === undefined && (language() === "zh" ? say.part : ` ${say.part}`)),
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": say.head }, h("table", {}, head(say.day, "", say.turned, say.releases), h("tbody", {}, ...rows))),
     take(say.take, "kangma-turns.csv", [["release", "at", "persons", "turned"], ...releases.map((r) => [r.number, r.at, r.persons, r.turned])]),
   );
 }

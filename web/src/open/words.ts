@@ -12,7 +12,7 @@ export interface OpenWords {
   readonly now: { readonly head: string; readonly release: string; readonly at: string; readonly persons: string; readonly log: string; readonly root: string };
   readonly counts: Record<"head" | "source" | "state" | "people" | "share" | "unknown" | "withdrawn" | "take", string>;
   readonly at: (when: string) => string;
-  readonly turns: Record<"head" | "source" | "release" | "when" | "turned" | "take", string>;
+  readonly turns: Record<"head" | "source" | "part" | "day" | "turned" | "releases" | "take", string> & { readonly of: (turning: string, all: string) => string };
   readonly policy: Record<"head" | "line" | "from" | "current" | "coming" | "file" | "none" | "more", string>;
   readonly inForce: (digest: string) => string;
   readonly trust: Record<"head" | "publisher" | "version" | "until" | "keys" | "fingerprint" | "compare", string>;
@@ -42,12 +42,14 @@ const zh: OpenWords = {
   },
   at: (when) => `截至${when}。`,
   turns: {
-    head: "每次发布的变动",
-    source: "由公开日志读出，最近的在前；没有人变动的发布从略。变动本身以承诺形式记录，不露身份。",
-    release: "发布",
-    when: "时间",
-    turned: "变动人数",
-    take: "下载 CSV",
+    head: "每天的变动",
+    source: "由公开日志读出，最近的一天在前。城市每隔几秒发布一次，多数时候没有人变动；变动本身以承诺形式记录，不露身份。",
+    part: "日志很长，只读了最早和最近的部分，其间的日子不全。",
+    day: "日期",
+    turned: "变动人次",
+    releases: "有变动的发布",
+    of: (turning, all) => `${turning} / ${all}`,
+    take: "下载 CSV（每次发布一行）",
   },
   policy: { head: "政策", line: "判定颜色的全部规则，全文公开。", from: "生效", current: "现行", coming: "将生效", file: "全文", none: "日志的这一部分没有政策。", more: "更早的政策见日志全文。" },
   inForce: (digest) => `最近一次发布所依据的政策（含修订）摘要：${digest}`,
@@ -98,12 +100,14 @@ const en: OpenWords = {
   },
   at: (when) => `As of ${when}.`,
   turns: {
-    head: "Turns by release",
-    source: "Read from the public log, the newest first; releases that turned nobody are left out. The turns themselves stand there as commitments that name nobody.",
-    release: "Release",
-    when: "Time",
-    turned: "Turned",
-    take: "Download CSV",
+    head: "Turns by day",
+    source: "Read from the public log, the newest day first. A city releases every few seconds, and most of the time nobody turns. The turns themselves stand in the log as commitments that name nobody.",
+    part: "The log is long: its beginning and its end were read, so days between them are missing or not whole.",
+    day: "Day",
+    turned: "Turns",
+    releases: "Releases with turns",
+    of: (turning, all) => `${turning} of ${all}`,
+    take: "Download CSV, a line a release",
   },
   policy: { head: "Policy", line: "All the rules that give a colour, in full.", from: "in force from", current: "In force", coming: "To come", file: "full text", none: "There is no policy in this part of the log.", more: "Earlier ones stand further back in the log." },
   inForce: (digest) => `Digest of the policy, with its amendments, that the last release went by: ${digest}`,

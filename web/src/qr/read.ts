@@ -36,10 +36,21 @@ const ALL_LOOKS = [8, 4, 16, 0];
 export function read(picture: Picture, thorough = true): string | undefined {
   const grey = greyOf(picture);
   for (const part of thorough ? ALL_LOOKS : ONE_LOOK) {
-    const found = inPlane(planeOf(grey, picture.width, picture.height, part));
+    const plane = planeOf(grey, picture.width, picture.height, part);
+    const found = inPlane(plane, findersOf(plane));
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** The same of one picture of many: first at half its size, a quarter of the work, which is enough for a code that is held
+ * close. At its full size only where half of it showed something like a symbol, or `full` says so. */
+export function glance(picture: Picture, full: boolean): string | undefined {
+  const half = halfOf(picture);
+  const plane = planeOf(half.grey, half.width, half.height, 8);
+  const finders = findersOf(plane);
+  const found = inPlane(plane, finders);
+  return found ?? (full || finders.length >= 2 ? read(picture, false) : undefined);
 }
 
 interface Plane {
@@ -64,29 +75,47 @@ function greyOf({ data, width, height }: Picture): Uint8Array {
   return grey;
 }
 
-/** Dark is what is darker than the mean of a window around it, 1/`part` of the picture wide; than the whole's for 0. */
-function planeOf(grey: Uint8Array, width: number, height: number, part: number): Plane {
-  const sums = new Float64Array((width + 1) * (height + 1));
-  for (let y = 0; y < height; y++) {
-    let line = 0;
-    for (let x = 0; x < width; x++) {
-      line += grey[y * width + x] as number;
-      sums[(y + 1) * (width + 1) + x + 1] = (sums[y * (width + 1) + x + 1] as number) + line;
+/** Grey at half the size: each pixel the mean of four. */
+function halfOf({ data, width, height }: Picture): { grey: Uint8Array; width: number; height: number } {
+  const [across, down] = [width >> 1, height >> 1];
+  const grey = new Uint8Array(across * down);
+  for (let y = 0, n = 0; y < down; y++) {
+    let at = 8 * y * width;
+    for (let x = 0, under = at + 4 * width; x < across; x++, n++, at += 8, under += 8) {
+      const red = (data[at] as number) + (data[at + 4] as number) + (data[under] as number) + (data[under + 4] as number);
+      const green = (data[at + 1] as number) + (data[at + 5] as number) + (data[under + 1] as number) + (data[under + 5] as number);
+      const blue = (data[at + 2] as number) + (data[at + 6] as number) + (data[under + 2] as number) + (data[under + 6] as number);
+      grey[n] = (77 * red + 150 * green + 29 * blue) >> 10;
     }
   }
+  return { grey, width: across, height: down };
+}
+
+/** Dark is what is darker than the mean of a window around it, 1/`part` of the picture wide; than the whole's for 0. The
+ * window's sum moves along with it: each column's by a row, and along the row by a column. */
+function planeOf(grey: Uint8Array, width: number, height: number, part: number): Plane {
   const dark = new Uint8Array(width * height);
   const half = part === 0 ? width + height : Math.max(8, Math.round(Math.min(width, height) / part / 2));
-  for (let y = 0; y < height; y++) {
-    const [top, bottom] = [Math.max(0, y - half), Math.min(height, y + half + 1)];
-    for (let x = 0; x < width; x++) {
-      const [left, right] = [Math.max(0, x - half), Math.min(width, x + half + 1)];
-      const sum =
-        (sums[bottom * (width + 1) + right] as number) -
-        (sums[bottom * (width + 1) + left] as number) -
-        (sums[top * (width + 1) + right] as number) +
-        (sums[top * (width + 1) + left] as number);
-      const count = (bottom - top) * (right - left);
-      dark[y * width + x] = Number((grey[y * width + x] as number) * count < sum - 4 * count);
+  const columns = new Int32Array(width); // within the rows of the window
+  for (let at = 0; at < Math.min(half, height) * width; at++) columns[at % width] = (columns[at % width] as number) + (grey[at] as number);
+  for (let y = 0, at = 0; y < height; y++) {
+    const [comes, goes] = [(y + half) * width, (y - half - 1) * width];
+    if (y + half < height) for (let x = 0; x < width; x++) columns[x] = (columns[x] as number) + (grey[comes + x] as number);
+    if (goes >= 0) for (let x = 0; x < width; x++) columns[x] = (columns[x] as number) - (grey[goes + x] as number);
+    const rows = Math.min(height, y + half + 1) - Math.max(0, y - half);
+    let count = Math.min(half, width) * rows;
+    let sum = 0;
+    for (let x = 0; x < half && x < width; x++) sum += columns[x] as number;
+    for (let x = 0; x < width; x++, at++) {
+      if (x + half < width) {
+        sum += columns[x + half] as number;
+        count += rows;
+      }
+      if (x > half) {
+        sum -= columns[x - half - 1] as number;
+        count -= rows;
+      }
+      dark[at] = ((grey[at] as number) + 4) * count < sum ? 1 : 0;
     }
   }
   return { dark, width, height };
@@ -95,8 +124,8 @@ function planeOf(grey: Uint8Array, width: number, height: number, part: number):
 const MOST_FINDERS = 10;
 const MOST_CORNERS = 12;
 
-function inPlane(plane: Plane): string | undefined {
-  for (const corner of cornersOf(findersOf(plane))) {
+function inPlane(plane: Plane, finders: readonly Finder[]): string | undefined {
+  for (const corner of cornersOf(finders)) {
     const found = atCorner(plane, corner);
     if (found !== undefined) return found;
   }
@@ -108,35 +137,42 @@ function inPlane(plane: Plane): string | undefined {
 function findersOf(plane: Plane): Finder[] {
   const { dark, width, height } = plane;
   const found: Finder[] = [];
-  const runs = new Int32Array(5);
   for (let y = 0; y < height; y += 2) {
-    runs.fill(0);
     let shade = 0;
-    for (let x = 0; x <= width; x++) {
-      const now = x < width ? (dark[y * width + x] as number) : 1 - shade;
+    let [first, second, third, fourth, last] = [0, 0, 0, 0, 0]; // the runs that end here
+    for (let x = 0, at = y * width; x <= width; x++, at++) {
+      const now = x < width ? (dark[at] as number) : 1 - shade;
       if (now === shade) {
-        runs[4] = (runs[4] as number) + 1;
+        last++;
         continue;
       }
-      if (shade === 1 && looksLikeFinder(runs)) {
-        const centre = x - (runs[4] as number) - (runs[3] as number) - (runs[2] as number) / 2;
-        const finder = checked(plane, centre, y, sum(runs) / 7);
+      if (shade === 1 && looksLikeFinder(first, second, third, fourth, last)) {
+        const finder = checked(plane, x - last - fourth - third / 2, y, (first + second + third + fourth + last) / 7);
         if (finder !== undefined) gather(found, finder);
       }
-      runs.copyWithin(0, 1);
-      runs[4] = 1;
+      first = second;
+      second = third;
+      third = fourth;
+      fourth = last;
+      last = 1;
       shade = now;
     }
   }
   return found.sort((a, b) => b.seen - a.seen).slice(0, MOST_FINDERS);
 }
 
-const sum = (numbers: Int32Array): number => numbers.reduce((all, one) => all + one, 0);
-
-function looksLikeFinder(runs: Int32Array): boolean {
-  if (runs.some((run) => run === 0)) return false;
-  const module = sum(runs) / 7;
-  return module >= 1 && runs.every((run, n) => Math.abs(run - (n === 2 ? 3 * module : module)) <= (n === 2 ? 1.5 : 0.75) * module + 0.5);
+function looksLikeFinder(first: number, second: number, third: number, fourth: number, last: number): boolean {
+  if (first === 0 || second === 0 || third === 0 || fourth === 0 || last === 0) return false;
+  const module = (first + second + third + fourth + last) / 7;
+  const off = 0.75 * module + 0.5;
+  return (
+    module >= 1 &&
+    Math.abs(third - 3 * module) <= 1.5 * module + 0.5 &&
+    Math.abs(first - module) <= off &&
+    Math.abs(second - module) <= off &&
+    Math.abs(fourth - module) <= off &&
+    Math.abs(last - module) <= off
+  );
 }
 
 /** Looks at a likely finder upright, across and aslant; where it is, if it is one. */
@@ -171,8 +207,9 @@ function through(plane: Plane, x: number, y: number, dx: number, dy: number): { 
       if (n - from === 0 && !(ring === 0 && side === 1)) return undefined;
     }
   }
-  if (!looksLikeFinder(runs)) return undefined;
-  return { module: sum(runs) / 7, offset: ((walked[1] as number) - (walked[0] as number)) / 2 };
+  const [first, second, third, fourth, last] = runs as unknown as [number, number, number, number, number];
+  if (!looksLikeFinder(first, second, third, fourth, last)) return undefined;
+  return { module: (first + second + third + fourth + last) / 7, offset: ((walked[1] as number) - (walked[0] as number)) / 2 };
 }
 
 /** 1 dark, 0 light, −1 outside. */
@@ -238,8 +275,8 @@ function atCorner(plane: Plane, corner: Corner): string | undefined {
     .filter((version) => Math.abs(version - guess) <= 1.6)
     .sort((a, b) => Math.abs(a - guess) - Math.abs(b - guess));
   for (const version of versions) {
+    const side = sideOf(version);
     for (const fourth of fourthPoints(plane, corner, version)) {
-      const side = sideOf(version);
       const map = mapOf(
         [
           [3.5, 3.5, topLeft],
@@ -256,8 +293,9 @@ function atCorner(plane: Plane, corner: Corner): string | undefined {
   return undefined;
 }
 
-/** Where the lower right is: by an alignment pattern where one can be seen, and as the corner of a parallelogram. */
-function fourthPoints(plane: Plane, corner: Corner, version: number): (Point & { column: number; row: number })[] {
+/** Where the lower right is: as the corner of a parallelogram, which is all it takes where the symbol is seen from straight
+ * ahead; then by an alignment pattern, which has to be looked for. */
+function* fourthPoints(plane: Plane, corner: Corner, version: number): Generator<Point & { column: number; row: number }> {
   const { topLeft, topRight, bottomLeft } = corner;
   const side = sideOf(version);
   const span = side - 7;
@@ -267,8 +305,8 @@ function fourthPoints(plane: Plane, corner: Corner, version: number): (Point & {
     x: topLeft.x + right.x * (column - 3.5) + down.x * (row - 3.5),
     y: topLeft.y + right.y * (column - 3.5) + down.y * (row - 3.5),
   });
-  const plain = { ...at(side - 3.5, side - 3.5), column: side - 3.5, row: side - 3.5 };
-  if (version === 1) return [plain];
+  yield { ...at(side - 3.5, side - 3.5), column: side - 3.5, row: side - 3.5 };
+  if (version === 1) return;
   const place = side - 6.5;
   const expected = at(place, place);
   const module = (Math.hypot(right.x, right.y) + Math.hypot(down.x, down.y)) / 2;
@@ -278,13 +316,13 @@ function fourthPoints(plane: Plane, corner: Corner, version: number): (Point & {
   for (let dy = -reach; dy <= reach; dy += step) {
     for (let dx = -reach; dx <= reach; dx += step) {
       const centre = { x: expected.x + dx, y: expected.y + dy };
-      let score = 0;
-      for (let row = -2; row <= 2; row++) {
+      let score = 25;
+      for (let row = -2; row <= 2 && score >= 22; row++) {
         for (let column = -2; column <= 2; column++) {
-          const want = Math.max(Math.abs(row), Math.abs(column)) === 1 ? 0 : 1;
+          const want = row > -2 && row < 2 && column > -2 && column < 2 && (row !== 0 || column !== 0) ? 0 : 1;
           const x = Math.floor(centre.x + column * right.x + row * down.x);
           const y = Math.floor(centre.y + column * right.y + row * down.y);
-          if (shadeAt(plane, x, y) === want) score++;
+          if (shadeAt(plane, x, y) !== want) score--;
         }
       }
       if (score >= 22) scored.push({ ...centre, score });
@@ -303,8 +341,7 @@ function fourthPoints(plane: Plane, corner: Corner, version: number): (Point & {
       group.weight += weight;
     }
   }
-  const seen = groups.slice(0, 4).map((g) => ({ x: g.x / g.weight, y: g.y / g.weight, column: place, row: place }));
-  return [...seen, plain];
+  for (const g of groups.slice(0, 4)) yield { x: g.x / g.weight, y: g.y / g.weight, column: place, row: place };
 }
 
 // From modules to pixels.

@@ -15,7 +15,9 @@ export interface DoorWords {
   readonly sealed: string;
   readonly left: string;
   readonly late: string;
-  readonly here: (place: string) => string;
+  readonly here: (place: string, names: string) => string;
+  readonly with: Record<"head" | "me" | "nobody", string>;
+  readonly and: string; // between names
   readonly since: (since: string, until: string) => string;
   readonly leaving: string;
   readonly ask: Record<"link" | "there" | "enter" | "leave" | "stay" | "no", string> & { readonly old: (ago: string) => string };
@@ -68,7 +70,9 @@ const zh: DoorWords = {
   sealed: "到访已加密保存",
   left: "已记下离开",
   late: "到访已补交",
-  here: (place) => `您在：${place}`,
+  here: (place, names) => `${names === "" ? "您" : names}在：${place}`,
+  with: { head: "这次登记", me: "我", nobody: "请至少选一位。" },
+  and: "、",
   since: (since, until) => (until === "" ? `${since} 起` : `${since} 起；不扫离开时，按停留到 ${until} 计`),
   leaving: "离开时请再扫一次门口的码。",
   ask: { link: "在这里登记到访？", there: "离开，还是继续停留？", enter: "登记", leave: "离开", stay: "继续停留", no: "不登记", old: (ago) => `这个码是${ago}的。您当时在那里吗？` },
@@ -85,6 +89,7 @@ const zh: DoorWords = {
     ends_before_start: "离开早于进入，请重新扫码。",
     bad_time: "停留超过一天，按登记的时长计。",
     full: "本机等候补交的记录已满，请先联网。",
+    not_found: "这位家人已不由您代办。",
     other: "没有办成，请再扫一次。",
   },
   came: "加密登记",
@@ -107,7 +112,9 @@ const en: DoorWords = {
   sealed: "The visit is kept, sealed",
   left: "Leaving is noted",
   late: "The visit was handed in",
-  here: (place) => `You are at: ${place}`,
+  here: (place, names) => `${names === "" ? "You are" : names} at: ${place}`,
+  with: { head: "Register", me: "Me", nobody: "Choose somebody." },
+  and: ", ",
   since: (since, until) => (until === "" ? `Since ${since}` : `Since ${since}; counted until ${until} unless you scan on leaving`),
   leaving: "Scan the door's code again when you leave.",
   ask: { link: "Register that you are here?", there: "Are you leaving, or staying?", enter: "Register", leave: "I am leaving", stay: "Staying", no: "No", old: (ago) => `This code is from ${ago}. Were you there then?` },
@@ -124,6 +131,7 @@ const en: DoorWords = {
     ends_before_start: "You cannot leave before you came. Please scan again.",
     bad_time: "Longer than a day: the usual length is counted.",
     full: "Too many scans wait on this phone. Go online first.",
+    not_found: "They are in your care here no more.",
     other: "That did not work. Please scan again.",
   },
   came: "sealed",

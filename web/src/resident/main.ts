@@ -33,7 +33,6 @@ interface Page {
   open: boolean; // the QR of who is not green
   ended: boolean;
   whose: Whose;
-  others: readonly Other[] | undefined;
   asked: { readonly binding: string; readonly name: string } | undefined; // a consent that is awaited
   step: number; // the half minute that the QR shows
   appealsAsked: boolean;
@@ -49,7 +48,6 @@ const page: Page = {
   open: false,
   ended: false,
   whose: "",
-  others: undefined,
   asked: undefined,
   step: 0,
   appealsAsked: false,
@@ -58,7 +56,7 @@ const words = () => RESIDENT[language()];
 const tab = (): Tab => TABS.find((one) => `#${one}` === location.hash) ?? "code";
 const zone = (): string | undefined => zoneOf(page.phone?.last("")?.code);
 const main = part("main");
-const door = new AtDoor(() => page.entering, zone);
+const door = new AtDoor(() => page.entering, zone, () => (page.phone?.others ?? []).map((other) => ({ whose: String(other.other) as Whose, name: nameOf(other) })));
 
 function said(problem: unknown): string {
   if (!(problem instanceof Failed)) throw problem;
@@ -81,7 +79,7 @@ async function refresh(whose: Whose = ""): Promise<void> {
     try {
       await phone.stock(whose, now());
     } finally {
-      if (whose === "") await phone.place(now()); // whatever became of the credentials
+      await phone.place(whose, now()); // whatever became of the credentials
     }
   } catch (problem) {
     if (!(problem instanceof Failed)) throw problem;
@@ -129,7 +127,7 @@ function show(): void {
   if (typeof crypto.subtle === "undefined") main.replaceChildren(h("div", { class: "card" }, h("h1", {}, words().bind.head), h("p", {}, words().noCrypto)));
   else if (page.phone === undefined) main.replaceChildren();
   else if (!bound) put(main, ...bindView());
-  else put(main, ...{ code: codeView, scan: () => door.view(), others: othersView, looks: looksView, more: moreView }[tab()]());
+  else put(main, ...{ code: codeView, scan: scanView, others: othersView, looks: looksView, more: moreView }[tab()]());
   page.step = 0;
   tick();
 }
@@ -291,6 +289,15 @@ function twice(text: string, sure: string, work: () => Promise<void>): HTMLButto
   return made;
 }
 
+/** Who may come along is asked in the background: what this phone knows of them is enough meanwhile. */
+function scanView(): Child[] {
+  void page.phone?.askOthers().then(
+    (changed) => changed && door.lay(),
+    () => undefined,
+  );
+  return door.view();
+}
+
 function othersView(): Child[] {
   const { others: say } = words();
   const { phone } = page;
@@ -300,31 +307,24 @@ function othersView(): Child[] {
       page.whose = "";
       show();
     };
-    const other = page.others?.find((one) => String(one.other) === page.whose);
+    const other = phone.others.find((one) => String(one.other) === page.whose);
     return [
       h("div", { class: "intro" }, h("h1", { class: "visually" }, say.head), h("button", { type: "button", class: "quiet", click: back }, say.back), h("p", {}, other === undefined ? "" : `${nameOf(other)} · ${say[other.how]}`)),
       ...shown(page.whose),
     ];
   }
   const list = h("div", { class: "list", role: "status" });
-  const lay = (): void => {
-    const found = page.others;
-    list.replaceChildren(
-      ...(found === undefined ? [h("p", { class: "means" }, words().lists.loading)] : found.length === 0 ? [h("p", { class: "means" }, say.none)] : found.map(otherCard)),
-    );
-  };
-  lay();
-  void phone.mine("GET /v1/me/others", {}).then(
-    ({ others }) => {
-      page.others = others;
-      lay();
-    },
-    (problem: unknown) => list.replaceChildren(h("p", { class: "means" }, page.others === undefined ? said(problem) : "")),
+  const lay = (nobody: string): void => list.replaceChildren(...(phone.others.length === 0 ? [h("p", { class: "means" }, nobody)] : phone.others.map(otherCard)));
+  lay(words().lists.loading);
+  void phone.askOthers().then(
+    // Cards that say the same stay as they are: somebody may have pressed one of their buttons once already.
+    (changed) => (changed || phone.others.length === 0) && lay(say.none),
+    (problem: unknown) => phone.others.length === 0 && lay(said(problem)),
   );
   const added = async ({ other }: Other, name: string): Promise<string> => {
     page.asked = undefined;
     await phone.call(String(other) as Whose, name);
-    page.others = (await phone.mine("GET /v1/me/others", {})).others;
+    await phone.askOthers();
     page.said = "";
     show();
     return "";
@@ -380,7 +380,7 @@ function othersView(): Child[] {
     h("div", { class: "intro" }, h("h1", {}, say.head), h("p", {}, say.line)),
     list,
     page.asked === undefined ? false : form(agreed, words().bind.confirm, h("p", {}, say.asked), codeField()),
-    (page.others?.length ?? 0) < 4 ? h("div", { class: "list" }, ...add) : h("p", { class: "means" }, say.full),
+    phone.others.length < 4 ? h("div", { class: "list" }, ...add) : h("p", { class: "means" }, say.full),
   ];
 }
 
@@ -399,7 +399,7 @@ function otherCard(other: Other): HTMLElement {
   const end = async (): Promise<void> => {
     await page.phone?.mine("DELETE /v1/me/others/{other}", { at: { other: other.other } });
     await page.phone?.drop(String(other.other) as Whose);
-    page.others = page.others?.filter((one) => one !== other);
+    await page.entering?.drop(String(other.other) as Whose);
     show();
   };
   return h(
@@ -447,13 +447,15 @@ function fold(head: string, content: () => Child[]): HTMLElement {
 }
 
 function moreView(): Child[] {
-  const { lists, results, pooled, dose, sources, paper, devices, export: take, leave: end, elsewhere, tabs } = words();
+  const { lists, results, pooled, tube, products, dose, sources, paper, devices, export: take, leave: end, elsewhere, tabs } = words();
   const dot = (...parts: (string | null | false)[]): string => parts.filter((one) => typeof one === "string" && one !== "").join(" · ");
+  // Kinds that everybody has, in words; with a maker's mark behind it ("inactivated-a"); whatever else it is called, as it is.
+  const productOf = (name: string): string => name.replace(/^(inactivated|subunit|vector|mrna)(?:-(\w))?$/, (_, kind: string, mark?: string) => `${products[kind] ?? kind}${mark === undefined ? "" : ` ${mark.toUpperCase()}`}`);
   const tests = (): HTMLElement =>
-    fetched("GET /v1/me/tests", (found) => rows(...found.tests.map((one) => row(moment(one.sampled_at ?? one.reported_at), dot(results[one.result] ?? one.result, one.pooled && pooled, one.lab)))));
+    fetched("GET /v1/me/tests", (found) => rows(...found.tests.map((one) => row(moment(one.sampled_at ?? one.reported_at), dot(...(one.pooled && one.result === "positive" ? [tube.head] : [results[one.result] ?? one.result, one.pooled && pooled]), one.lab)))));
   const shots = (): HTMLElement =>
     fetched("GET /v1/me/vaccinations", (found) =>
-      rows(...found.vaccinations.map((one) => row(fullDay(one.given_on, language()), dot(dose(one.dose), one.product)))),
+      rows(...found.vaccinations.map((one) => row(fullDay(one.given_on, language()), dot(dose(one.dose), productOf(one.product))))),
     );
   const visits = (): HTMLElement =>
     fetched("GET /v1/me/visits", (found) => rows(...found.visits.map((one) => row(moment(one.entered_at), dot(one.place, one.district, one.sealed ? `${sources[one.source] ?? one.source}，${DOOR[language()].came}`.replace("，", language() === "zh" ? "，" : ", ") : (sources[one.source] ?? one.source))))));
@@ -552,7 +554,7 @@ async function leave(tell: boolean): Promise<void> {
   if (tell) await page.phone?.mine("DELETE /v1/me", {});
   await page.phone?.forget();
   await page.entering?.forget();
-  [page.ended, page.others, page.whose] = [false, undefined, ""];
+  [page.ended, page.whose] = [false, ""];
   history.replaceState(null, "", location.pathname);
   show();
   main.focus();

@@ -6,16 +6,16 @@ import { claimsOf } from "../verify/claims.ts";
 import { open1 } from "../verify/cose.ts";
 import { newHolder, proven } from "../verify/holder.ts";
 import { textOf } from "../verify/text.ts";
-import { type Call, call, type Code, Failed, type Given, type Named, type Said } from "./api.ts";
+import { type Call, call, type Code, Failed, type Given, type Named, type Other, type Said } from "./api.ts";
 import { fromBase64url, Slots } from "./slots.ts";
+import { EVERYBODY, type Whose } from "./whose.ts";
+
+export type { Whose } from "./whose.ts";
 
 const DAYS = 3; // today and the two after it
 const MOST_CREDENTIAL = 2_048; // bytes
 const RENEW = 7 * 86_400; // a token is renewed when it has less than this left
 const SPREAD = 18 * 3_600; // phones fetch a new third day over so many hours of a day, each at its own time
-
-/** Somebody whose code this phone shows: the one it is bound to (""), or one of four others. */
-export type Whose = "" | "1" | "2" | "3" | "4";
 
 interface Device {
   readonly resident: string;
@@ -42,6 +42,7 @@ export class Phone {
   private readonly told = new Map<Whose, Told>();
   private readonly credentials = new Map<Whose, readonly Credential[]>();
   private readonly names = new Map<Whose, string>(); // of others, as they were typed here
+  private cared: readonly Other[] = []; // as the server last said
 
   constructor(kept: Kept) {
     this.kept = kept;
@@ -56,14 +57,32 @@ export class Phone {
   async restore(): Promise<void> {
     this.device = await this.kept.get<Device>("device");
     if (this.device === undefined) return;
-    for (const whose of ["", "1", "2", "3", "4"] as const) {
+    for (const whose of EVERYBODY) {
       const told = await this.kept.get<Told>(`told ${whose}`);
       if (told !== undefined) this.told.set(whose, told);
       const name = await this.kept.get<string>(`name ${whose}`);
       if (name !== undefined) this.names.set(whose, name);
       this.credentials.set(whose, (await this.kept.get<readonly Credential[]>(`credentials ${whose}`)) ?? []);
     }
+    this.cared = (await this.kept.get<readonly Other[]>("others")) ?? [];
     await this.slots.restore();
+  }
+
+  /** Those in this resident's care, as they were when the server was asked last, which takes no network. */
+  get others(): readonly Other[] {
+    return this.cared;
+  }
+
+  /** Asks the server who they are; true if that is another answer than the last. */
+  async askOthers(): Promise<boolean> {
+    const before = JSON.stringify(this.cared);
+    await this.keepOthers((await this.mine("GET /v1/me/others", {})).others);
+    return JSON.stringify(this.cared) !== before;
+  }
+
+  private async keepOthers(others: readonly Other[]): Promise<void> {
+    this.cared = others;
+    await this.kept.set("others", others);
   }
 
   // Binding
@@ -80,6 +99,7 @@ export class Phone {
     await this.kept.clear();
     await this.kept.set("key", keys);
     for (const kept of [this.told, this.credentials, this.names]) kept.clear();
+    this.cared = [];
     this.slots.forget();
     await this.keep({ resident: bound.resident, token: bound.token, expires: seconds(bound.expires_at) });
     // Ask the browser not to throw keys away when room is short; some ask the person, most decide alone.
@@ -91,6 +111,7 @@ export class Phone {
     await this.kept.clear();
     this.device = undefined;
     for (const kept of [this.told, this.credentials, this.names]) kept.clear();
+    this.cared = [];
     this.slots.forget();
   }
 
@@ -130,7 +151,7 @@ export class Phone {
       const code = await (whose === "" ? this.mine("GET /v1/me/code", {}) : this.mine("GET /v1/me/others/{other}/code", { at: { other: Number(whose) } }));
       await this.hear(whose, { code, at: now });
     } catch (problem) {
-      if (whose === "" && problem instanceof Failed && problem.how === "away") await this.unseal(now);
+      if (problem instanceof Failed && problem.how === "away") await this.unseal(whose, now);
       throw problem;
     }
     if (whose === "" && this.device !== undefined && this.device.expires - now < RENEW) await this.renew(now);
@@ -141,20 +162,21 @@ export class Phone {
     await this.kept.set(`told ${whose}`, told);
   }
 
-  private async unseal(now: number): Promise<void> {
-    const last = this.told.get("");
-    const found = await this.slots.look(now, { release: last?.code.release ?? 0, at: last?.at ?? 0 });
-    if (found !== undefined) await this.hear("", found);
+  private async unseal(whose: Whose, now: number): Promise<void> {
+    const last = this.told.get(whose);
+    const found = await this.slots.look(whose, now, { release: last?.code.release ?? 0, at: last?.at ?? 0 });
+    if (found !== undefined) await this.hear(whose, found);
   }
 
-  /** Where this phone's sealed slot stands, today and on the days ahead. A door that knows of none changes nothing. */
-  async place(now: number): Promise<void> {
-    await this.slots.learn(now, this.own(SPREAD), async (reader) => {
+  /** Where a sealed slot of this phone's stands, today and on the days ahead. A door that knows of none changes nothing. */
+  async place(whose: Whose, now: number): Promise<void> {
+    await this.slots.learn(whose, now, this.own(SPREAD), async (reader) => {
       const keys = await this.kept.get<CryptoKeyPair>("key");
       if (this.device === undefined || keys === undefined) throw new Failed("unbound");
       const key = await point(reader);
-      const signature = await signed(keys, `KM1 slots ${this.device.resident} ${key} ${now}`);
-      return (await this.mine("POST /v1/me/slots", { sent: { key, at: now, signature } })).sealed;
+      const of = whose === "" ? this.device.resident : `${this.device.resident}/${whose}`;
+      const sent = { key, at: now, signature: await signed(keys, `KM1 slots ${of} ${key} ${now}`) };
+      return (await (whose === "" ? this.mine("POST /v1/me/slots", { sent }) : this.mine("POST /v1/me/others/{other}/slots", { at: { other: Number(whose) }, sent }))).sealed;
     });
   }
 
@@ -207,12 +229,14 @@ export class Phone {
   }
 
   async drop(whose: Whose): Promise<void> {
+    await this.keepOthers(this.cared.filter((one) => String(one.other) !== whose));
     this.told.delete(whose);
     this.credentials.delete(whose);
     this.names.delete(whose);
     await this.kept.delete(`name ${whose}`);
     await this.kept.delete(`told ${whose}`);
     await this.kept.delete(`credentials ${whose}`);
+    await this.slots.drop(whose);
   }
 
   /** A number below `most` that is this resident's: evenly spread over everybody, the same every day. */

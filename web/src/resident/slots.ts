@@ -1,5 +1,6 @@
-// What the phone shows while the door answers nobody: its sealed slot, out of any copy of the public folder. It asks for a
-// bucket of sixteen slots, without a token and without a name, and shows nothing that the city did not sign.
+// What the phone shows while the door answers nobody: its sealed slots, out of any copy of the public folder, one for each
+// code that it shows. It asks for a bucket of sixteen slots, without a token and without a name, and shows nothing that the
+// city did not sign.
 
 import type { Kept } from "../look/kept.ts";
 import { shelf } from "../look/shelf.ts";
@@ -11,6 +12,7 @@ import { StoredMarks, TRUST } from "../verify/marks.ts";
 import { Refused } from "../verify/refused.ts";
 import { openTrust, type Root, rootOf, type TrustList, verifyTrust } from "../verify/trust.ts";
 import type { Code } from "./api.ts";
+import { EVERYBODY, type Whose } from "./whose.ts";
 
 const DAYS = 3; // today and the two after it
 const DAY = 86_400;
@@ -20,20 +22,27 @@ const PATIENCE = 10_000; // milliseconds for a bucket
 
 type Held = Place & { readonly key: CryptoKey };
 
+/** What is known of one slot, and when it is time again. */
+interface One {
+  places: readonly Held[];
+  learnt: number; // when to ask for places again, at the soonest
+  due: number; // when to look for the slot again, at the soonest
+}
+
+const nothing = (places: readonly Held[] = []): One => ({ places, learnt: 0, due: 0 });
+
 export class Slots {
   private readonly kept: Kept;
-  private places: readonly Held[] = [];
+  private readonly ones = new Map<Whose, One>();
   private root: Root | undefined;
   private trust: TrustList | undefined;
-  private learnt = 0; // when to ask for places again, at the soonest
-  private due = 0; // when to look for a slot again, at the soonest
 
   constructor(kept: Kept) {
     this.kept = kept;
   }
 
   async restore(): Promise<void> {
-    this.places = (await this.kept.get<readonly Held[]>("places")) ?? [];
+    for (const whose of EVERYBODY) this.ones.set(whose, nothing(await this.kept.get<readonly Held[]>(`places ${whose}`)));
     const root = await this.kept.get<Bytes>("root");
     const trust = await this.kept.get<Bytes>("trust");
     this.root = root === undefined ? undefined : await rootOf(root);
@@ -41,17 +50,31 @@ export class Slots {
   }
 
   forget(): void {
-    [this.places, this.root, this.trust, this.learnt, this.due] = [[], undefined, undefined, 0, 0];
+    this.ones.clear();
+    [this.root, this.trust] = [undefined, undefined];
+  }
+
+  /** Nothing of this slot is known any more. */
+  async drop(whose: Whose): Promise<void> {
+    this.ones.delete(whose);
+    await this.kept.delete(`places ${whose}`);
+  }
+
+  private of(whose: Whose): One {
+    const found = this.ones.get(whose) ?? nothing();
+    this.ones.set(whose, found);
+    return found;
   }
 
   /** While the door answers: where the slot stands today and on the days ahead, where that is not known and it is this
    * phone's time (`spread`: seconds after midnight). `ask` brings what the door tells this key. */
-  async learn(now: number, spread: number, ask: (key: CryptoKeyPair) => Promise<string>): Promise<void> {
-    const held = this.places.filter((one) => now < one.ends);
+  async learn(whose: Whose, now: number, spread: number, ask: (key: CryptoKeyPair) => Promise<string>): Promise<void> {
+    const mine = this.of(whose);
+    const held = mine.places.filter((one) => now < one.ends);
     const today = held.find((one) => one.begins <= now);
     const turn = today === undefined || held.length < 2 || now - today.begins >= spread;
-    if (held.length >= DAYS || !turn || now < this.learnt) return;
-    this.learnt = now + LATER;
+    if (held.length >= DAYS || !turn || now < mine.learnt) return;
+    mine.learnt = now + LATER;
     try {
       await this.renewTrust();
       const base = this.trust?.authorities[0]?.base;
@@ -60,19 +83,20 @@ export class Slots {
       await this.kept.set("slot key", keys);
       const fresh = await told(fromBase64url(await ask(keys)), keys, base);
       // The days before stay for a while: where the city is gone, what it wrote last is under one of these.
-      const before = this.places.filter((one) => now - one.ends < DAYS * DAY && !fresh.some(({ begins }) => begins === one.begins));
-      this.places = [...before, ...fresh];
-      await this.kept.set("places", this.places);
+      const before = mine.places.filter((one) => now - one.ends < DAYS * DAY && !fresh.some(({ begins }) => begins === one.begins));
+      mine.places = [...before, ...fresh];
+      await this.kept.set(`places ${whose}`, mine.places);
     } catch (problem) {
       ours(problem);
     }
   }
 
-  /** The code in this phone's slot, and when the city said it, if it says more than what was shown as at `seen` (release
-   * and moment); undefined when it does not, or no copy can be had, or it is not the city's. */
-  async look(now: number, seen: { readonly release: number; readonly at: number }): Promise<{ readonly code: Code; readonly at: number } | undefined> {
-    if (now < this.due || this.places.length === 0) return undefined;
-    this.due = now + SOON;
+  /** The code in a slot of this phone's, and when the city said it, if it says more than what was shown as at `seen`
+   * (release and moment); undefined when it does not, or no copy can be had, or it is not the city's. */
+  async look(whose: Whose, now: number, seen: { readonly release: number; readonly at: number }): Promise<{ readonly code: Code; readonly at: number } | undefined> {
+    const mine = this.of(whose);
+    if (now < mine.due || mine.places.length === 0) return undefined;
+    mine.due = now + SOON;
     try {
       await this.renewTrust();
     } catch (problem) {
@@ -80,12 +104,12 @@ export class Slots {
     }
     if (this.trust === undefined) return undefined;
     // Today's; where that was not written, because nobody writes any more, the newest before it.
-    for (const one of this.places.filter(({ begins }) => begins <= now).sort((a, b) => b.begins - a.begins)) {
+    for (const one of mine.places.filter(({ begins }) => begins <= now).sort((a, b) => b.begins - a.begins)) {
       try {
         const bucket = await fetchBucket(one);
         if (bucket === undefined) continue;
         const slot = await slotIn(bucket, one, this.trust, now);
-        this.due = now + Math.max(SOON, slot.said.ttl);
+        mine.due = now + Math.max(SOON, slot.said.ttl);
         const code = JSON.parse(new TextDecoder().decode(await answerIn(slot, one.key))) as Code;
         const at = Math.min(now, slot.said.iat);
         const newer = code.release > seen.release || (code.release === seen.release && at > seen.at);

@@ -71,8 +71,12 @@ function offsetOf(iso: string): number {
 /** Test and vaccination, beside the code and never colouring it. */
 export function facts({ nat, vaccination }: Code): HTMLElement {
   const { facts: names, nat: said, results, vaccination: states } = words();
-  const test = nat === null ? names.none : said(results[nat.result] ?? nat.result, nat.days);
-  return h("dl", { class: "facts" }, row(names.nat, test), row(names.vaccination, states[vaccination]));
+  // Of a tube that was positive nobody in it is: said in full, with the way out, and not as a result of theirs.
+  const tube = nat?.pooled === true && nat.result === "positive";
+  const test = nat === null ? names.none : tube ? words().tube.head : said(results[nat.result] ?? nat.result, nat.days);
+  const tested = row(names.nat, test, tube && h("small", {}, words().tube.line));
+  if (tube) tested.className = "whole";
+  return h("dl", { class: "facts" }, tested, row(names.vaccination, states[vaccination]));
 }
 
 /** What it means for me, and every hold. */

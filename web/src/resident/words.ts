@@ -18,6 +18,8 @@ export interface ResidentWords {
   readonly changed: string;
   readonly qr: Record<"label" | "show" | "hide" | "none" | "today" | "renewed", string>;
   readonly facts: Record<"nat" | "vaccination" | "none", string>;
+  readonly tube: Said; // a positive sample of several people
+  readonly products: Record<string, string>;
   readonly nat: (result: string, days: number | null) => string;
   readonly vaccination: Record<"none" | "partial" | "basic" | "booster", string>;
   readonly hold: Record<"way" | "clears" | "tests" | "ends" | "open" | "capped", string> & Record<"since" | "latest", (when: string) => string>;
@@ -72,6 +74,8 @@ const zh: ResidentWords = {
   changed: "此后状态可能已变，请联网更新。",
   qr: { label: "我的康码二维码", show: "出示我的码", hide: "收起二维码", none: "本机还没有今天的码。请联网。", today: "有效期至", renewed: "每 30 秒更新" },
   facts: { nat: "核酸", vaccination: "疫苗", none: "无记录" },
+  tube: { head: "混检阳性", line: "待单人复核，不表示您已感染。做一次单人核酸，阴性即解除。" },
+  products: { inactivated: "灭活疫苗", subunit: "重组蛋白疫苗", vector: "腺病毒载体疫苗", mrna: "mRNA 疫苗" },
   nat: (result, days) => `${result}${days === null ? "" : days === 0 ? " · 当天" : ` · ${days}\u00a0天`}`,
   vaccination: { none: "未接种", partial: "未完成接种", basic: "已完成接种", booster: "已加强接种" },
   hold: {
@@ -109,13 +113,13 @@ const zh: ResidentWords = {
   types: { "10": "居民身份证", "20": "护照", "14": "港澳居民来往内地通行证", "15": "台湾居民来往大陆通行证", "16": "台湾居民一次性通行证", "34": "外国人永久居留证", "99": "其他证件" },
   others: {
     head: "家人",
-    line: "最多替四位家人出示。每一次，对方都能看到。",
+    line: "最多替四位家人出示码、登记到访。每一次，以及手机每一次取得三天内离线出示的凭据，对方都能看到。",
     none: "还没有添加。",
     add: "添加家人",
     child: "孩子",
-    childLine: "您登记为监护人的孩子，可以直接添加。",
+    childLine: "您登记为监护人的孩子，可以直接添加。进门时在“扫码”里一起登记。",
     elder: "老人和其他家人",
-    elderLine: "验证码会发到对方的手机上，由对方告诉您。",
+    elderLine: "验证码会发到对方的手机上。对方告诉您，就是同意您代为出示和登记到访，随时可以收回。",
     asked: "如果证件和姓名相符，验证码已发到对方手机。",
     remove: "不再代办",
     sure: "确定？再按一次",
@@ -128,12 +132,12 @@ const zh: ResidentWords = {
     addChild: "添加孩子",
     ask: "请对方同意",
   },
-  looks: { head: "谁看过", line: "每一次查看您的状态，都记在这里。门口离线核验不经过服务器，也不留记录。", none: "还没有人看过。" },
+  looks: { head: "谁看过", line: "每一次查看您的状态，都记在这里；可离线代为出示的，记下手机何时取得凭据。门口离线核验不经过服务器，也不留记录。", none: "还没有人看过。" },
   who: { officer: "卫生部门工作人员", guardian: "您的监护人", consent: "您同意代办的家人" },
-  purposes: { appeal: "处理申诉", show: "代为出示", ride: "乘车核验" },
+  purposes: { appeal: "处理申诉", show: "代为出示", offline: "离线代为出示，最多三天", enter: "代为登记到访", ride: "乘车核验" },
   lists: { tests: "核酸检测", vaccinations: "疫苗接种", visits: "近 14 天到访", none: "没有记录。", away: "需要联网才能查看。", loading: "正在取…" },
   results: { negative: "阴性", positive: "阳性", inconclusive: "待复核", invalid: "无效", pending: "待结果" },
-  pooled: "混采",
+  pooled: "混检",
   dose: (n) => `第 ${n} 剂`,
   sources: { scan: "扫码", scan_static: "扫码", telecom: "通信", transit: "乘车", declared: "自述", ticket: "购票" },
   paper: {
@@ -183,6 +187,8 @@ const en: ResidentWords = {
   changed: "It may have changed since. Go online to update.",
   qr: { label: "QR of my code", show: "Show my code", hide: "Hide the QR", none: "There is no code for today on this device. Go online.", today: "Valid until", renewed: "New every 30 seconds" },
   facts: { nat: "Test", vaccination: "Vaccine", none: "No record" },
+  tube: { head: "Pooled sample positive", line: "A single test is needed; this does not mean that you are infected. A negative one of your own settles it." },
+  products: { inactivated: "inactivated", subunit: "protein subunit", vector: "viral vector", mrna: "mRNA" },
   nat: (result, days) => `${result}${days === null ? "" : days === 0 ? " · today" : ` · ${days}\u00a0d`}`,
   vaccination: { none: "None", partial: "Begun", basic: "Complete", booster: "Boosted" },
   hold: {
@@ -228,13 +234,13 @@ const en: ResidentWords = {
   },
   others: {
     head: "Family",
-    line: "You can show the codes of up to four others. They see each time that you do.",
+    line: "You can show the codes of up to four others and register their visits. They see each time that you do, and each time that your phone is given what shows it without a network for three days.",
     none: "Nobody yet.",
     add: "Add somebody",
     child: "A child",
-    childLine: "A child whose registered guardian you are is added at once.",
+    childLine: "A child whose registered guardian you are is added at once. At doors you register both of you, under “Scan”.",
     elder: "An elder, or somebody else",
-    elderLine: "A code goes to their phone, and they tell it to you.",
+    elderLine: "A code goes to their phone. By telling it to you they agree that you show their code and register their visits. They can take that back at any time.",
     asked: "If document and name agree, a code is on its way to their phone.",
     remove: "Stop showing",
     sure: "Sure? Press again",
@@ -247,9 +253,9 @@ const en: ResidentWords = {
     addChild: "Add the child",
     ask: "Ask for their consent",
   },
-  looks: { head: "Who looked", line: "Every look at your state is noted here. Doors check codes offline, without a server and without a trace.", none: "Nobody has looked." },
+  looks: { head: "Who looked", line: "Every look at your state is noted here; of whoever may show it without a network, that their phone was enabled to. Doors check codes offline, without a server and without a trace.", none: "Nobody has looked." },
   who: { officer: "A health officer", guardian: "Your guardian", consent: "Family, with your consent" },
-  purposes: { appeal: "to answer your appeal", show: "to show your code", ride: "before a ride" },
+  purposes: { appeal: "to answer your appeal", show: "to show your code", offline: "to show your code without a network, for three days at most", enter: "to register a visit of yours", ride: "before a ride" },
   lists: { tests: "Tests", vaccinations: "Vaccinations", visits: "Visits of 14 days", none: "No records.", away: "This needs a network.", loading: "Fetching…" },
   results: { negative: "Negative", positive: "Positive", inconclusive: "Inconclusive", invalid: "Invalid", pending: "Pending" },
   pooled: "pooled",

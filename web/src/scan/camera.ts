@@ -1,27 +1,11 @@
-// Texts of QR codes before the camera: by the browser's BarcodeDetector where it has one, else by our own reader.
+// Texts of QR codes before the camera, always of the newest picture: what came while one was read is never looked at.
 
-import { read } from "../qr/read.ts";
-
-interface Detector {
-  detect(from: CanvasImageSource): Promise<{ rawValue: string }[]>;
-}
-interface DetectorKind {
-  new (options: { formats: string[] }): Detector;
-  getSupportedFormats(): Promise<string[]>;
-}
-
-async function detector(): Promise<Detector | undefined> {
-  const kind = (globalThis as { BarcodeDetector?: DetectorKind }).BarcodeDetector;
-  try {
-    if (kind === undefined || !(await kind.getSupportedFormats()).includes("qr_code")) return undefined;
-    return new kind({ formats: ["qr_code"] });
-  } catch {
-    return undefined;
-  }
-}
+import type { Reader } from "./reader.ts";
 
 const SIDE = 720; // pixels of the square that is looked at
-const PAUSE = 80; // milliseconds between two looks
+const PAUSE = 25; // milliseconds between two looks, for the battery
+const LONGEST = 120; // milliseconds to wait for a new picture: some browsers tell of none while the video is out of sight
+const CLOSE_LOOK = 3; // of so many pictures that show nothing one is looked at in full
 const LARGEST = 1_600; // pixels of a picture from a file
 
 export type Trouble = "none" | "refused" | "failed";
@@ -29,12 +13,14 @@ export type Trouble = "none" | "refused" | "failed";
 /** A camera that hands every text it sees to `seen`, the same one again and again for as long as it is there. */
 export class Camera {
   private readonly video: HTMLVideoElement;
+  private readonly reader: Reader;
   private readonly seen: (text: string) => void;
   private stream: MediaStream | undefined;
   private running = 0;
 
-  constructor(video: HTMLVideoElement, seen: (text: string) => void) {
+  constructor(video: HTMLVideoElement, reader: Reader, seen: (text: string) => void) {
     this.video = video;
+    this.reader = reader;
     this.seen = seen;
   }
 
@@ -50,7 +36,7 @@ export class Camera {
     try {
       this.stream = await devices.getUserMedia({
         audio: false,
-        video: { facingMode: { ideal: "environment" }, width: { ideal: 1280 }, height: { ideal: 720 } },
+        video: { facingMode: { ideal: "environment" }, width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } },
       });
       this.video.srcObject = this.stream;
       await this.video.play();
@@ -59,7 +45,7 @@ export class Camera {
       const name = problem instanceof DOMException ? problem.name : "";
       return name === "NotAllowedError" ? "refused" : name === "NotFoundError" ? "none" : "failed";
     }
-    void this.look(++this.running, await detector());
+    void this.look(++this.running);
     return undefined;
   }
 
@@ -70,25 +56,37 @@ export class Camera {
     this.video.srcObject = null;
   }
 
-  private async look(run: number, detector: Detector | undefined): Promise<void> {
+  private async look(run: number): Promise<void> {
     const canvas = document.createElement("canvas");
     const drawing = canvas.getContext("2d", { willReadFrequently: true });
-    while (run === this.running && drawing !== null) {
+    for (let n = 1; run === this.running && drawing !== null; n++) {
+      const next = this.newer();
       const { videoWidth: width, videoHeight: height } = this.video;
       if (width > 0) {
         const side = Math.min(width, height);
-        canvas.width = canvas.height = Math.min(side, SIDE);
-        drawing.drawImage(this.video, (width - side) / 2, (height - side) / 2, side, side, 0, 0, canvas.width, canvas.height);
-        const text = await textIn(canvas, drawing, detector, false);
+        const size = Math.min(side, SIDE);
+        if (canvas.width !== size) canvas.width = canvas.height = size;
+        drawing.drawImage(this.video, (width - side) / 2, (height - side) / 2, side, side, 0, 0, size, size);
+        const text = await this.reader.read(canvas, drawing, n % CLOSE_LOOK === 0 ? "full" : "glance");
         if (text !== undefined && run === this.running) this.seen(text);
       }
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      await next;
     }
+  }
+
+  /** Fulfilled with the next picture after this moment, which may be past by the time that somebody asks. */
+  private newer(): Promise<void> {
+    return new Promise((resolve) => {
+      const video = this.video as { requestVideoFrameCallback?: (call: () => void) => number };
+      video.requestVideoFrameCallback?.(() => resolve());
+      setTimeout(resolve, LONGEST);
+    });
   }
 }
 
 /** The text of the code in a picture that somebody chose; undefined where none can be read. */
-export async function textInFile(file: Blob): Promise<string | undefined> {
+export async function textInFile(file: Blob, reader: Reader): Promise<string | undefined> {
   const address = URL.createObjectURL(file);
   try {
     const image = new Image();
@@ -103,28 +101,11 @@ export async function textInFile(file: Blob): Promise<string | undefined> {
     drawing.fillStyle = "#fff";
     drawing.fillRect(0, 0, canvas.width, canvas.height);
     drawing.drawImage(image, 0, 0, canvas.width, canvas.height);
-    return await textIn(canvas, drawing, await detector(), true);
+    return await reader.read(canvas, drawing, "file");
   } catch (problem) {
     if (problem instanceof DOMException) return undefined; // no picture
     throw problem;
   } finally {
     URL.revokeObjectURL(address);
   }
-}
-
-async function textIn(
-  canvas: HTMLCanvasElement,
-  drawing: CanvasRenderingContext2D,
-  detector: Detector | undefined,
-  thorough: boolean,
-): Promise<string | undefined> {
-  if (detector !== undefined) {
-    try {
-      const [first] = await detector.detect(canvas);
-      if (first !== undefined || !thorough) return first?.rawValue;
-    } catch {
-      // It is there and does not work, as on some desks: ours does.
-    }
-  }
-  return read(drawing.getImageData(0, 0, canvas.width, canvas.height), thorough);
 }

@@ -12,6 +12,7 @@ import { WORDS } from "../page/words.ts";
 import type { NotVerified, Verified } from "../verify/outcome.ts";
 import { Camera, textInFile, type Trouble } from "./camera.ts";
 import { type Fetched, Lists } from "./lists.ts";
+import { Reader } from "./reader.ts";
 import { mayNowSound, type Sign, signal } from "./signal.ts";
 import { SCAN } from "./words.ts";
 
@@ -44,7 +45,8 @@ const page: Page = {
   unread: false,
 };
 
-const camera = new Camera(part<HTMLVideoElement>("video"), (text) => void seen(text));
+const reader = new Reader();
+const camera = new Camera(part<HTMLVideoElement>("video"), reader, (text) => void seen(text));
 const loud = (): boolean => shelf.getItem(SOUND) !== "off";
 
 async function seen(text: string): Promise<void> {
@@ -240,7 +242,7 @@ part<HTMLInputElement>("picture").addEventListener("change", (event) => {
   const input = event.currentTarget as HTMLInputElement;
   const file = input.files?.[0];
   if (file === undefined) return;
-  void textInFile(file).then((text) => {
+  void textInFile(file, reader).then((text) => {
     page.unread = text === undefined;
     input.value = "";
     if (text === undefined) return show();

@@ -23,21 +23,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from kangma.errors import KangmaError
-from kangma.gateway.front import (
-    appeals,
-    export,
-    oauth,
-    pages,
-    partners,
-    public,
-    residents,
-    schema,
-    sealed,
-    sources,
-    venues,
-)
+from kangma.gateway.front import pages, public, schema
+from kangma.gateway.front.at_once.desk import Desk
+from kangma.gateway.front.at_once.entering import Entering
+from kangma.gateway.front.at_once.hot import Hot
+from kangma.gateway.front.at_once.shelf import Shelf
 from kangma.gateway.front.city import City
-from kangma.gateway.front.defence import (
+from kangma.gateway.front.clients import oauth, partners, sources
+from kangma.gateway.front.defence.layers import (
     Admitted,
     Defence,
     Exit,
@@ -50,13 +43,10 @@ from kangma.gateway.front.defence import (
     Whole,
 )
 from kangma.gateway.front.description import describe, described
-from kangma.gateway.front.desk import Desk
-from kangma.gateway.front.entering import Entering
-from kangma.gateway.front.hot import Hot
 from kangma.gateway.front.pages import Page
-from kangma.gateway.front.rights import Needs, Own, Purpose, Role, require_declared
-from kangma.gateway.front.sensors import Sensors
-from kangma.gateway.front.shelf import Shelf
+from kangma.gateway.front.people import appeals, export, residents, sealed, venues
+from kangma.gateway.front.watch.sensors import Sensors
+from kangma.gateway.front.who.rights import Needs, Own, Purpose, Role, require_declared
 from kangma.gateway.register import layers
 from kangma.gateway.register.asked import only_known
 from kangma.gateway.register.problems import Problem, problem_of
@@ -135,6 +125,8 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/v1/me/others/{other}/credentials", residents.credentials_of_another, RESIDENT_TO_MAKE, 201
     ),
+    Route("POST", "/v1/me/others/{other}/slots", sealed.places_of_another, RESIDENT_TO_MAKE),
+    Route("POST", "/v1/me/others/{other}/visits", venues.scan_in_another, RESIDENT_TO_ENTER, 201),
     Route("GET", "/v1/me/carers", residents.carers, RESIDENT_TO_BIND),
     Route("DELETE", "/v1/me/carers/{carer}", residents.end_carer, RESIDENT_TO_BIND, 204),
     Route("DELETE", "/v1/me", residents.leave, RESIDENT_TO_BIND, 204),
@@ -283,7 +275,8 @@ def _layer(
 ) -> tuple[Known, Shelf | None]:
     """The layers around the routes. Without a city there are only routes for everybody. `shelf`: pages, where these
     and the public folder are answered."""
-    table, admission = Table(app), defence.admission()
+    table, admission, alarm = Table(app), defence.admission(), defence.alarm
+    admission.pressed = lambda: alarm.pressed
     sensors.watch("at_work", "Requests at work now", lambda: admission.at_work)
     sensors.watch("room", "Requests that may be at work at once", lambda: admission.room)
 

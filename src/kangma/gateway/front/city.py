@@ -13,11 +13,11 @@ from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Request
 
-from kangma.gateway.front.clients import Registered
-from kangma.gateway.front.rights import Clients
+from kangma.gateway.front.defence.work import Work
 from kangma.gateway.front.tallies import Tallies
-from kangma.gateway.front.tokens import Tokens
-from kangma.gateway.front.work import Work
+from kangma.gateway.front.who.assertions import Registered
+from kangma.gateway.front.who.rights import Clients
+from kangma.gateway.front.who.tokens import Tokens
 from kangma.intake.identity import Keyer
 from kangma.policy.rules import Policy
 from kangma.publish.city import city_name

@@ -18,8 +18,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from kangma.gateway.front.rights import Needs, Purpose, Role, needs_of, operations
 from kangma.gateway.front.schema import ProblemSaid
+from kangma.gateway.front.who.rights import Needs, Purpose, Role, needs_of, operations
 from kangma.gateway.register.description import calls
 from kangma.gateway.register.problems import MEDIA, TITLES
 from kangma.gateway.register.sent import Sent, SentBytes

@@ -16,6 +16,7 @@ from fastapi import Path as InPath
 
 from kangma.gateway.front.files import handed_out
 from kangma.gateway.register.problems import NotThere
+from kangma.sealed.slot import PATH as SEALED
 
 EVER, WHILE, ASK = "public, max-age=31536000, immutable", "public, max-age=300", "public, no-cache"
 SOON = (
@@ -33,7 +34,7 @@ KINDS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (r"trust\.d/\d{1,9}", "application/cose", EVER),
         (rf"status/{_FAMILY}/\d{{1,4}}", "application/statuslist+cwt", WHILE),
         (rf"status/{_FAMILY}/\d{{1,4}}\.delta", "application/kangma-statusdelta+cwt", WHILE),
-        (r"sealed/\d{1,6}(?:\.\d{1,4})?/\d{1,5}", "application/octet-stream", SOON),
+        (SEALED.pattern, "application/octet-stream", SOON),
         (r"tile/(?:entries|\d{1,2})/(?:x\d{3}/)*\d{3}(?:\.p/\d{1,3})?", "application/octet-stream", EVER),
         (r"policy/[0-9a-f]{64}\.toml", "application/toml", EVER),
         (r"sunset/[0-9a-f]{16}\.json", "application/json", EVER),

@@ -63,7 +63,8 @@ class Holders(Closed):
 
 class AskingPlaces(Closed):
     """`key`: of ECDH, the phone's own. `signature` by the device's key over the UTF-8 text `KM1 slots`, a space, the
-    resident, a space, `key`, a space, `at` in decimal."""
+    resident, a space, `key`, a space, `at` in decimal. For one of those in your care the resident is followed by `/` and
+    the number of their place."""
 
     key: Hex33
     at: Annotated[int, Field(ge=0, le=2**40, description="Seconds since 1970, now.")]
@@ -224,10 +225,14 @@ class Way(Words):
 
 
 class Nat(Closed):
+    """The last test with a result. `days` since a negative one. `pooled` and positive: the tube was, which says of nobody
+    in it that they are; a single test of their own does."""
+
     result: str
     sampled_at: Time | None
     reported_at: Time
     days: int | None
+    pooled: bool = False
 
 
 class PolicySaid(Closed):
@@ -544,7 +549,7 @@ class Export(Closed):
 
 
 class WorkSet(Closed):
-    """Proof of work that is asked for (`kangma.gateway.front.work`): find the number."""
+    """Proof of work that is asked for (`kangma.gateway.front.defence.work`): find the number."""
 
     algorithm: Literal["SHA-256"]
     challenge: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

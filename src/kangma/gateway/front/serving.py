@@ -27,20 +27,20 @@ from granian.server.embed import AsyncWorker, Server
 from starlette.types import ASGIApp
 
 from kangma.errors import Unavailable
-from kangma.gateway.front.admission import CAPS, Admission
-from kangma.gateway.front.alarm import Alarm
 from kangma.gateway.front.app import Plane, make_app, make_read_plane
+from kangma.gateway.front.at_once.desk import Arrivals, Desk
+from kangma.gateway.front.at_once.hot import said
 from kangma.gateway.front.city import City
-from kangma.gateway.front.defence import Answer, Defence
-from kangma.gateway.front.delivery import Console
-from kangma.gateway.front.desk import Desk
-from kangma.gateway.front.gauges import watch_city
-from kangma.gateway.front.hot import said
-from kangma.gateway.front.inner import make_inner, make_read_inner
-from kangma.gateway.front.limits import Network, Together
+from kangma.gateway.front.defence.admission import CAPS, Admission
+from kangma.gateway.front.defence.alarm import Alarm
+from kangma.gateway.front.defence.layers import Answer, Defence
+from kangma.gateway.front.defence.limits import Network, Together
+from kangma.gateway.front.defence.telling import Teller
 from kangma.gateway.front.listening import BACKLOG, where
-from kangma.gateway.front.sensors import Sensors
-from kangma.gateway.front.telling import Teller
+from kangma.gateway.front.people.delivery import Console
+from kangma.gateway.front.watch.gauges import watch_city
+from kangma.gateway.front.watch.inner import make_inner, make_read_inner
+from kangma.gateway.front.watch.sensors import Sensors
 from kangma.gateway.register.layers import Log
 from kangma.publish.city import city_name
 from kangma.publish.wire import SOCKET, RemoteSigner
@@ -54,6 +54,10 @@ AT_ONCE = 24
 #: That a thread at work may keep the interpreter when the loop wants it; Python's own five milliseconds are a code's
 #: whole time, for each thread.
 SWITCH_SECONDS = 0.0005
+#: Objects made since the last look before those that nobody holds are looked for, and so many such looks before a wider
+#: one. Python's own 700 come about with every fiftieth refusal that waits, and found nothing in any of hundreds of looks
+#: of 4 to 13 milliseconds (docs/decisions/0162).
+YOUNG = (50_000, 20, 10)
 HEADER_SECONDS = 3
 CONNECTIONS = 12_000
 HELD, HELD_OF_A_NETWORK = 8_000, 4_000  # refusals that wait, of all workers together
@@ -164,6 +168,14 @@ def serve_read_plane(
         log.close()
 
 
+def settled() -> None:
+    """What is there now stays. Looking through it for what nobody holds any more kept everybody waiting, an eighth of a
+    second and more at a time (docs/decisions/0160); what came since is looked through seldom (0162)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*YOUNG)
+
+
 async def _run(
     app: ASGIApp,
     inner: ASGIApp,
@@ -188,10 +200,7 @@ async def _run(
         loop.add_signal_handler(number, stop)
 
     def begun() -> None:
-        # What is there now stays. Looking through it for what nobody holds any more kept everybody waiting, an eighth of
-        # a second and more at a time (docs/decisions/0160).
-        gc.collect()
-        gc.freeze()
+        settled()
         say(where(doorway.listening))
 
     servers[0].on_startup(begun)
@@ -218,7 +227,7 @@ class _AtOnce(CallbackScheduler):
 
     def __init__(self, loop: Any, callback: Any, desk: Desk) -> None:
         super().__init__()
-        context, code = self._ctx, desk.code
+        arrivals, code = Arrivals(loop, desk, partial(_taken, loop, callback, desk), self._ctx), desk.code
 
         def schedule(request: Any) -> None:
             scope = request.scope
@@ -227,26 +236,11 @@ class _AtOnce(CallbackScheduler):
             except Exception:  # the ordinary way fails in its own form, and says so
                 content = None
             if content is None:
-                loop.call_soon_threadsafe(in_the_loop, request, scope, context=context)
-                return
+                return arrivals.add(request, scope)
             send = request.proto.send
             for message in said(content):
                 send(message)
             request.done()
-
-        def in_the_loop(request: Any, scope: Any) -> None:
-            def say(answer: Answer) -> None:
-                send = request.proto.send
-                for message in answer.messages():
-                    send(message)
-                request.done()
-
-            try:
-                answered = desk.answers(scope, say)
-            except Exception:
-                answered = False
-            if not answered:
-                request.taskref(loop.create_task(callback(request)))
 
         self._schedule_fn = schedule
 
@@ -258,6 +252,23 @@ class _AtOnce(CallbackScheduler):
 
     def uncancel(self) -> int:
         return 0
+
+
+def _taken(loop: Any, callback: Any, desk: Desk, request: Any, scope: Any) -> None:
+    """A request in the loop's thread: told by the desk, now or late, or given a task."""
+    try:
+        answered = desk.answers(scope, partial(_tell, request))
+    except Exception:
+        answered = False
+    if not answered:
+        request.taskref(loop.create_task(callback(request)))
+
+
+def _tell(request: Any, answer: Answer) -> None:
+    send = request.proto.send
+    for message in answer.messages():
+        send(message)
+    request.done()
 
 
 @AsyncWorker.wrap_target  # type: ignore[untyped-decorator]  # of Granian

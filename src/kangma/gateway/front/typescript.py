@@ -16,7 +16,7 @@ from kangma.errors import Corrupt
 from kangma.gateway.front.app import Plane, _bare
 
 _HEAD = """\
-// Made by `python -m kangma.gateway.front.typescript web/src/look/described.ts`; a test holds it and /openapi.json equal.
+// Made by `python -m kangma.gateway.front.typescript web/src/look/described.ts`; held to /openapi.json by a test.
 """
 _CALLS = (
     "/** Method and address of every call: what its address names (`at`), what is sent, what is answered. */"

@@ -1,0 +1,1 @@
+"""What residents and venues do at the door, a handler a deed."""

@@ -77,10 +77,11 @@ def people() -> Tables:
         "people": [
             p.named
             | {
+                "document_id": f"r{n}", "document_version": 0,
                 "name": p.name, "birth_date": "1990-01-01", "phone": p.phone, "district": "朝阳区",
                 "guardian_id_type": "20" if p.guardian else "", "guardian_id_number": p.guardian,
             }
-            for p in EVERYBODY
+            for n, p in enumerate(EVERYBODY)
         ],
         "places": [
             {"place_id": "V1", "name": "样本食堂", "kind": "venue", "lat": 39.9, "lon": 116.4, "district": "朝阳区"}

@@ -10,7 +10,19 @@ from typing import Any
 import httpx2
 import pytest
 import zxingcpp
-from hamlet import CASE, CHILD, ELDER, NOW, NURSE, STRANGER, TEACHER, Hamlet, Person, phone_key
+from hamlet import (
+    CASE,
+    CHILD,
+    ELDER,
+    NOW,
+    NURSE,
+    STRANGER,
+    TEACHER,
+    Hamlet,
+    Person,
+    people,
+    phone_key,
+)
 from PIL import Image
 from printed import seen_on
 from test_front_walk import door_of
@@ -202,6 +214,31 @@ def test_who_is_nobodys_guardian_learns_nothing(door: Hamlet, other: Person) -> 
     assert said.json()["code"] == "no_person"
     nurse = door.resident(NURSE).post("/v1/me/children", json=CHILD.asked)
     assert nurse.content == said.content  # a child of others is answered as nobody
+
+
+@pytest.mark.parametrize("midnight", [False, True])
+def test_a_guardian_who_is_one_no_more_shows_the_child_no_more(door: Hamlet, midnight: bool) -> None:
+    """The register names another guardian, and then none."""
+
+    def registered(version: int, guardian: str) -> Any:
+        row = next(x for x in people()["people"] if x["id_number"] == CHILD.id_number)
+        guarded = {"guardian_id_type": guardian and "20", "guardian_id_number": guardian}
+        return {"people": [row | guarded | {"document_version": version}]}
+
+    mother, father = door.resident(TEACHER), door.resident(NURSE)
+    mother.post("/v1/me/children", json=CHILD.asked)
+    door.cycle(registered(1, TEACHER.id_number))  # as it was
+    assert mother.get("/v1/me/others/1/code").status_code == 200
+
+    door.cycle(registered(2, NURSE.id_number), after=86_400 if midnight else 60)
+    assert mother.get("/v1/me/others").json() == {"others": []}
+    assert mother.get("/v1/me/others/1/code").status_code == 404
+    assert mother.post("/v1/me/children", json=CHILD.asked).status_code == 422
+    assert father.post("/v1/me/children", json=CHILD.asked).status_code == 201
+    assert father.get("/v1/me/others/1/code").status_code == 200
+
+    door.cycle(registered(3, ""))
+    assert father.get("/v1/me/others").json() == {"others": []}
 
 
 def test_an_elder_agrees_by_a_code_and_can_end_it(door: Hamlet) -> None:

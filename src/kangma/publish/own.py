@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from kangma.evidence.facts import FACTS, FactType
@@ -93,18 +93,18 @@ def visits_of(state: State, number: int, *, now: Moment) -> list[dict[str, Any]]
     ]
 
 
-def is_guardian(state: State, guardian: int, child: int) -> bool:
-    """Whether the evidence says that `guardian` cares for `child`: both canonical numbers; one that is nobody's is in
-    nobody's care. The work is the same whatever the answer."""
+def guardians(state: State, children: Collection[int]) -> dict[int, set[int]]:
+    """Child → who cares for it by the evidence: all canonical numbers. The work is the same whether there is a guardian
+    or not, and whether there is such a child."""
     with engine(state.path / "tmp", memory=MEMORY) as con:
         state.raw(con)
         documents(con, ("people",))
-        found: pa.Table = _guardians(con, child)
-    return guardian in found["guardian"].to_pylist()
-
-
-def _guardians(con: duckdb.DuckDBPyConnection, child: int) -> pa.Table:
-    return con.sql(
-        "SELECT coalesce(c.canonical, p.guardian) AS guardian FROM live_people p "
-        f"LEFT JOIN canonical c ON c.person = p.guardian WHERE p.person = {child:d}"
-    ).to_arrow_table()
+        con.register("children", pa.table({"child": pa.array(list(children), pa.uint32())}))
+        found = con.sql(
+            "SELECT child, coalesce(c.canonical, p.guardian) FROM children JOIN live_people p ON p.person = child "
+            "LEFT JOIN canonical c ON c.person = p.guardian WHERE p.guardian IS NOT NULL"
+        ).fetchall()
+    cared: dict[int, set[int]] = {}
+    for child, guardian in found:
+        cared.setdefault(child, set()).add(guardian)
+    return cared

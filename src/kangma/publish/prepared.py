@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from kangma.errors import Corrupt, Unavailable
 from kangma.evidence.views import PERSONAL
 from kangma.publish.answers import codes_of_persons
 from kangma.publish.credentials import masks
+from kangma.publish.own import guardians
 from kangma.publish.policies import policies
 from kangma.publish.release import read_table
 from kangma.store import registry as r
 from kangma.store.durable import WriterLock
 from kangma.store.engine import engine, parquet
-from kangma.store.front import FrontStore, Resident
+from kangma.store.front import FrontStore, NoResident, Resident
 from kangma.store.releases import Release, last_release, releases
 from kangma.store.slots import MOST, SlotWriter
 from kangma.store.state import State
@@ -120,12 +122,13 @@ class Answers:
         before, tables, used = self._last, self._tables, self._used
         self._tables = {name: read_table(self._state, release, name) for name in _COMPARED}
         self._used = masks(self._state)
+        touched = None if before is None else self._documents_since(before.generation)
+        self._end_care(touched, release)
         if before is None or used != self._used:
             return set(self._bound)
         here = zone(policies(self._state).in_force(release.now).zone)
         if here.day(before.now) != here.day(release.now) or before.policy_digest != release.policy_digest:
             return set(self._bound)
-        touched = self._documents_since(before.generation)
         if touched is None:
             return set(self._bound)
         for name in _COMPARED:
@@ -137,6 +140,22 @@ class Answers:
             for slot, person in self._bound.items()
             if person in touched or canonical.get(person) in touched
         }
+
+    def _end_care(self, touched: Collection[int] | None, release: Release) -> None:
+        """A child whose registered guardian is somebody else now is in the former one's care no more. `touched`: of whom
+        new documents speak, None when that may be anybody."""
+        canonical = self._canonical(release)
+        if touched is not None:
+            same = {canonical.get(p, p) for p in touched}
+            touched = {*touched, *same, *(p for p, one in canonical.items() if one in same)}
+        held = self._store.guardianships(touched)
+        if not held:
+            return
+        now_in = guardians(self._state, {canonical.get(x.child, x.child) for x in held})
+        for x in held:
+            if canonical.get(x.guardian, x.guardian) not in now_in.get(canonical.get(x.child, x.child), ()):
+                with suppress(NoResident):  # the guardian was faster
+                    self._store.drop_other(x.slot, x.other, now=release.now)
 
     def _canonical(self, release: Release) -> dict[int, int]:
         """Numbers that stand for another number's person, and for whose."""

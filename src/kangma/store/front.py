@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,16 @@ class Other:
     person: int
     how: str  # guardian, consent
     made_at: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Guardianship:
+    """A child at a place (`other`) of the resident who is its guardian; both persons by number."""
+
+    slot: int
+    other: int
+    child: int
+    guardian: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +412,20 @@ class FrontStore:
             on.execute(sa.delete(db.others).where(db.others.c.slot == slot, db.others.c.other == other))
             self._let_go(on, [found[0].person], now)
         return found[0]
+
+    def guardianships(self, children: Collection[int] | None = None) -> list[Guardianship]:
+        """Every child that a resident shows as its guardian, or those of them who are among these."""
+        o, r = db.others.c, db.residents.c
+        query = (
+            sa.select(o.slot, o.other, o.person, r.person.label("guardian"))
+            .join_from(db.others, db.residents)
+            .where(o.how == "guardian")
+        )
+        if children is not None:
+            among = sa.func.json_each(json.dumps(sorted(children))).table_valued("value")
+            query = query.where(o.person.in_(sa.select(among.c.value)))
+        with self._read() as on:
+            return [Guardianship(*x) for x in on.execute(query)]
 
     def carers(self, persons: list[int]) -> list[Carer]:
         """Who may show the code of this person, known by any of these numbers."""

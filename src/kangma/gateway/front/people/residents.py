@@ -28,7 +28,7 @@ from kangma.gateway.register.problems import NotSignedIn, NotThere
 from kangma.gateway.register.sent import Sent
 from kangma.publish.answers import canonical_number, code_of_person
 from kangma.publish.credentials import for_phone, mask_of, on_paper
-from kangma.publish.own import is_guardian, known_of, visits_of
+from kangma.publish.own import guardians, known_of, visits_of
 from kangma.signing.cose import open1
 from kangma.signing.keys import PublicKey, point_verifies
 from kangma.store.front import CODE_LIVES, MOST_OTHERS, NoResident, Other, Resident
@@ -321,7 +321,7 @@ def add_child(asked: Annotated[s.Named, Depends(Sent(s.Named))], city: Here, min
     number, _ = _known(city, asked)
     nobody = city.state.person_count()
     child = canonical_number(city.state, nobody if number is None else number)
-    if not is_guardian(city.state, _person(city, mine), child):
+    if _person(city, mine) not in guardians(city.state, [child]).get(child, ()):
         raise Refused(Code.NO_PERSON, hint="no child in your care by this document and name")
     return _other(city, city.store.add_other(mine.slot, child, "guardian", now=city.now))
 

@@ -577,30 +577,20 @@ def a_third(town: Town) -> float:
 
 # TLS in front ----------------------------------------------------------------------------------------------------------
 
-HAPROXY = """
-global
-    nbthread 1
-    maxconn 8000
-    tune.ssl.default-dh-param 2048
-defaults
-    mode http
-    option forwardfor
-    timeout connect 3s
-    timeout client 10s
-    timeout server 10s
-    timeout http-request 3s
-    timeout http-keep-alive 10s
-frontend tls
-    bind 127.0.0.1:{port} ssl crt {pem}
-    stick-table type ip size 100k expire 30s store conn_rate(3s),conn_cur
-    tcp-request connection track-sc0 src
-    tcp-request connection reject if {{ sc_conn_rate(0) gt 60 }}
-    tcp-request connection reject if {{ sc_conn_cur(0) gt 100 }}
-    default_backend gateway
-backend gateway
-    http-reuse always
-    server one 127.0.0.1:{to} maxconn 500
-"""
+def shipped(folder: Path, town: Town, port: int) -> str:
+    """`deploy/haproxy.cfg`, with this run's name and ports."""
+    text = (HERE.parent / "deploy" / "haproxy.cfg").read_text()
+    for old, new in (
+        ("kangma.example", "localhost"),
+        ("bind :443 ssl crt tls/site.pem", f"bind 127.0.0.1:{port} ssl crt {folder / 'door.pem'}"),
+        ("bind :80\n", f"bind 127.0.0.1:{_free()}\n"),
+        ("127.0.0.1:8080 check port 9090 ", f"127.0.0.1:{town.port} check port {town.inner} "),
+        ("127.0.0.1:8081 check port 9091 ", f"127.0.0.1:{town.port} check port {town.inner} "),
+        ("global\n", "global\n    nbthread 1\n"),
+    ):
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
 
 
 @contextmanager
@@ -612,9 +602,11 @@ def haproxy(town: Town, folder: Path) -> Iterator[None]:
         check=True, capture_output=True,
     )  # fmt: skip
     pem.write_bytes((folder / "k").read_bytes() + (folder / "c").read_bytes())
-    (folder / "haproxy.cfg").write_text(HAPROXY.format(port=port, pem=pem, to=town.port))
+    (folder / "haproxy.cfg").write_text(shipped(folder, town, port))
+    for file in (HERE.parent / "deploy").glob("*.http"):
+        shutil.copy(file, folder)
     log = (folder / "haproxy.log").open("wb")
-    command = ["haproxy", "-f", str(folder / "haproxy.cfg"), "-db"]
+    command = ["haproxy", "-C", str(folder), "-f", "haproxy.cfg", "-db"]
     child = subprocess.Popen(_pinned(SERVER, command), stdout=log, stderr=log)
     try:
         time.sleep(1.0)

@@ -163,6 +163,7 @@ def edge(kind: str, folder: Path, public: Path, gateway: int, reader: int, inner
                 config.read_text(),
                 ("bind :443 ", f"bind 127.0.0.1:{port} "),
                 ("maxconn 20000\n", "maxconn 200\n"),  # what may be open is little where tests run
+                ("sc2_conn_rate gt 1000 ", "sc2_conn_rate gt 200 "),  # and a storm is soon one
                 ("bind :80\n", f"bind 127.0.0.1:{plain}\n"),
                 ("127.0.0.1:8080 check port 9090 ", f"127.0.0.1:{gateway} check port {inner} "),
                 ("127.0.0.1:8081 check port 9091 ", f"127.0.0.1:{reader} check port {inner + 1} "),

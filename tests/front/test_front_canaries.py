@@ -228,10 +228,10 @@ def features(door: Hamlet, one: Passer, before: Passer, theirs: Any, scan: dict[
     assert filed.status_code == (201 if holds else 422)
     if holds and n % 4 == 0:
         assert phone.delete(f"/v1/me/appeals/{filed.json()['appeal']}").status_code == 204
-    cares(door, one, before, point, n=n)
+    cares(door, one, before, point, scan, n=n)
 
 
-def cares(door: Hamlet, one: Passer, before: Passer, point: str, *, n: int) -> None:
+def cares(door: Hamlet, one: Passer, before: Passer, point: str, scan: dict[str, Any], *, n: int) -> None:
     """With the other's code: their code is shown, until either of the two ends it."""
     if one is before:
         return
@@ -242,6 +242,11 @@ def cares(door: Hamlet, one: Passer, before: Passer, point: str, *, n: int) -> N
     assert got.status_code == 201, got.text
     assert one.phone.get("/v1/me/others/1/code").status_code == 200
     assert one.phone.post("/v1/me/others/1/credentials", json={"holders": [point]}).status_code == 201
+    assert one.phone.post("/v1/me/others/1/visits", json={"entered": scan}).status_code == 201
+    now = door.clock.now
+    slots = one.key.sign(f"KM1 slots {one.resident}/1 {point} {now}".encode()).hex()
+    got = one.phone.post("/v1/me/others/1/slots", json={"key": point, "at": now, "signature": slots})
+    assert got.status_code == 200, got.text
     if n % 2:
         assert one.phone.delete("/v1/me/others/1").status_code == 204
         return
@@ -271,6 +276,8 @@ def errors(
         phone.post(f"/v1/me/others/{asked}/confirm", json={"code": other.phone}),
         phone.post(f"/v1/me/others/{asked}/confirm", json={"code": "000000"}),
         phone.post("/v1/me/children", json=other.asked),
+        phone.post("/v1/me/others/4/slots", json={"key": other.phone, "at": 1, "signature": who}),
+        phone.post("/v1/me/others/4/visits", json={"entered": scan | {"venue": other.name}}),
         phone.post("/v1/me/appeals", json=appeal),
         phone.post("/v1/me/visits", json={"entered": scan | {"code": other.phone[:8], "venue": other.name}}),
         phone.post("/v1/me/rides", json={"partner": other.name, "ride": who}),

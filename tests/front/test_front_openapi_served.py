@@ -23,7 +23,7 @@ from kangma.gateway.front.who.rights import Role
 from kangma.store.front import FrontStore, prepare
 from kangma.store.front_clients import ClientStore
 from kangma.store.state import open_state
-from kangma.store.venues import VenueStore
+from kangma.store.venues import Venues
 
 RESIDENTS, DOORS, CLIENTS = 24, 24, 4  # so that none of them asks too often
 
@@ -39,8 +39,8 @@ class Asking:
         served.until(lambda: self.http("GET", "/public/latest.json").status_code == 200, "a release")
         self.tokens = itertools.cycle([self.bound(p) for p in self.people])
         with FrontStore(prepare(served.path)) as front:
-            venues = VenueStore(front)
-            doors = [venues.register("V1", "door", now=int(time.time())) for _ in range(DOORS)]
+            with Venues(prepare(served.path)) as venues:
+                doors = [venues.register("V1", "door", now=int(time.time())) for _ in range(DOORS)]
             self.doors = itertools.cycle([(made.venue, key) for made, key in doors])
             self.keys = {name: ECKey.generate_key("P-256") for name in self.names()}
             for name, key in self.keys.items():

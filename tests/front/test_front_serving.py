@@ -41,8 +41,9 @@ class Served:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.path, self.port = folder / "state", free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
         with create(self.path, policy=[t.encode() for t in read("beijing-2022-04-22")]) as state:
-            name_city(self.path, replace(CITY, base=f"http://127.0.0.1:{self.port}"))
+            name_city(self.path, replace(CITY, base=self.base))
             tell(state, people(), int(time.time()))
         self.said = (folder / "said").open("w+")
         command = [
@@ -58,7 +59,7 @@ class Served:
             *options,
         ]
         self.supervisor = subprocess.Popen(command, stderr=self.said)
-        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        self.client = httpx2.Client(base_url=self.base, timeout=30)
 
     def until(self, holds: Callable[[], Any], what: str) -> Any:
         end = time.monotonic() + PATIENCE

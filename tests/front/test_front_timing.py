@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import random
+import re
 import secrets
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hamlet import CASE, ELDER, NURSE, STRANGER, TEACHER, Hamlet, hamlet, phone_key, result, unlimited
 from laboratory import lines, registered, send
+from test_front_openapi import tokens
 from test_front_rides import agree, check, new_ride, room
+from test_front_rights import described, named
+
+from kangma.gateway.front.people import residents
+from kangma.gateway.front.who.rights import Role
 
 
-def differ(one: list[float], other: list[float], *, rounds: int = 2_000, seed: int = 1) -> float:
-    """The chance that two samples of one kind differ so much in their medians: a permutation test."""
-    seen = abs(statistics.median(one) - statistics.median(other))
-    both, chance, more = one + other, random.Random(seed), 0
-    for _ in range(rounds):
-        chance.shuffle(both)
-        more += abs(statistics.median(both[: len(one)]) - statistics.median(both[len(one) :])) >= seen
-    return more / rounds
+def differ(one: list[float], other: list[float]) -> float:
+    """The chance of pairs so uneven if neither of the two were slower: Wilcoxon's signed ranks, with the normal
+    approximation. What befalls both of a pair, because the machine is busy, falls out."""
+    apart = np.array(one) - np.array(other)
+    ranks = np.argsort(np.argsort(np.abs(apart))) + 1
+    n = len(apart)
+    z = float(np.sum(np.sign(apart) * ranks)) / math.sqrt(n * (n + 1) * (2 * n + 1) / 6)
+    return math.erfc(abs(z) / math.sqrt(2))
 
 
 def samples(
@@ -112,3 +121,79 @@ def test_the_stopwatch_is_good_enough_to_see_a_difference(tmp_path: Path) -> Non
     with hamlet(tmp_path, defence=unlimited()) as door:
         known, unknown = asking(door, "bindings")
         assert differ(*samples(known, unknown, 400, slower=0.0005)) < 0.01 / len(WHAT)
+
+
+# the crawl -----------------------------------------------------------------------------------------------------------
+
+
+def crawl(door: Hamlet) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
+    """Every route, as nobody and as who it is for: with the document and name of somebody who is known and did not agree
+    to anything, and of somebody who is not; where an address names something, with the number there too."""
+    of, calls = tokens(door), {}
+    for path, methods in sorted(described(door)["paths"].items()):
+        for method, told in sorted(methods.items()):
+            if (path, method) in (("/v1/me", "delete"), ("/v1/me/paper", "post")):
+                continue  # nobody is named: one leaves, one gets one's own sheet
+            for role in {Role.NOBODY, Role(told["x-role"])}:
+                for there in {named(path), re.sub(r"\{[^}]+\}", "{}", path)}:
+                    calls[f"{role} {method} {there}"] = tuple(
+                        lambda p=p, method=method, there=there, role=role: door.client(of[role]).request(
+                            method, there.format(p.id_number), json=p.asked
+                        )
+                        for p in (ELDER, STRANGER)
+                    )
+    return calls  # type: ignore[return-value]  # two of each
+
+
+def crawled(door: Hamlet, n: int) -> dict[str, tuple[list[float], list[float], set[tuple[int, int, int]]]]:
+    """Call → seconds of the known and of the unknown, and what statuses and sizes either was answered with."""
+    calls, took = crawl(door), {}
+    for what, pair in calls.items():
+        took[what] = ([], [], set())
+        for call in pair:
+            call()
+    for _ in range(n):  # all of them in turn, so that whatever the machine does meanwhile befalls all of them
+        for what, pair in calls.items():
+            for i in random.sample((0, 1), 2):
+                began = time.perf_counter()
+                said = pair[i]()
+                took[what][i].append(time.perf_counter() - began)
+                took[what][2].add((i, said.status_code, len(said.content)))
+    return took
+
+
+@pytest.mark.prove
+def test_crawling_takes_the_same_time_for_the_known_and_the_unknown(tmp_path: Path) -> None:
+    with hamlet(tmp_path, defence=unlimited()) as door:
+        took = crawled(door, 100)
+    for what, (_, _, said) in took.items():
+        known, unknown = ({x[1:] for x in said if x[0] == i} for i in (0, 1))
+        assert known == unknown, what
+    found = {what: differ(one, other) for what, (one, other, _) in took.items()}
+    worst = sorted(found.items(), key=lambda x: x[1])[:5]
+    print(f"{len(found)} calls, lowest chances {worst}")
+    assert worst[0][1] > 0.01 / len(found)
+
+
+@pytest.mark.prove
+def test_a_handler_that_takes_a_millisecond_longer_for_the_known_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the crawl: in the product, and not in the stopwatch."""
+    known = residents._known
+
+    def slower(*asked: Any) -> Any:
+        got = known(*asked)
+        if got[0] is not None:
+            time.sleep(0.001)
+        return got
+
+    monkeypatch.setattr(residents, "_known", slower)
+    with hamlet(tmp_path, defence=unlimited()) as door:
+        took = crawled(door, 100)
+    found = {what for what, (one, other, _) in took.items() if differ(one, other) <= 0.01 / len(took)}
+    assert {
+        "nobody post /v1/bindings",
+        "resident post /v1/me/others",
+        "resident post /v1/me/children",
+    } <= found

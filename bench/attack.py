@@ -577,6 +577,7 @@ def a_third(town: Town) -> float:
 
 # TLS in front ----------------------------------------------------------------------------------------------------------
 
+
 def shipped(folder: Path, town: Town, port: int) -> str:
     """`deploy/haproxy.cfg`, with this run's name and ports."""
     text = (HERE.parent / "deploy" / "haproxy.cfg").read_text()

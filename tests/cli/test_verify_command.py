@@ -34,6 +34,12 @@ def lay_out(folder: Path, said: dict[str, Any], base: str = "https://code.kangma
     folder.mkdir(exist_ok=True)
     (folder / "root").write_bytes(base64.b64decode(said["root"]))
     (folder / "trust").write_bytes(base64.b64decode(said["trust"]))
+    return lay_out_lists(folder, said, base)
+
+
+def lay_out_lists(folder: Path, said: dict[str, Any], base: str) -> Path:
+    """Those of the city at `base`, and what points to them."""
+    folder.mkdir(parents=True, exist_ok=True)
     families: dict[str, int] = {}
     for uri, content in said["lists"].items():
         if uri.startswith(base):
@@ -152,6 +158,27 @@ def test_a_code_of_a_city_that_ours_recognises_is_verified_with_that_citys_lists
     assert asked("phone_green", public, "--lists", theirs).code == 0
 
 
+def test_what_the_folder_keeps_of_a_recognised_city_is_read_without_being_told(
+    tmp_path: Path, served: str
+) -> None:
+    said, public = vector("another_authority"), Server.folder
+    (base,) = {uri.partition("status/")[0] for uri in said["lists"]} - {"https://code.kangma.example/"}
+    for where in (public, served):
+        assert asked("another_authority", where, "--json").json["code"] == "no_list"
+    kept = lay_out_lists(public / "elsewhere/cn-tj", said, base)
+    for where in (public, served):
+        both = asked("another_authority", where, "--json")
+        assert (both.code, both.json["outcome"], both.json["issuer"]) == (0, "verified", "cn-tj")
+    list_ = next(kept.glob("status/*/0"))
+    list_.write_bytes(b"broken")
+    Server.answers = {"/elsewhere/cn-tj/latest.json": 503}
+    for where in (public, served):
+        assert asked("another_authority", where, "--json").json["outcome"] == "not_verified"
+        ours = asked("phone_green", where, "--json")
+        assert (ours.code, ours.json["outcome"]) == (0, "verified")
+    assert ours.json["notes"] == [f"elsewhere/cn-tj/: {served} answers 503"]
+
+
 def test_nothing_rolls_back_between_two_calls(tmp_path: Path) -> None:
     public = lay_out(tmp_path / "public", vector("phone_green"))
     assert asked("phone_green", public).code == 0
@@ -261,7 +288,14 @@ def served(tmp_path: Path) -> Iterator[str]:
 
 
 def test_behind_an_address_every_code_asks_for_the_same_files(served: str) -> None:
-    wanted = {"/root", "/trust", "/latest.json", "/status/19110/0", "/status/x19110/0"}
+    wanted = {
+        "/root",
+        "/trust",
+        "/latest.json",
+        "/status/19110/0",
+        "/status/x19110/0",
+        "/elsewhere/cn-tj/latest.json",
+    }
     for name in (
         "phone_green",
         "paper_red",
@@ -295,7 +329,7 @@ def test_an_address_that_fails_is_to_be_tried_again_and_redirects_are_not_follow
         (Server.folder / "latest.json").write_text(nonsense)
         Server.paths = []
         assert asked("phone_green", served, "--json").json["code"] == "no_list"
-        assert sorted(Server.paths) == ["/latest.json", "/root", "/trust"]
+        assert sorted(Server.paths) == ["/elsewhere/cn-tj/latest.json", "/latest.json", "/root", "/trust"]
 
 
 def test_every_reason_has_a_sentence_in_both_languages() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import httpx2
 import pytest
 from edge import NAME, Echo, Edge, Said, addresses, echo, edge, free_ports, free_row, listens, start, until
-from hamlet import NURSE, hamlet
+from hamlet import NURSE, hamlet, neighbours_lists
 
 from kangma.gateway.front.app import ROUTES
 from kangma.gateway.front.who.tokens import Tokens
@@ -39,6 +39,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
     folder = tmp_path_factory.mktemp("origin")
     with hamlet(folder) as door:
         door.bound(NURSE)
+        neighbours_lists(door.path / "public")
         slot = door.city.store.slot_of(door.city.store.resident(1).person)
         token, _ = Tokens(token_key(door.path / "front"), Turn()).make(slot or 0, 1, now=int(time.time()))  # type: ignore[arg-type]  # a stand-in for the turns' file
         gateway, reader = free_ports(2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hamlet import Hamlet
+from hamlet import Hamlet, neighbours_lists
 
 from kangma.gateway.front.pages import pages
 from kangma.gateway.front.public import KINDS
@@ -13,6 +13,7 @@ from kangma.gateway.front.public import KINDS
 
 def test_every_file_of_the_public_folder_is_handed_out_as_it_is(door: Hamlet) -> None:
     client, public, kinds = door.client(), door.path / "public", set()
+    neighbours_lists(public)
     files = [f for f in public.rglob("*") if f.is_file()]
     for file in files:
         path = file.relative_to(public).as_posix()
@@ -25,6 +26,10 @@ def test_every_file_of_the_public_folder_is_handed_out_as_it_is(door: Hamlet) ->
         head = client.head(f"/public/{path}")
         assert (head.content, head.headers["content-length"]) == (b"", str(len(said.content)))
     assert dict(kinds)["latest.json"] == dict(kinds)["checkpoint"] == "public, no-cache"
+    assert {cache for first, cache in kinds if first == "elsewhere"} == {
+        "public, no-cache",
+        "public, max-age=300",
+    }
     assert dict(kinds)["status"] == "public, max-age=300"
     assert "immutable" in dict(kinds)["tile"]
     assert len(files) > 8

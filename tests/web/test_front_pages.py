@@ -34,10 +34,15 @@ from kangma.gateway.front.defence.work import Work
 from kangma.publish.release import read_table
 from kangma.publish.signer import LocalSigner
 from kangma.signing.keys import Algorithm, Environment, KeySigner
-from kangma.signing.trust import Root, decode_root, encode_root, open_trust
+from kangma.signing.rotation import recognise
+from kangma.signing.trust import Root, decode_root, encode_root, open_trust, sign_trust
+from kangma.store.elsewhere import mirror
+from kangma.store.keyfiles import read_key_file
+from kangma.store.public_reader import OnDisk
 from kangma.store.releases import last_release
+from kangma.store.signing import install, make_signing, open_signing
 from kangma.store.state import open_state
-from kangma.terms import DAY
+from kangma.terms import DAY, Text
 
 SEEN = ROOT / "build" / "pages"
 SHIPPED = ROOT / "src" / "kangma" / "gateway" / "front" / "pages"
@@ -514,6 +519,58 @@ def test_lists_that_are_old_are_called_old_and_the_last_state_is_no_verdict(
     page.clock.set_fixed_time(alone.front.now + 8 * DAY)
     assert checked(page, text) == "Not verified"
     expect(page.locator("#why")).to_contain_text("has ended")
+
+
+def test_a_traveller_from_the_city_next_door(alone: Serving, opened: Open, tmp_path: Path) -> None:
+    """The door is of a city that recognises the town: the town's lists come by `kangma mirror`, and by nothing else."""
+    ours, town = tmp_path / "ours", open_signing(alone.front.state)
+    ours.mkdir(mode=0o700)
+    names = {"authority_id": "cn-xx", "name": Text("样本市", "Sample City"), "base": "https://xx.example"}
+    rest = {"origin": "xx.example/log", "environment": Environment.DEVELOPMENT, "zone": "Asia/Shanghai"}
+    made = make_signing(ours, **names, **rest, now=alone.front.now - DAY)  # type: ignore[arg-type]  # two of them as dicts
+    officers = [read_key_file(ours / f"root/root-{n}.pem") for n in (1, 2)]
+    install(
+        ours,
+        sign_trust(recognise(made.trust, town.trust.publisher, alone.front.now), officers),
+        now=alone.front.now,
+    )
+    own = {"release": 1, "at": alone.front.now, "lists": {}, "log": {"size": 0, "root": ""}}
+    (ours / "public/latest.json").write_text(json.dumps(own))
+
+    def mirrored() -> None:
+        mirror(ours, town.trust.publisher.id, OnDisk(alone.front.public), now=alone.front.now)
+        there = [f for f in (ours / "public").rglob("*") if f.is_file()]
+        alone.front.files |= {f.relative_to(ours / "public").as_posix(): f.read_bytes() for f in there}
+
+    person = alone.front.town.people["green"]
+    other = alone.front.paper(alone.front.town.people["notice"])["text"]
+    text = paper(alone, person)
+    mirrored()
+    page = opened(alone, "/scan", lang="en-GB")
+    page.click("#lists summary")
+    expect(page.locator("#elsewhere li")).to_contain_text("Demo City: ")
+    expect(page.locator("#elsewhere li")).to_contain_text("status lists, signed")
+    assert checked(page, text) == "Please pass"
+    assert page.inner_text("#issuer") == "Demo City"
+    keep(page, "scan-traveller-en", whole=True)
+    with LocalSigner(alone.front.state) as signer:
+        signer.withdraw(person.number, now=alone.front.now)
+    alone.front.cycle(60)
+    mirrored()
+    page.clock.set_fixed_time(alone.front.now)
+    page.click("#update")
+    expect(page.locator("#elsewhere li")).to_contain_text(HERE.iso(alone.front.now)[11:16])
+    assert checked(page, text) == "Not verified"
+    assert page.locator("#issuer").count() == 0  # a code that proves nothing is nobody's
+    ready(page)
+    alone.stop()
+    page.clock.set_fixed_time(alone.front.now + 30 * 3_600)
+    page.reload()
+    assert checked(page, other) == "Not verified"
+    assert page.inner_text("#line").startswith("Last known: ")
+    assert (page.inner_text("#issuer"), page.inner_text("#age")) == ("Demo City", "30 hours ago")
+    page.click("#lists summary")
+    assert "old" in (page.locator("#elsewhere li").get_attribute("class") or "")
 
 
 def another_root(at: Serving) -> bytes:

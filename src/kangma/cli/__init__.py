@@ -28,6 +28,7 @@ VERBS = {
     "trace": "Who met a case, how long, when and where, by all absorbed evidence.",
     "policy": "Check a policy, or see whom a draft would turn.",
     "keys": "Keys and trust: ceremony, rotation, emergency, kill switch, sunset.",
+    "mirror": "Keep the status lists of a city that the trust list recognises in our own public folder, for our doors.",
     "audit": "Derive every code again and check log, lists and credentials against it.",
     "serve": "Run the city: a signer behind a socket, and a cycle every few seconds.",
     "venues": "Doors whose rotating code phones scan: register, renew a key, close.",

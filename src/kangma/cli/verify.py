@@ -15,10 +15,10 @@ from kangma.credential.claims import Kind
 from kangma.credential.outcome import Colour, NotVerified, Outcome, Reason, Verified
 from kangma.credential.text import MOST_TEXT
 from kangma.credential.verify import Verifier, points_at
-from kangma.errors import Refused
+from kangma.errors import Refused, Unavailable
 from kangma.signing.trust import MAX_BYTES, MAX_ROOT_BYTES, Root, decode_root
 from kangma.store.marks import MarksInFile
-from kangma.store.public_reader import OnDisk, PublicFolder, folder, list_path, lists_there
+from kangma.store.public_reader import OnDisk, PublicFolder, elsewhere, folder, list_path, lists_there
 from kangma.terms import Moment, State, Text, zone
 
 MOST_LIST = 1_400_000  # bytes, as kangma.status.token.MOST_TOKEN, which is not loaded before a list is
@@ -115,12 +115,13 @@ def verify(
             help="The root to trust: 64 hexadecimal digits, or its file. Default: the one pinned at the first use.",
         ),
     ] = None,
-    elsewhere: Annotated[
+    others: Annotated[
         list[str] | None,
         typer.Option(
             "--lists",
             metavar="DIR-OR-URL",
-            help="The public folder of another city that the trust list recognises: its status lists, and nothing else.",
+            help="The public folder of another city that the trust list recognises: its status lists, and nothing else. "
+            "What `kangma mirror` keeps in the folder itself is read without it.",
         ),
     ] = None,
     marks: Annotated[
@@ -145,7 +146,7 @@ def verify(
     try:
         verifier = Verifier(_pinned(where, root, kept), kept)
         notes = _load(verifier, where, scanned)
-        for other in elsewhere or ():
+        for other in others or ():
             notes += _load_of_others(verifier, folder(other), scanned)
     except ValueError as problem:
         fail(f"{public}: {problem}")
@@ -200,19 +201,33 @@ def _load(verifier: Verifier, public: PublicFolder, scanned: str) -> list[str]:
     except Refused as problem:
         return [f"trust list refused: {problem}"]
     assert verifier.trust is not None
-    base = verifier.trust.publisher.base
+    ours, *others = verifier.trust.authorities
+    notes += _lists_at(verifier, public, ours.base, scanned)
+    for city in others:
+        try:
+            notes += _lists_at(verifier, public, city.base, scanned, elsewhere(city.id))
+        except (Unavailable, ValueError) as problem:  # what is another city's never stands in the way of ours
+            notes.append(f"{elsewhere(city.id)}: {problem}")
+    return notes
+
+
+def _lists_at(
+    verifier: Verifier, public: PublicFolder, base: str, scanned: str, behind: str = ""
+) -> list[str]:
+    """Takes in the lists of the city at `base`, as they lie in this folder behind a prefix."""
     if isinstance(public, OnDisk):
         mine = list_path(points_at(scanned) or "", base)
         paths = [] if mine is None else [mine]
     else:
-        paths = list(lists_there(public))
+        paths = list(lists_there(public, behind))
+    notes = []
     for path in paths:
-        content = public.read(path, MOST_LIST)
+        content = public.read(f"{behind}{path}", MOST_LIST)
         try:
             if content is not None:
                 verifier.take_list(f"{base}/{path}", content)
         except Refused as problem:
-            notes.append(f"{path} refused: {problem}")
+            notes.append(f"{behind}{path} refused: {problem}")
     return notes
 
 

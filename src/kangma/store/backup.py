@@ -312,7 +312,8 @@ def _under_the_lock(state: Path, staged: _Staged) -> dict[str, Any]:
             raise Corrupt(f"the registry names a file that is not there: {path}")
     for folder in ("releases", "public", "signer/orders"):
         for path in _tree(state, folder):
-            if not path.startswith(f"public/{SEALED}/"):  # derived, under secrets that no backup has
+            # The first is derived, under secrets that no backup has; the second is another city's, and is fetched again.
+            if not path.startswith((f"public/{SEALED}/", "public/elsewhere/")):
                 staged.link(state, path)
     for path in ("city.json", *(f"signer/{name}" for name in _SIGNER_FILES)):
         staged.link(state, path)

@@ -17,6 +17,7 @@ from kangma.errors import Unavailable
 
 MOST_POINTER = 65_536  # bytes of latest.json
 MOST_LISTS = 400
+MOST_POINTER_WITH_TIMES, MOST_LISTS_OF_A_CITY = 2**20, 4_096  # as a door reads it: web/src/scan/lists.ts
 TIMEOUT = 10  # seconds
 _LIST = re.compile(r"x?\d{1,6}(\.\d{1,4})?/\d{1,4}", re.ASCII)
 _FAMILY = re.compile(r"x?\d{1,6}(\.\d{1,4})?", re.ASCII)
@@ -89,16 +90,35 @@ def folder(where: str) -> PublicFolder:
     return OverHttp(where) if is_address(where) else OnDisk(Path(where))
 
 
-def lists_there(public: PublicFolder) -> Iterator[str]:
+def elsewhere(authority: str) -> str:
+    """What the lists of another city, mirrored into this folder, lie behind: the shape below is the same."""
+    return f"elsewhere/{authority}/"
+
+
+def lists_there(public: PublicFolder, behind: str = "") -> Iterator[str]:
     """Paths of all current lists by `latest.json`, such as `status/19110/0`: `{"families": {family: lists}}`. Nothing
-    when it says nothing usable: it is unsigned, and only says what to fetch."""
+    when it says nothing usable: it is unsigned, and only says what to fetch. `behind`: as `elsewhere` says."""
     try:
-        families = json.loads(public.read("latest.json", MOST_POINTER) or b"{}")["families"].items()
+        said = json.loads(public.read(f"{behind}latest.json", MOST_POINTER) or b"{}")
+        families = said["families"].items()
         counted = [(f, n["lists"] if isinstance(n, dict) else n) for f, n in families if _FAMILY.fullmatch(f)]
         paths = [f"status/{f}/{i}" for f, n in counted for i in range(min(int(n), MOST_LISTS))]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return
     yield from paths[:MOST_LISTS]
+
+
+def lists_signed(public: PublicFolder, pointer: str = "latest.json") -> dict[str, int] | None:
+    """Path of each current list → when it was signed, by `latest.json`; None when there is none that is usable. Nobody
+    signs it: it only says what to look for. Raises Unavailable."""
+    try:
+        said = json.loads(public.read(pointer, MOST_POINTER_WITH_TIMES) or b"{}")["lists"]
+        paths = {p: at for p, at in said.items() if p[:7] == "status/" and _LIST.fullmatch(p[7:])}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if len(paths) > MOST_LISTS_OF_A_CITY or not all(type(at) is int and at >= 0 for at in paths.values()):
+        return None
+    return paths
 
 
 def list_path(uri: str, base: str) -> str | None:

@@ -1,12 +1,13 @@
-// The public folder of our own origin, kept on the device: root, trust list, status lists. Fetched on a schedule, never
-// because of what a code says; believed only by signature, under the root that was pinned at the first use.
+// The public folder of our own origin, kept on the device: root, trust list, status lists, and those of each other city that
+// the trust list names. Fetched on a schedule, never because of what a code says; believed only by signature, under the root
+// that was pinned at the first use.
 
 import type { Kept } from "../look/kept.ts";
 import type { Bytes } from "../verify/bytes.ts";
 import { type KeyStore, markOf, MemoryMarks, type Marks, StoredMarks, TRUST, TIME } from "../verify/marks.ts";
 import { Refused } from "../verify/refused.ts";
-import { MOST_CWT } from "../verify/status.ts";
-import { type Root, rootOf } from "../verify/trust.ts";
+import { MOST_CWT, type StatusList } from "../verify/status.ts";
+import { type Authority, type Root, rootOf } from "../verify/trust.ts";
 import { Verifier } from "../verify/verify.ts";
 
 const FOLDER = "/public/";
@@ -26,6 +27,13 @@ export interface Latest {
   readonly log: { readonly size: number; readonly root: string };
 }
 
+/** What is here of another city that the trust list names. */
+export interface Elsewhere {
+  readonly city: Authority;
+  readonly count: number;
+  readonly signed: number; // when its newest list was; 0 without one
+}
+
 /** What came of looking for newer lists. */
 export type Fetched = "fresh" | "unreachable" | "other_root" | "refused";
 
@@ -39,19 +47,34 @@ export class Lists {
   private readonly kept: Kept;
   private readonly store: KeyStore;
   private chains = new Map<string, Chain>();
+  private abroad = false; // whether it is looking for lists of other cities
 
   constructor(kept: Kept, store: KeyStore) {
     this.kept = kept;
     this.store = store;
   }
 
-  /** When the newest list was signed; 0 without one. */
+  /** When the newest list of the city that publishes was signed; 0 without one. */
   get signed(): number {
-    return Math.max(0, ...[...(this.verifier?.held().values() ?? [])].map((list) => list.iat));
+    return newest(this.of(this.cities[0]));
   }
 
+  /** How many lists of that city are here. */
   get count(): number {
-    return this.verifier?.held().size ?? 0;
+    return this.of(this.cities[0]).length;
+  }
+
+  /** What is here of every other city. */
+  get elsewhere(): readonly Elsewhere[] {
+    return this.cities.slice(1).map((city) => ({ city, count: this.of(city).length, signed: newest(this.of(city)) }));
+  }
+
+  private get cities(): readonly Authority[] {
+    return this.verifier?.trust?.authorities ?? [];
+  }
+
+  private of(city: Authority | undefined): readonly StatusList[] {
+    return [...(this.verifier?.held() ?? [])].filter(([uri]) => city !== undefined && isOf(city, uri)).map(([, list]) => list);
   }
 
   /** Takes in what was kept. */
@@ -107,12 +130,35 @@ export class Lists {
     }
     if (latest === undefined) return "refused";
     this.latest = latest;
-    const reached = await this.take(latest);
+    const city = this.cities[0];
+    if (city === undefined) return "refused";
+    const { reached, refused } = await this.take(latest.lists, city, "");
+    this.refused = refused;
     if (reached) {
       this.fetched = now;
       await this.kept.set("fetched", now);
     }
     return this.refused > 0 ? "refused" : reached ? "fresh" : "unreachable";
+  }
+
+  /** Looks for newer lists of the other cities, which our server keeps beside its own. Each by itself: one that is missing
+   * or cannot be believed leaves what is here of it, and says nothing of any other. */
+  async refreshElsewhere(): Promise<void> {
+    if (this.abroad) return;
+    this.abroad = true;
+    try {
+      for (const city of this.cities.slice(1)) {
+        const folder = `elsewhere/${city.id}/`;
+        try {
+          const lists = listsOf(parsed(await fetchPublic(`${folder}latest.json`, MOST_LATEST)));
+          if (lists !== undefined) await this.take(lists, city, folder);
+        } catch (problem) {
+          if (!(problem instanceof TypeError || problem instanceof Unreachable)) throw problem;
+        }
+      }
+    } finally {
+      this.abroad = false;
+    }
   }
 
   /** Forgets the pinned root and all that it stood behind: the next root that is seen is the pinned one. */
@@ -122,19 +168,18 @@ export class Lists {
     this.verifier = this.root = this.otherRoot = this.fetched = undefined;
   }
 
-  /** Fetches what is newer than what we hold. False when the folder could not be reached to the end. */
-  private async take(latest: Latest): Promise<boolean> {
+  /** Fetches what is newer than what we hold of this city, whose lists lie behind `folder`. `reached`: to the end. */
+  private async take(lists: Latest["lists"], city: Authority, folder: string): Promise<{ reached: boolean; refused: number }> {
     const { verifier } = this;
-    const base = verifier?.trust?.authorities[0]?.base;
-    if (verifier === undefined || base === undefined) return false;
-    const wanted = Object.entries(latest.lists).filter(([path]) => LIST.test(path)).slice(0, MOST_LISTS);
-    const uris = new Set(wanted.map(([path]) => `${base}/${path}`));
-    const queue = wanted.filter(([path, signed]) => (verifier.held().get(`${base}/${path}`)?.iat ?? -1) < signed);
+    if (verifier === undefined) return { reached: false, refused: 0 };
+    const wanted = Object.entries(lists).filter(([path]) => LIST.test(path)).slice(0, MOST_LISTS);
+    const uris = new Set(wanted.map(([path]) => `${city.base}/${path}`));
+    const queue = wanted.filter(([path, signed]) => (verifier.held().get(`${city.base}/${path}`)?.iat ?? -1) < signed);
     let [reached, refused] = [true, 0];
     const work = async (): Promise<void> => {
       for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
         try {
-          await this.takeOne(verifier, next[0], `${base}/${next[0]}`);
+          await this.takeOne(verifier, folder + next[0], `${city.base}/${next[0]}`);
         } catch (problem) {
           if (problem instanceof Refused) refused++;
           else if (problem instanceof TypeError || problem instanceof Unreachable) reached = false;
@@ -143,13 +188,14 @@ export class Lists {
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
-    this.refused = refused;
-    for (const uri of [...this.chains.keys()].filter((one) => !uris.has(one))) {
+    // What this city names no more, and what is of no city that the trust list names.
+    const over = (uri: string): boolean => (isOf(city, uri) ? !uris.has(uri) : !this.cities.some((one) => isOf(one, uri)));
+    for (const uri of [...this.chains.keys()].filter(over)) {
       this.chains.delete(uri);
       await this.kept.delete(`list ${uri}`);
     }
     await this.kept.set("uris", [...this.chains.keys()]);
-    return reached;
+    return { reached, refused };
   }
 
   private async takeOne(verifier: Verifier, path: string, uri: string): Promise<void> {
@@ -217,6 +263,9 @@ async function replayed(root: Root, marks: Marks, trust: Bytes | undefined, chai
   return verifier;
 }
 
+const isOf = (city: Authority, uri: string): boolean => uri.startsWith(`${city.base}/status/`);
+const newest = (lists: readonly StatusList[]): number => Math.max(0, ...lists.map((list) => list.iat));
+
 class Unreachable extends Error {}
 const NOTHING = new Uint8Array(0);
 const PATIENCE = 10_000; // milliseconds for one file
@@ -240,15 +289,23 @@ export async function fetchPublic(path: string, most = MOST_CWT): Promise<Bytes>
 
 /** Nobody signs latest.json: it only points, so that all that can be wrong is not to find something. */
 function latestOf(content: Bytes): Latest | undefined {
-  try {
-    const said = JSON.parse(new TextDecoder().decode(content)) as Partial<Latest>;
-    const { release, at, lists, log } = said;
-    if (typeof release !== "number" || typeof at !== "number" || typeof lists !== "object" || lists === null) return undefined;
-    if (typeof log?.size !== "number" || typeof log.root !== "string") return undefined;
-    if (!Object.values(lists).every((signed) => Number.isSafeInteger(signed))) return undefined;
-    return { release, at, lists, log };
-  } catch {
-    return undefined;
-  }
+  const said = parsed(content);
+  const lists = listsOf(said);
+  const { release, at, log } = said;
+  if (lists === undefined || typeof release !== "number" || typeof at !== "number") return undefined;
+  if (typeof log?.size !== "number" || typeof log.root !== "string") return undefined;
+  return { release, at, lists, log };
 }
 
+function listsOf({ lists }: Partial<Latest>): Latest["lists"] | undefined {
+  if (typeof lists !== "object" || lists === null) return undefined;
+  return Object.values(lists).every((signed) => Number.isSafeInteger(signed)) ? lists : undefined;
+}
+
+function parsed(content: Bytes): Partial<Latest> {
+  try {
+    return (JSON.parse(new TextDecoder().decode(content)) as Partial<Latest> | null) ?? {};
+  } catch {
+    return {};
+  }
+}

@@ -26,6 +26,7 @@ interface Page {
   lists: Lists | undefined;
   result: Verified | NotVerified | undefined;
   at: number;
+  signed: number; // when the list behind the result was
   text: string;
   trouble: Trouble | undefined;
   working: boolean;
@@ -37,6 +38,7 @@ const page: Page = {
   lists: undefined,
   result: undefined,
   at: 0,
+  signed: 0,
   text: "",
   trouble: undefined,
   working: false,
@@ -61,6 +63,7 @@ async function verify(text: string): Promise<void> {
   const at = now();
   const result = await page.lists?.verifier?.verify(text, at);
   [page.at, page.text, page.result] = [at, text, result];
+  page.signed = result !== undefined && "colour" in result ? at - result.listsAge : 0;
   show();
   if (result !== undefined) signal(signOf(result), loud());
 }
@@ -85,6 +88,9 @@ async function update(): Promise<void> {
     page.working = false;
   }
   show();
+  if (page.fetched === "unreachable" || page.fetched === "other_root") return;
+  await page.lists.refreshElsewhere();
+  showLists();
 }
 
 async function start(): Promise<void> {
@@ -94,7 +100,8 @@ async function start(): Promise<void> {
 
 // What is shown
 
-const zone = (): string | undefined => page.lists?.verifier?.trust?.authorities[0]?.zone;
+const cities = () => page.lists?.verifier?.trust?.authorities ?? [];
+const zone = (): string | undefined => cities()[0]?.zone;
 
 function show(): void {
   const words = SCAN[language()];
@@ -139,6 +146,8 @@ function showVerdict(): void {
       [head, line, why] = [words.unverified, common.last(line), common.staleSince(when(result.staleSince, language(), zone()))];
     }
     if (result.kind === "paper") why = `${why}${language() === "zh" ? "" : " "}${words.paper}`.trim();
+    const city = cities().find(({ id }) => id === result.issuer);
+    if (city !== undefined && city !== cities()[0]) rows.push(row(words.meta.issuer, h("b", { id: "issuer" }, city.name[language()])));
     rows.push(row(words.meta.holder, result.mask === "*" ? words.meta.hidden : result.mask, result.kind === "proxy" && ` · ${common.kinds.proxy}`));
   } else {
     named = result.outcome === "refused" ? "refused" : "unknown";
@@ -166,6 +175,11 @@ function showLists(): void {
   const held = trust === undefined ? words.lists.never : words.held(lists?.count ?? 0, trust.version, when(trust.expires, language(), zone()));
   const reached = lists?.fetched === undefined ? "" : words.reached(when(lists.fetched, language(), zone()));
   part("held").textContent = [held, reached, said].filter((sentence) => sentence !== "").join(language() === "zh" ? "" : " ");
+  part("elsewhere").replaceChildren(
+    ...(lists?.elsewhere ?? []).map(({ city, count, signed }) =>
+      h("li", { class: count === 0 || now() - signed > OLD ? "old" : "" }, words.elsewhere(city.name[language()], count, when(signed, language(), zone()))),
+    ),
+  );
   part("root").hidden = lists?.root === undefined;
   part("fingerprint").replaceChildren(...groups(lists?.root?.fingerprint ?? ""));
   part<HTMLButtonElement>("update").disabled = page.working;
@@ -204,7 +218,7 @@ async function anew(): Promise<void> {
 /** Once a second: the clock, the age of the lists, and what the schedule asks for. */
 function tick(): void {
   const [words, at] = [SCAN[language()].meta, now()];
-  const signed = page.lists?.signed ?? 0;
+  const signed = page.signed > 0 && page.result !== undefined ? page.signed : (page.lists?.signed ?? 0);
   const age = Math.max(0, at - signed);
   part("clock").textContent = clock(at, language(), zone());
   part("age").textContent = signed === 0 ? words.none : ago(age, language());

@@ -20,6 +20,7 @@ export interface ScanWords {
   readonly lists: Record<"head" | "root" | "pinned" | "update" | "working" | "unreachable" | "refused" | "fresh" | "never", string>;
   readonly held: (lists: number, version: number, until: string) => string;
   readonly reached: (when: string) => string;
+  readonly elsewhere: (city: string, lists: number, signed: string) => string;
   readonly first: Said;
   readonly old: (age: string) => string;
   readonly other: Record<"head" | "line" | "pinned" | "offered" | "keep" | "sure" | "use", string>;
@@ -66,6 +67,7 @@ const zh: ScanWords = {
   },
   held: (lists, version, until) => `${lists} 个状态名单；信任名单第 ${version} 版，${until} 到期。`,
   reached: (when) => `上次更新：${when}。`,
+  elsewhere: (city, lists, signed) => (lists === 0 ? `${city}：本机没有其名单，其码无法核验。` : `${city}：${lists} 个状态名单，${signed} 签发。`),
   first: { head: "先取一次名单", line: "联网打开一次，此后断网也能核验。" },
   old: (age) => `名单是${age}的，请尽快联网更新。`,
   other: {
@@ -120,6 +122,8 @@ const en: ScanWords = {
   },
   held: (lists, version, until) => `${lists} status list${lists === 1 ? "" : "s"}; trust list version ${version}, until ${until}.`,
   reached: (when) => `Last updated: ${when}.`,
+  elsewhere: (city, lists, signed) =>
+    lists === 0 ? `${city}: no lists here; its codes cannot be checked.` : `${city}: ${lists} status list${lists === 1 ? "" : "s"}, signed ${signed}.`,
   first: { head: "Lists first", line: "Open this page once with a network; then it works without." },
   old: (age) => `The lists were signed ${age}. Go online soon to update them.`,
   other: {

@@ -22,7 +22,10 @@ EVER, WHILE, ASK = "public, max-age=31536000, immutable", "public, max-age=300",
 SOON = (
     "public, max-age=60, stale-if-error=604800"  # a cache in front goes on with what it has while we are dark
 )
-_FAMILY = r"x?\d{1,6}(?:\.\d{1,4})?"
+_LIST = r"status/x?\d{1,6}(?:\.\d{1,4})?/\d{1,4}"
+_CITY = (
+    r"elsewhere/[a-z][a-z0-9-]{0,15}"  # another city's, kept by `kangma mirror`: the same, and no more of it
+)
 #: Path → media type, how long it may be kept.
 KINDS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(pattern, re.ASCII), media, cache)
@@ -32,8 +35,11 @@ KINDS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (r"root", "application/cbor", ASK),
         (r"trust", "application/cose", WHILE),
         (r"trust\.d/\d{1,9}", "application/cose", EVER),
-        (rf"status/{_FAMILY}/\d{{1,4}}", "application/statuslist+cwt", WHILE),
-        (rf"status/{_FAMILY}/\d{{1,4}}\.delta", "application/kangma-statusdelta+cwt", WHILE),
+        (_LIST, "application/statuslist+cwt", WHILE),
+        (rf"{_LIST}\.delta", "application/kangma-statusdelta+cwt", WHILE),
+        (rf"{_CITY}/latest\.json", "application/json", ASK),
+        (rf"{_CITY}/{_LIST}", "application/statuslist+cwt", WHILE),
+        (rf"{_CITY}/{_LIST}\.delta", "application/kangma-statusdelta+cwt", WHILE),
         (SEALED.pattern, "application/octet-stream", SOON),
         (r"tile/(?:entries|\d{1,2})/(?:x\d{3}/)*\d{3}(?:\.p/\d{1,3})?", "application/octet-stream", EVER),
         (r"policy/[0-9a-f]{64}\.toml", "application/toml", EVER),

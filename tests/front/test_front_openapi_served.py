@@ -25,6 +25,7 @@ from kangma.store.front_clients import ClientStore
 from kangma.store.state import open_state
 from kangma.store.venues import Venues
 
+PATIENCE = 5  # times that somebody asks who is told to come later
 RESIDENTS, DOORS, CLIENTS = 24, 24, 4  # so that none of them asks too often
 
 
@@ -112,7 +113,7 @@ def test_what_is_served_keeps_what_the_description_promises(
     try:
         asking = Asking(served)
         asked = schemathesis.openapi.from_url(f"{served.base}/openapi.json")
-        statuses = drive(asked, asking.told, role, examples)
+        statuses = drive(asked, asking.told, role, examples, patience=PATIENCE)
     finally:
         served.stop()
     print(sorted(statuses.items()))

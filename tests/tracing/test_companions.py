@@ -55,6 +55,13 @@ def test_with_either_phone_the_passer_by_at_the_cases_home_is_a_companion_too() 
     assert found(world, either=False) == []
 
 
+def test_equal_visits_are_one_stay_and_the_time_before_them_is_none() -> None:
+    """A day at a shop, seen by its door and by the mast, many a time to the same second: ten hours, and ten before."""
+    day = [stay(who, place, 100, 110) for who in range(40) for place in (FLAT, SHOP, MAST) * 3]
+    world = World([*day, *(stay(who, FLAT, 0, 10) for who in range(40))], [WIDE], PLACES)
+    assert {row[3] for row in found(world, min_stay=0)} == {20.0}
+
+
 def test_both_bounds_must_be_exceeded_not_reached() -> None:
     visits = [stay(CASE, FLAT, 0, 30), (PASSER, SHOP, 0, 600, "telecom")]
     assert found(World(visits, [WIDE], PLACES)) == []

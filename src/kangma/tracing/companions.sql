@@ -93,7 +93,7 @@ numbered as (
         *,
         sum(begins) over (
             partition by case_id, carrier, cell, person
-            order by entered_at, left_at
+            order by entered_at, left_at, begins desc -- of equal visits the one that begins a stay comes first
             rows between unbounded preceding and current row
         ) as stay
     from marked

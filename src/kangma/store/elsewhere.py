@@ -161,7 +161,7 @@ class _Mirror:
         if held is not None and claims.iat <= held.iat:
             raise Refused(Code.ROLLED_BACK, hint="not newer than the one that stands here")
         if claims.iat > self._now + LEEWAY:
-            # Doors take the newest signed moment for the time: another city's clock must not move ours.
+            # Doors would take that for the time of this city's codes, and end them.
             raise Refused(Code.BAD_TIME, hint="signed later than our clock says")
         if self._now >= claims.exp:
             raise Refused(Code.BAD_TIME, hint="it is over")

@@ -65,6 +65,13 @@ def recognised(path: Path, authority: str) -> Authority:
     return city
 
 
+def age_of(public: Path, authority: str, *, now: Moment) -> int | None:
+    """Seconds since the newest list of this city that stands in our public folder was signed; None without one. Raises
+    OSError."""
+    signed = lists_signed(OnDisk(public / elsewhere(authority)))
+    return max(0, now - max(signed.values())) if signed else None
+
+
 def mirror(path: Path, authority: str, source: PublicFolder, *, now: Moment) -> Mirrored:
     """The lists of this city that `source` (its public folder) has and that our trust list believes at `now`, in our
     public folder, durable on return: each list whole, then its delta; `latest.json` last.

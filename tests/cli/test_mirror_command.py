@@ -235,6 +235,48 @@ def test_a_city_that_is_recognised_no_more_is_gone_at_the_next_run(border: Borde
     assert (nowhere.code, nowhere.err.count("\n")) == (2, 1)
 
 
+def events(border: Border) -> list[dict[str, Any]]:
+    lines = (border.ours / "log/events.ndjson").read_text("utf-8").splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "timestamp"} for line in lines]
+
+
+def test_a_copy_that_gets_no_newer_is_told_by_code_words_and_log(border: Border) -> None:
+    assert border.mirror(90).code == 0
+    assert (border.mirror(60 + HOUR).code, border.mirror(60 + HOUR + 1).code) == (0, 1)
+    late = border.mirror(3 * HOUR + 100)  # that city has made no release since
+    assert (late.code, late.json["refused"], late.json["away"]) == (1, {}, None)
+    assert late.err.count("\n") == 1
+    assert "the newest list of it here is 3 hours old" in late.err
+    assert "after a day doors show its codes as last known" in late.err
+    assert border.mirror(3 * HOUR + 100, None, "--old-after", "4").code == 0
+    assert border.mirror(3 * HOUR + 100, "http://127.0.0.1:9").code == 3
+    taken, *_, old, _, away, still = events(border)
+    assert (taken["event"], taken["city"], taken["age_seconds"]) == ("lists of another city", NEIGHBOUR, 30)
+    assert old == {
+        "event": "lists of another city are old", "level": "warning", "city": NEIGHBOUR, "age_seconds": 3 * HOUR + 40,
+    }  # fmt: skip
+    assert (away["event"], away["level"]) == ("lists of another city cannot be had", "warning")
+    assert "cannot be reached" in away["why"]
+    assert still == old
+    border.neighbours_release(3 * HOUR + 120)
+    assert border.mirror(3 * HOUR + 130).code == 0
+
+
+def test_of_a_city_of_which_nothing_came_it_says_so(border: Border) -> None:
+    said = border.mirror(-HOUR)  # all of it is signed later than our clock says
+    assert said.code == 1
+    assert "nothing of it stands here; doors verify no code of it" in said.err
+
+
+def test_naming_a_city_that_is_recognised_no_more_removes_its_lists(border: Border) -> None:
+    strange = border.kept.with_name("cn-zz")
+    shutil.copytree(border.neighbour / "public/status", strange / "status")
+    said = kangma("mirror", border.ours, "cn-zz", border.neighbour / "public", *at(230))
+    assert said.code == 2
+    assert "cn-zz: the trust list names it no more; its lists are removed" in said.err
+    assert not strange.exists()
+
+
 def test_it_goes_on_until_it_is_told_to_stop(border: Border) -> None:
     words = ("mirror", border.ours, NEIGHBOUR, border.neighbour / "public", "--every", "1", *at(HOUR))
     command = [sys.executable, "-m", "kangma", *map(str, words)]
@@ -244,14 +286,16 @@ def test_it_goes_on_until_it_is_told_to_stop(border: Border) -> None:
         try:
             assert going.stderr is not None
             assert "no public folder there" in going.stderr.readline()  # and it tries again
+            assert "nothing of it stands here" in going.stderr.readline()
             hidden.rename(border.neighbour / "public")
             until = time.monotonic() + 30
             while not (border.kept / "latest.json").exists() and time.monotonic() < until:
                 time.sleep(0.1)
         finally:
             going.send_signal(signal.SIGTERM)
-        out, _ = going.communicate(timeout=30)
+        out, said = going.communicate(timeout=30)
     assert going.returncode == 0
+    assert "nothing of it stands here" not in said  # said once, however often it looks
     assert "示例市 Demo City (kangma-demo)" in out
     assert "taken" in out
 

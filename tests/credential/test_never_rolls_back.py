@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from kangma.credential.marks import MarksInMemory, of_list
+from kangma.credential.marks import MarksInMemory, of_key, of_list
 from kangma.credential.outcome import Colour, NotVerified, Reason, Verified
 from kangma.credential.verify import Verifier
 from kangma.errors import Code, Refused
@@ -44,7 +44,8 @@ def trust_version(n: int) -> bytes:
     old = replace(world.BEIJING.keys[0], revoked_at=issued if n == 2 else NOW - 3_000 if n > 2 else None)
     beijing = replace(world.BEIJING, keys=(old, replace(world.BEIJING.keys[5])))
     previous = bytes(32) if n > 1 else None
-    return signed(replace(world.TRUST, version=n, previous=previous, issued=issued, authorities=(beijing,)))
+    both = (beijing, world.TIANJIN)
+    return signed(replace(world.TRUST, version=n, previous=previous, issued=issued, authorities=both))
 
 
 TRUSTS = {n: trust_version(n) for n in (1, 2, 3)}
@@ -195,20 +196,34 @@ def test_two_verifiers_with_one_file_of_marks_keep_the_higher_of_each(tmp_path: 
 
 def test_marks_of_lists_that_are_over_by_the_mark_of_time_are_let_go(tmp_path: Path) -> None:
     marks = MarksInFile(tmp_path / "m")
-    marks.raise_to("time", NOW)
-    marks.raise_to(of_list("old"), NOW - 7 * DAY - 1)
-    marks.raise_to(of_list("new"), NOW - 7 * DAY)
+    key, other = world.STATUS.key_id, world.OTHER_STATUS.key_id
+    marks.raise_to("time", NOW - DAY)
+    marks.raise_to(of_key(key), NOW)
+    kept = {
+        of_list("new", key): NOW - 7 * DAY,
+        of_list("new", other): NOW - 8 * DAY,
+        "list new": NOW - 8 * DAY,
+    }
+    gone = {of_list("old", key): NOW - 7 * DAY - 1, of_list("old", other): NOW - 8 * DAY - 1, "list old": 1}
+    for name, value in (kept | gone).items():
+        marks.raise_to(name, value)
     marks.keep()
-    assert set(json.loads((tmp_path / "m").read_text())["marks"]) == {"time", of_list("new")}
+    assert set(json.loads((tmp_path / "m").read_text())["marks"]) == {"time", of_key(key), *kept}
+
+
+#: Of the key and the list of CODE; over before the first of LISTS was signed, and of none but these can it be known.
+ENDED = world.shown(world.paper(expires=NOW - 1_000 + 300 - 60))
 
 
 class Forgetful(RuleBasedStateMachine):
-    """Anything in any order, restarts among it: what was revoked or turned is never green again."""
+    """Anything in any order, restarts among it: what was revoked, turned or over is never green again, and what another
+    city signs changes nothing for ours."""
 
     def __init__(self) -> None:
         super().__init__()
         self.marks = MarksInMemory()
         self.verifier = Verifier(world.ROOT, self.marks)
+        self.alone = Verifier(world.ROOT, MarksInMemory())  # is given the same, but what another city signs
         self.trust = self.list = 0  # the highest that was taken
         self.held = 0
 
@@ -216,6 +231,7 @@ class Forgetful(RuleBasedStateMachine):
     def a_trust_list_comes(self, n: int, end: int, whole: bool) -> None:
         content = TRUSTS[n] if whole else TRUSTS[n][:end]
         before = self.verifier.trust
+        fed(self.alone, trust=content)
         if fed(self.verifier, trust=content) is None:
             assert n >= self.trust
             assert content == TRUSTS[n]
@@ -226,20 +242,33 @@ class Forgetful(RuleBasedStateMachine):
     @rule(n=st.sampled_from((1, 2, 3)), end=st.integers(0, 500), whole=st.booleans())
     def a_status_list_comes(self, n: int, end: int, whole: bool) -> None:
         content = LISTS[n] if whole else LISTS[n][:end]
+        fed(self.alone, list_=content)
         if fed(self.verifier, list_=content) is None:
             assert n >= self.list
             assert content == LISTS[n]
             self.list = self.held = n
 
+    @rule(ahead=st.integers(-8 * DAY, 20 * DAY))
+    def another_city_signs_a_list(self, ahead: int) -> None:
+        with suppress(Refused):
+            self.verifier.take_list(
+                world.OTHER_DAILY, world.status_list(world.OTHER_DAILY, world.OTHER_STATUS, iat=NOW + ahead)
+            )
+
     @rule()
     def it_starts_anew(self) -> None:
         self.verifier = Verifier(world.ROOT, MarksInMemory(dict(self.marks.marks)))
         self.marks = self.verifier._marks  # type: ignore[assignment]
+        self.alone = Verifier(world.ROOT, MarksInMemory(dict(self.alone._marks.marks)))  # type: ignore[attr-defined]
         self.held = 0
 
     @rule(behind=st.integers(-60 * DAY, 60 * DAY))
     def a_code_is_scanned_at_any_time(self, behind: int) -> None:
         found = self.verifier.verify(CODE, now=NOW + behind)
+        assert found == self.alone.verify(CODE, now=NOW + behind)
+        ended = self.verifier.verify(ENDED, now=NOW + behind)
+        assert ended == self.alone.verify(ENDED, now=NOW + behind)
+        assert not isinstance(ended, Verified)
         if isinstance(found, Verified):
             assert self.trust == 1
             assert self.held == self.list

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 
-from hamlet import Hamlet
+from fastapi.testclient import TestClient
+from hamlet import Hamlet, neighbours_lists
 
 from kangma.gateway.front.app import Silent
 from kangma.gateway.front.serving import Guard
 from kangma.gateway.front.watch.gauges import watch_city
+from kangma.gateway.front.watch.inner import make_inner
+from kangma.gateway.front.watch.sensors import Sensors
+from kangma.signing import rotation
+from kangma.signing.trust import sign_trust
 from kangma.store.alarms import What, raise_alarm
-from kangma.store.signing import stop_signing
-from kangma.terms import DAY
+from kangma.store.keyfiles import read_key_file
+from kangma.store.signing import install, open_signing, stop_signing
+from kangma.terms import DAY, HOUR
 
 
 def test_a_city_at_work_and_a_day_on_which_much_goes_wrong(door: Hamlet) -> None:
@@ -42,6 +50,33 @@ def test_a_city_at_work_and_a_day_on_which_much_goes_wrong(door: Hamlet) -> None
     (door.path / "public" / "trust").unlink()  # what cannot be told is not a number, and hides nothing else
     assert told("trust_ends_seconds") != told("trust_ends_seconds")
     assert "kangma_front_alarms" in door.sensors.text().decode()
+
+
+def recognise_a_neighbour(door: Hamlet) -> None:
+    trust, now = open_signing(door.path).trust, door.clock.now
+    neighbour = replace(trust.publisher, id="cn-zz", base="https://zz.example", keys=())
+    officers = [read_key_file(door.path / "root" / f"root-{n}.pem") for n in (1, 2)]
+    install(door.path, sign_trust(rotation.recognise(trust, neighbour, now), officers), now=now)
+
+
+def test_a_mirror_that_stands_still_is_seen_by_what_it_left(door: Hamlet) -> None:
+    sensors, inner = Sensors(), TestClient(make_inner(door.city, Sensors()))
+    watch_city(sensors, door.city)
+
+    def told() -> tuple[float | None, object]:
+        figure = sensors.registry.get_sample_value("kangma_front_elsewhere_age_seconds", {"city": "cn-zz"})
+        return figure, inner.get("/health/parts").json()["elsewhere_age_s"]
+
+    assert told() == (None, {})
+    recognise_a_neighbour(door)
+    assert told() == (inf, {"cn-zz": None})  # believed, and no door can verify its codes
+    assert b'elsewhere_age_seconds{city="cn-zz"} +Inf' in sensors.text()
+    neighbours_lists(door.path / "public")
+    door.clock.now += 2 * HOUR
+    assert told() == (2 * HOUR, {"cn-zz": 2 * HOUR})
+    assert inner.get("/health/ready").status_code == 200
+    (door.path / "public" / "trust").unlink()
+    assert told() == (None, {})
 
 
 def test_every_alert_goes_by_a_figure_that_is_told_and_has_a_playbook(door: Hamlet) -> None:

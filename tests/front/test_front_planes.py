@@ -87,6 +87,7 @@ def test_parts_are_judged_by_what_they_leave(door: Hamlet, monkeypatch: pytest.M
     assert said.json() == {
         "signer": False, "cycle": True, "answers": True, "slots": False, "release_age_s": 0, "answers_behind": 0,
         "slots_age_s": 65_100,  # since midnight: none was written today
+        "elsewhere_age_s": {},  # no other city is recognised
     }  # fmt: skip
     write(door)
     with socket.socket(socket.AF_UNIX) as signer:

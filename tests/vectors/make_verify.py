@@ -22,7 +22,7 @@ import numpy as np
 from kangma.credential import base45, holder, issue, text
 from kangma.credential import claims as claims_
 from kangma.credential.claims import Claims, Kind
-from kangma.credential.marks import MarksInMemory
+from kangma.credential.marks import MarksInMemory, of_key, of_list
 from kangma.credential.outcome import Verified
 from kangma.credential.verify import Verifier
 from kangma.errors import Refused
@@ -282,6 +282,43 @@ def good() -> Iterator[Case]:
         "Ten seconds before midnight by our clock, ten after by the phone's.",
         shown(phone(issued=midnight(1), expires=midnight(2)), at=midnight(1) - 10),
         now=midnight(1) - 10,
+    )
+    weeks = NOW + 20 * DAY  # within the dates of Tianjin's key
+    ahead = {**ALL_LISTS, OTHER_DAILY: status_list(OTHER_DAILY, OTHER_STATUS, iat=weeks)}
+    yield Case(
+        "another_authority_signed_ahead",
+        "Another city signs 20 days ahead: our own codes are judged by our own time.",
+        shown(phone()),
+        lists=ahead,
+    )
+    yield Case(
+        "another_authority_signed_ahead_before",
+        "The same, seen before the verifier started anew.",
+        shown(phone()),
+        marks={of_key(OTHER_STATUS.key_id): weeks, of_list(OTHER_DAILY, OTHER_STATUS.key_id): weeks},
+        lists={DAILY: ALL_LISTS[DAILY]},
+    )
+    yield Case(
+        "clock_behind_of_another_authority",
+        "A clock 30 days behind: for another city's code its own signed time is the floor.",
+        shown(tianjin._replace(kind=Kind.PAPER, holder=None), OTHER_CREDENTIAL),
+        now=NOW - 30 * DAY,
+        lists={OTHER_DAILY: ALL_LISTS[OTHER_DAILY]},
+    )
+    stolen, new = STATUS, OTHER_STATUS  # here Beijing's own: the thief's, and what took its place
+    keys = (
+        *BEIJING.keys[:5],
+        trusted(stolen, Use.STATUS, midnight(-10), revoked_at=NOW - 3 * HOUR),
+        trusted(new, Use.STATUS, midnight(-1)),
+    )
+    after = sign_trust(replace(TRUST, authorities=(replace(BEIJING, keys=keys),)), ROOT_KEYS[:2])
+    yield Case(
+        "revoked_key_had_signed_ahead",
+        "A thief's key had signed 15 days ahead, and was revoked: what the next key signs is believed.",
+        shown(phone()),
+        trust=after,
+        lists={DAILY: status_list(DAILY, new)},
+        marks={of_key(stolen.key_id): NOW + 15 * DAY, of_list(DAILY, stolen.key_id): NOW + 15 * DAY},
     )
     yield Case(
         "old_marks",
@@ -547,6 +584,26 @@ def wrong_times() -> Iterator[Case]:
         marks={"time": midnight(1) + 60},
     )
     yield Case(
+        "expired_by_the_mark_of_a_key",
+        "A mark of the time that our own status key signed does not either.",
+        shown(phone(), at=NOW),
+        marks={of_key(STATUS.key_id): midnight(1) + 60},
+    )
+    tianjin = phone(issuer="cn-tj", uri=OTHER_DAILY, kind=Kind.PAPER, holder=None)
+    yield Case(
+        "expired_by_its_authority",
+        "Another city that signs two days ahead ends its own codes.",
+        shown(tianjin, OTHER_CREDENTIAL),
+        lists={**ALL_LISTS, OTHER_DAILY: status_list(OTHER_DAILY, OTHER_STATUS, iat=NOW + 2 * DAY)},
+    )
+    yield Case(
+        "expired_by_the_publisher",
+        "What our own city has signed is the floor for another city's code too.",
+        shown(tianjin, OTHER_CREDENTIAL),
+        now=NOW - 3 * DAY,
+        lists={DAILY: status_list(DAILY, iat=midnight(1) + 60), OTHER_DAILY: ALL_LISTS[OTHER_DAILY]},
+    )
+    yield Case(
         "lives_too_long_phone",
         "A phone's credential of 26 hours.",
         shown(phone(expires=midnight(1) + 2 * HOUR)),
@@ -628,6 +685,21 @@ def wrong_lists() -> Iterator[Case]:
         "rolled_back", "A list older than one that was seen.", fine, marks={f"list {DAILY}": LISTS_AT + 300}
     )
     yield case("list_over", "A list that ended a second ago.", status_list(DAILY, iat=NOW - 7 * DAY))
+    yield case(
+        "rolled_back_by_its_key",
+        "A list older than one that the same key signed.",
+        fine,
+        marks={of_list(DAILY, STATUS.key_id): LISTS_AT + 300},
+    )
+    before = trusted(OLD, Use.STATUS, midnight(-30), revoked_at=NOW - 3 * HOUR)  # a status key here
+    keys = (BEIJING.keys[0], BEIJING.keys[5], before)
+    yield case(
+        "rolled_back_by_a_revoked_key",
+        "A list of before the revocation, where a newer one by the key that was revoked had been seen.",
+        status_list(DAILY, iat=NOW - 4 * HOUR),
+        trust=sign_trust(replace(TRUST, authorities=(replace(BEIJING, keys=keys),)), ROOT_KEYS[:2]),
+        marks={of_list(DAILY, OLD.key_id): NOW + 15 * DAY},
+    )
     yield Case("no_such_index", "An index behind the end of the list.", shown(phone(1024)))
     yield Case(
         "withdrawn", "A withdrawn credential: neither green nor red, and refused.", shown(phone(WITHDRAWN))

@@ -70,6 +70,7 @@ function mirrored(content: Bytes, signed = openList(content).place.iat): void {
 
 let kept: Kept;
 let marks: KeyStore;
+let values: Map<string, string>; // what is in it
 beforeEach(async () => {
   [files, asked, down] = [new Map(), [], false];
   put("root", fromBase64(TRAVELLER.root));
@@ -83,7 +84,7 @@ beforeEach(async () => {
   }
   put("latest.json", { release: 42, at: NOW, lists: signed, log: { size: 1_337, root: "" } });
   kept = await Kept.open("door"); // without IndexedDB, as here, it lives as long as it is held
-  const values = new Map<string, string>();
+  values = new Map();
   marks = { getItem: (name) => values.get(name) ?? null, setItem: (name, value) => void values.set(name, value) };
 });
 
@@ -181,6 +182,31 @@ test("what a city names no more is let go, and its neighbour's is not", async ()
   assert.equal(await colour(lists, AT_HOME), "green");
   const uris = (await kept.get<readonly string[]>("uris")) ?? [];
   assert.deepEqual([uris.includes(THEIR_LIST), uris.length], [false, 2]);
+});
+
+test("a city that signs three weeks ahead ends its own codes and nobody else's, after a restart neither", async () => {
+  mirrored(list(NOW + 20 * 86_400, GREEN_CODE));
+  for (const lists of [await door(), await door()]) {
+    assert.equal(lists.elsewhere[0]?.signed, NOW + 20 * 86_400);
+    const [ours, theirs] = [(await shown(lists, AT_HOME)) as Verified, (await shown(lists, TRAVELLER)) as NotVerified];
+    assert.deepEqual([ours.outcome, ours.colour, ours.listsAge], ["verified", "green", 127]);
+    assert.equal(theirs.reason, "expired");
+  }
+});
+
+test("marks that an earlier page kept, which name no key, still let nothing back", async () => {
+  mirrored(list(SIGNED, GREEN_CODE));
+  const { root } = await door();
+  const of = `kangma mark ${root?.fingerprint} `;
+  const [trust, uri] = [values.get(`${of}trust`), Object.keys(AT_HOME.lists).find((one) => one.startsWith(OURS) && one.endsWith(PATH))];
+  values.clear();
+  for (const [name, value] of [["trust", trust], ["time", NOW + 3_600], [`list ${uri}`, SIGNED + 300]] as const) values.set(of + name, String(value));
+  const lists = await door();
+  assert.equal(await colour(lists, AT_HOME), "proof_old"); // an hour ago by the time that was seen
+  assert.equal(lists.refused, 1); // the list of SIGNED, five minutes older than one that was seen
+  values.set(`${of}time`, "1");
+  assert.equal(await colour(await door(), AT_HOME), "rolled_back");
+  assert.equal(await colour(lists, TRAVELLER), "proof_old");
 });
 
 test("no code that is scanned asks for anything", async () => {

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from kangma.credential import claims as claims_
 from kangma.credential import holder, text
 from kangma.credential.claims import Claims, Kind
-from kangma.credential.marks import TIME, TRUST, Marks, of_list
+from kangma.credential.marks import TIME, TRUST, Marks, newest_list, newest_time, of_key, of_list
 from kangma.credential.outcome import _SEAL, Colour, NotVerified, Reason, Verified
 from kangma.errors import Code, Refused
 from kangma.signing import cose
 from kangma.signing.keys import Algorithm, Environment, PublicKey
-from kangma.signing.trust import GRACE, Root, TrustList, Use, open_trust
+from kangma.signing.trust import GRACE, Authority, Root, TrustedKey, TrustList, Use, open_trust
 from kangma.terms import DAY, HOUR, Moment
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ class Verifier:
         self._issuers: dict[bytes, _Issuer] = {}
         self._lists: dict[str, tuple[StatusList, bytes]] = {}  # with the id of the key that signed it
         self._refused_lists: dict[str, Reason] = {}
-        self._floor = marks.get(TIME)
+        # Before which it is not, whatever the clock says: for everybody, and for codes of one authority.
+        self._floor: Moment = marks.get(TIME)
+        self._floors: dict[str, Moment] = {}
 
     @property
     def trust(self) -> TrustList | None:
@@ -88,8 +90,10 @@ class Verifier:
         """
         trust = open_trust(content).verify(self._root, at_least=self._marks.get(TRUST))
         self._marks.raise_to(TRUST, trust.version)
-        self._saw(trust.issued)
+        self._marks.raise_to(TIME, trust.issued)
         self._trust = trust
+        self._floors = {a.id: newest_time(self._marks, a) for a in trust.authorities}
+        self._floor = max(self._marks.get(TIME), self._floors[trust.publisher.id])
         self._issuers = {
             key.id: _Issuer(
                 key.public,
@@ -106,7 +110,7 @@ class Verifier:
             for key in authority.keys
         }
         for uri, (held, key_id) in list(self._lists.items()):
-            if not self._may_sign(key_id, uri, held.iat):
+            if self._signer(key_id, uri, held.iat) is None:
                 del self._lists[uri]
                 self._refused_lists[uri] = Reason.BAD_LIST
 
@@ -120,8 +124,8 @@ class Verifier:
 
         try:
             opened = open_cwt(content)
-            key = self._status_key(opened.key_id, uri, opened.claims.iat)
-            self._believe(uri, opened.verify(key), opened.key_id)
+            authority, key = self._status_key(opened.key_id, uri, opened.claims.iat)
+            self._believe(uri, opened.verify(key.public), authority, key)
         except Refused as problem:
             old = problem.code is Code.ROLLED_BACK
             self._refused_lists[uri] = Reason.ROLLED_BACK if old else Reason.BAD_LIST
@@ -135,43 +139,37 @@ class Verifier:
         if uri not in self._lists:
             raise Refused(Code.WRONG_BASE)
         opened = open_delta(content)
-        key = self._status_key(opened.key_id, uri, opened.claims.iat)
-        self._believe(uri, opened.verify(key).apply(self._lists[uri][0]), opened.key_id)
+        authority, key = self._status_key(opened.key_id, uri, opened.claims.iat)
+        self._believe(uri, opened.verify(key.public).apply(self._lists[uri][0]), authority, key)
 
-    def _believe(self, uri: str, held: StatusList, key_id: bytes) -> None:
+    def _believe(self, uri: str, held: StatusList, authority: Authority, key: TrustedKey) -> None:
         """A list whose signature holds, if it is the one for this address, of our form, and not an older one."""
         if held.sub != uri or held.bits != _STATUS_BITS or held.exp - held.iat > LIFE_OF_A_STATUS_LIST:
             raise Refused(Code.BAD_MESSAGE, hint="another list, or one of another form")
-        if held.iat < self._marks.get(of_list(uri)):
+        if held.iat < newest_list(self._marks, authority, uri):
             raise Refused(Code.ROLLED_BACK, hint="a newer one was seen already")
-        self._marks.raise_to(of_list(uri), held.iat)
-        self._saw(held.iat)
-        self._lists[uri] = (held, key_id)
+        self._marks.raise_to(of_list(uri, key.id), held.iat)
+        self._marks.raise_to(of_key(key.id), held.iat)
+        # The city whose verifier this is says what time it is; any other says so for its own codes alone.
+        floor = self._floors[authority.id] = max(self._floors[authority.id], held.iat)
+        if self._trust is not None and authority is self._trust.publisher:
+            self._floor = max(self._floor, floor)
+        self._lists[uri] = (held, key.id)
 
-    def _status_key(self, key_id: bytes, uri: str, at: Moment) -> PublicKey:
-        """The key of this id, if it may have signed the list at `uri` at that time; else `untrusted`."""
-        key = None if self._trust is None else self._trust.key(key_id)
-        if key is None or not self._may_sign(key_id, uri, at):
+    def _status_key(self, key_id: bytes, uri: str, at: Moment) -> tuple[Authority, TrustedKey]:
+        """The key of this id, and whose, if it may have signed the list at `uri` at that time; else `untrusted`."""
+        found = self._signer(key_id, uri, at)
+        if found is None:
             raise Refused(Code.UNTRUSTED, hint="no status key of its authority at that time")
-        return key.public
+        return found
 
-    def _may_sign(self, key_id: bytes, uri: str, at: Moment) -> bool:
+    def _signer(self, key_id: bytes, uri: str, at: Moment) -> tuple[Authority, TrustedKey] | None:
         if self._trust is None:
-            return False
+            return None
         key, authority = self._trust.key(key_id), self._trust.authority_of(key_id)
-        return (
-            key is not None
-            and authority is not None
-            and key.use is Use.STATUS
-            and key.signs(at)
-            and uri.startswith(f"{authority.base}/status/")
-        )
-
-    def _saw(self, signed: Moment) -> None:
-        """Time does not fall behind what a trusted key has signed, whatever our own clock says. The dates of the keys
-        bound how far one of them could push it."""
-        self._marks.raise_to(TIME, signed)
-        self._floor = max(self._floor, signed)
+        if key is None or authority is None or not uri.startswith(f"{authority.base}/status/"):
+            return None
+        return (authority, key) if key.use is Use.STATUS and key.signs(at) else None
 
     def verify(self, scanned: str, *, now: Moment) -> Verified | NotVerified:
         """What `scanned` proves at `now`. Never raises for anything that can be scanned."""
@@ -191,7 +189,7 @@ class Verifier:
             return NotVerified(Reason.BAD_COSE if es256 else Reason.WRONG_ALGORITHM)
 
         # 3 the key in the trust list: environment, use, dates
-        now = max(now, self._floor)
+        now = max(now, self._floor)  # which is the city's own
         trust = self._trust
         if trust is None or now >= trust.expires + TRUST_GRACE:
             return NotVerified(Reason.NO_TRUST)
@@ -204,6 +202,7 @@ class Verifier:
             return NotVerified(Reason.WRONG_ENVIRONMENT if elsewhere else Reason.UNKNOWN_KEY)
         if issuer.reason is not None:
             return NotVerified(issuer.reason)
+        now = max(now, self._floors[issuer.authority])
         if now + LEEWAY < issuer.not_before:
             return NotVerified(Reason.KEY_NOT_YET)
         if now >= issuer.not_after + GRACE:
@@ -223,7 +222,7 @@ class Verifier:
         if claims.kind not in issuer.kinds:
             return NotVerified(Reason.WRONG_USE)
 
-        # 6 times, by the later of our clock and the newest time that a trusted key has signed
+        # 6 times, by the latest of our clock, what our own city has signed and what the code's city has
         if claims.expires - claims.issued > LONGEST[claims.kind] or claims.issued >= issuer.not_after + AHEAD:
             return NotVerified(Reason.LIVES_TOO_LONG)
         if now + LEEWAY < claims.issued:

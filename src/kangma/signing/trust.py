@@ -218,6 +218,11 @@ class Authority:
         if len(self.keys) > MAX_KEYS:
             _bad(f"an authority has {MAX_KEYS} keys at most")
 
+    @cached_property
+    def status_keys(self) -> tuple[TrustedKey, ...]:
+        """Its keys for status lists, over and revoked ones too."""
+        return tuple(k for k in self.keys if k.use is Use.STATUS)
+
     def signing(self, use: Use, at: Moment) -> tuple[TrustedKey, ...]:
         """Its keys that may sign at this moment, the one that began last first."""
         able = [k for k in self.keys if k.use is use and k.signs(at)]

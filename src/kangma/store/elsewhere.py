@@ -65,6 +65,13 @@ def recognised(path: Path, authority: str) -> Authority:
     return city
 
 
+def age_of(public: Path, authority: str, *, now: Moment) -> int | None:
+    """Seconds since the newest list of this city that stands in our public folder was signed; None without one. Raises
+    OSError."""
+    signed = lists_signed(OnDisk(public / elsewhere(authority)))
+    return max(0, now - max(signed.values())) if signed else None
+
+
 def mirror(path: Path, authority: str, source: PublicFolder, *, now: Moment) -> Mirrored:
     """The lists of this city that `source` (its public folder) has and that our trust list believes at `now`, in our
     public folder, durable on return: each list whole, then its delta; `latest.json` last.
@@ -161,7 +168,7 @@ class _Mirror:
         if held is not None and claims.iat <= held.iat:
             raise Refused(Code.ROLLED_BACK, hint="not newer than the one that stands here")
         if claims.iat > self._now + LEEWAY:
-            # Doors take the newest signed moment for the time: another city's clock must not move ours.
+            # Doors would take that for the time of this city's codes, and end them.
             raise Refused(Code.BAD_TIME, hint="signed later than our clock says")
         if self._now >= claims.exp:
             raise Refused(Code.BAD_TIME, hint="it is over")

@@ -39,6 +39,8 @@ ALLOWED: dict[str, type | tuple[type, ...]] = {
     "sequence": int,
     "expected": int,
     "seconds": float,
+    "city": str,  # an id of the trust list
+    "age_seconds": int,
     "method": str,
     "route": str,  # as it is declared, never as it was asked for
     "status": int,

@@ -10,7 +10,7 @@ import json
 import os
 from pathlib import Path
 
-from kangma.credential.marks import TIME, MarksInMemory, of_list
+from kangma.credential.marks import MarksInMemory, needless
 from kangma.credential.verify import LIFE_OF_A_STATUS_LIST
 from kangma.errors import Code, Refused, Where
 from kangma.store.durable import write_file
@@ -44,9 +44,8 @@ class MarksInFile(MarksInMemory):
                 self.pin(there)
             for name, value in marks.items():
                 self.raise_to(name, value)
-            over = self.get(TIME) - LIFE_OF_A_STATUS_LIST
-            for name in [n for n, value in self.marks.items() if n.startswith(of_list("")) and value < over]:
-                del self.marks[name]  # by the mark of time alone, such a list is over
+            for name in needless(self.marks, LIFE_OF_A_STATUS_LIST):
+                del self.marks[name]
             if (there, marks) != (self.root, self.marks):
                 kept = {
                     "root": self.root.hex() if self.root else None,

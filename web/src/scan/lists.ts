@@ -4,7 +4,7 @@
 
 import type { Kept } from "../look/kept.ts";
 import type { Bytes } from "../verify/bytes.ts";
-import { type KeyStore, markOf, MemoryMarks, type Marks, StoredMarks, TRUST, TIME } from "../verify/marks.ts";
+import { isOfList, type KeyStore, type Marks, MemoryMarks, newestList, StoredMarks, TRUST } from "../verify/marks.ts";
 import { Refused } from "../verify/refused.ts";
 import { MOST_CWT, type StatusList } from "../verify/status.ts";
 import { type Authority, type Root, rootOf } from "../verify/trust.ts";
@@ -93,7 +93,9 @@ export class Lists {
     const trust = await this.kept.get<Bytes>("trust");
     const trial = await replayed(this.root, new MemoryMarks(), trust, chains);
     for (const uri of chains.keys()) {
-      if ((trial.held().get(uri)?.iat ?? -1) < stored.get(markOf(uri))) chains.delete(uri);
+      const city = trial.trust?.authorities.find((one) => isOf(one, uri));
+      const list = trial.held().get(uri);
+      if (city === undefined || list === undefined || list.iat < newestList(stored, city, uri)) chains.delete(uri);
     }
     const marks = new RisingMarks(stored);
     this.verifier = (trial.trust?.version ?? 0) < stored.get(TRUST) ? new Verifier(this.root, stored) : await replayed(this.root, marks, trust, chains);
@@ -221,7 +223,7 @@ export class Lists {
   }
 }
 
-/** Marks that begin empty and are the stored ones from `restored` on. */
+/** The stored marks, but that those of lists begin empty, until `restored`. */
 class RisingMarks implements Marks {
   private readonly stored: Marks;
   private first: MemoryMarks | undefined = new MemoryMarks();
@@ -231,8 +233,7 @@ class RisingMarks implements Marks {
   }
 
   get(name: string): number {
-    // Time never falls behind, whatever is being taken in.
-    return this.first === undefined || name === TIME ? this.stored.get(name) : this.first.get(name);
+    return this.first !== undefined && isOfList(name) ? this.first.get(name) : this.stored.get(name);
   }
 
   raiseTo(name: string, value: number): void {

@@ -9,13 +9,13 @@ import { type Claims, claimsOf, type Kind } from "./claims.ts";
 import { algorithmOf, ES256, KEY_ID, type Opened, shape1, signedBy } from "./cose.ts";
 import { applied, openDelta } from "./delta.ts";
 import { ageOf, holds, proofOf } from "./holder.ts";
-import { type Marks, markOf, TIME, TRUST } from "./marks.ts";
+import { type Marks, markOf, newestList, newestTime, TIME, timeBy, TRUST } from "./marks.ts";
 import { type Colour, type NotVerified, notVerified, type Reason, seal, type Verified } from "./outcome.ts";
 import { uncompressed } from "./point.ts";
 import { type Code, Refused } from "./refused.ts";
 import { openList, sizeOf, type StatusList, valueAt, verifyList } from "./status.ts";
 import { contentOf, MOST_INFLATED } from "./text.ts";
-import { ENVIRONMENTS, openTrust, type Root, type TrustedKey, type TrustList, verifyTrust } from "./trust.ts";
+import { type Authority, ENVIRONMENTS, openTrust, type Root, type TrustedKey, type TrustList, verifyTrust } from "./trust.ts";
 
 const HOUR = 3_600;
 const DAY = 24 * HOUR;
@@ -42,6 +42,12 @@ const COLOURS = new Map<number, Colour>([
 ]);
 const WITHDRAWN = 0x1;
 const LETTERS = ENVIRONMENTS.map((environment) => environment.charCodeAt(0));
+
+/** A status key and whose it is. */
+interface Signer {
+  readonly authority: Authority;
+  readonly key: TrustedKey;
+}
 
 interface Held {
   readonly list: StatusList;
@@ -102,7 +108,7 @@ export class Verifier {
     try {
       const opened = openList(content);
       const signer = hex(opened.message.keyId);
-      this.believe(uri, await verifyList(opened, this.signerOf(signer, uri, opened.place.iat)), signer);
+      this.believe(uri, await verifyList(opened, this.signerOf(signer, uri, opened.place.iat).key), signer);
     } catch (problem) {
       this.refusedLists.set(uri, codeOf(problem) === "rolled_back" ? "rolled_back" : "bad_list");
       throw problem;
@@ -116,7 +122,7 @@ export class Verifier {
     if (base === undefined) throw new Refused("wrong_base");
     const opened = openDelta(content);
     const signer = hex(opened.message.keyId);
-    this.believe(uri, await applied(opened, this.signerOf(signer, uri, opened.place.iat), base.list), signer);
+    this.believe(uri, await applied(opened, this.signerOf(signer, uri, opened.place.iat).key, base.list), signer);
   }
 
   /** A list whose signature holds, if it is the one for this address, of our form, and not an older one. */
@@ -125,25 +131,26 @@ export class Verifier {
     if (sub !== uri || bits !== STATUS_BITS || exp - iat > LIFE_OF_A_STATUS_LIST) {
       throw new Refused("bad_message", "another list, or one of another form");
     }
-    if (iat < this.marks.get(markOf(uri))) throw new Refused("rolled_back", "a newer one was seen already");
-    this.marks.raiseTo(markOf(uri), iat);
-    this.marks.raiseTo(TIME, iat);
+    const { authority } = this.signerOf(signer, uri, iat); // again: a trust list may have come while the signature was checked
+    if (iat < newestList(this.marks, authority, uri)) throw new Refused("rolled_back", "a newer one was seen already");
+    this.marks.raiseTo(markOf(uri, signer), iat);
+    this.marks.raiseTo(timeBy(signer), iat);
     this.lists.set(uri, { list, signer });
   }
 
-  private signerOf(id: string, uri: string, at: number): TrustedKey {
-    const key = this.mayHaveSigned(id, uri, at);
-    if (key === undefined) throw new Refused("untrusted", "no status key of its authority at that time");
-    return key;
+  private signerOf(id: string, uri: string, at: number): Signer {
+    const found = this.mayHaveSigned(id, uri, at);
+    if (found === undefined) throw new Refused("untrusted", "no status key of its authority at that time");
+    return found;
   }
 
   /** The key of that id, if it may have signed the list at `uri` at that time. */
-  private mayHaveSigned(id: string, uri: string, at: number): TrustedKey | undefined {
+  private mayHaveSigned(id: string, uri: string, at: number): Signer | undefined {
     const found = this.believed?.byKey.get(id);
     if (found === undefined || !uri.startsWith(`${found.authority.base}/status/`)) return undefined;
     const { key } = found;
     const may = key.use === "status" && key.revokedAt === undefined && key.notBefore <= at && at < key.notAfter;
-    return may ? key : undefined;
+    return may ? found : undefined;
   }
 
   /** What `scanned` proves at `clock`, seconds since 1970. Throws nothing for anything that can be scanned. */
@@ -168,11 +175,12 @@ export class Verifier {
     if (algorithmOf(opened) !== ES256) return notVerified("wrong_algorithm");
     if (opened.headers.size !== 2 || opened.keyId.length !== KEY_ID) return notVerified("bad_cose");
 
-    // 3 the key in the trust list: environment, use, dates. Time does not fall behind what a trusted key has signed,
-    // whatever our own clock says; the dates of the keys bound how far one of them could push it.
-    const now = Math.max(clock, this.marks.get(TIME));
+    // 3 the key in the trust list: environment, use, dates. Time does not fall behind what our own city has signed,
+    // whatever our clock says.
     const trust = this.believed;
-    if (trust === undefined || now >= trust.expires + TRUST_GRACE) return notVerified("no_trust");
+    if (trust === undefined) return notVerified("no_trust");
+    const ours = Math.max(clock, this.marks.get(TIME), newestTime(this.marks, trust.authorities[0]));
+    if (ours >= trust.expires + TRUST_GRACE) return notVerified("no_trust");
     const letter = opened.keyId[0] ?? 0;
     if (letter !== trust.environment.charCodeAt(0) && LETTERS.includes(letter)) return notVerified("wrong_environment");
     const issuer = trust.byKey.get(hex(opened.keyId));
@@ -180,6 +188,7 @@ export class Verifier {
     const { authority, key } = issuer;
     if (key.revokedAt !== undefined) return notVerified("revoked_key");
     if (key.use !== "credential") return notVerified("wrong_use");
+    const now = Math.max(ours, newestTime(this.marks, authority)); // another city says what time it is for its own codes
     if (now + LEEWAY < key.notBefore) return notVerified("key_not_yet");
     if (now >= key.notAfter + GRACE) return notVerified("key_over");
 
@@ -198,7 +207,7 @@ export class Verifier {
     if (!claims.uri.startsWith(`${authority.base}/status/`)) return notVerified("wrong_authority");
     if (!key.kinds.includes(claims.kind)) return notVerified("wrong_use");
 
-    // 6 times, by the later of our clock and the newest time that a trusted key has signed
+    // 6 times, by the latest of our clock, what our own city has signed and what the code's city has
     const { issued, expires } = claims;
     if (expires - issued > LONGEST[claims.kind] || issued >= key.notAfter + AHEAD) return notVerified("lives_too_long");
     if (now + LEEWAY < issued) return notVerified("not_yet");

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from math import nan
+from collections.abc import Callable, Mapping
+from math import inf, nan
 
 from kangma.errors import KangmaError
 from kangma.gateway.front.city import City
@@ -12,6 +12,7 @@ from kangma.gateway.front.people import sealed
 from kangma.gateway.front.watch.sensors import Sensors
 from kangma.signing.trust import TrustList, Use, open_trust
 from kangma.store.alarms import What, counted
+from kangma.store.elsewhere import age_of
 from kangma.store.releases import last_release
 from kangma.store.signing import is_stopped, read_root
 
@@ -29,7 +30,7 @@ def watch_city(sensors: Sensors, city: City) -> None:
         return nan if last is None else float(max(0, city.now - last.now))
 
     def trust() -> TrustList:
-        return open_trust((city.public / "trust").read_bytes()).verify(read_root(path))
+        return trust_of(city)
 
     def ends(use: Use) -> Callable[[], float]:
         def left() -> float:
@@ -51,6 +52,9 @@ def watch_city(sensors: Sensors, city: City) -> None:
     def raised(what: What) -> Callable[[], float]:
         return lambda: float(counted(city.state.registry)[what])
 
+    def mirrored() -> Mapping[str, float]:
+        return {name: inf if age is None else float(age) for name, age in ages_elsewhere(city).items()}
+
     def free() -> float:
         disk = os.statvfs(path)
         return float(disk.f_bavail * disk.f_frsize)
@@ -67,11 +71,28 @@ def watch_city(sensors: Sensors, city: City) -> None:
     )
     for which, what in _SEALED.items():
         sensors.watch(f"sealed_{which}_seconds", what, _told(slots(which)))
+    sensors.watch_those(
+        "elsewhere_age_seconds", "Age of the newest list of another city that stands here", "city", mirrored
+    )
     sensors.watch("free_bytes", "Free on the disk of the state", _told(free))
     sensors.watch_each(
         "keys_end_seconds", "Until the last announced key ends", "use", {u: _told(ends(u)) for u in _SIGNING}
     )
     sensors.watch_each("alarms", "Alarms ever raised", "what", {w: _told(raised(w)) for w in What})
+
+
+def trust_of(city: City) -> TrustList:
+    """The trust list that is public now. Raises OSError, Refused."""
+    return open_trust((city.public / "trust").read_bytes()).verify(read_root(city.state.path))
+
+
+def ages_elsewhere(city: City) -> Mapping[str, int | None]:
+    """Of each other city in the trust list, how old its newest list in our public folder is; None where there is none,
+    so that no door verifies its codes. Nothing where that cannot be told."""
+    try:
+        return {a.id: age_of(city.public, a.id, now=city.now) for a in trust_of(city).authorities[1:]}
+    except (OSError, KangmaError):
+        return {}
 
 
 _SEALED = {

@@ -2,7 +2,8 @@
 
 `/health/live`: the program answers. `/health/ready`: it can answer for the city: the state is open and there is a
 release to answer from. How old that is, is told and is no reason to stop: phones and doors go on with it.
-`/health/parts`: whether the parts behind this one do their work, by what they leave; 503 while one does not.
+`/health/parts`: whether the parts behind this one do their work, by what they leave; 503 while one does not. How old the
+lists of other cities are is told there and judged by nobody but the alert: their silence is not our fault.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from starlette.routing import Route
 
 from kangma.gateway.front.city import City
 from kangma.gateway.front.people import sealed
+from kangma.gateway.front.watch.gauges import ages_elsewhere
 from kangma.gateway.front.watch.sensors import Sensors
 from kangma.incidents import canonical
 from kangma.publish.wire import SOCKET
@@ -55,7 +57,9 @@ def make_inner(city: City, sensors: Sensors) -> Starlette:
         slots = sealed.ages(city)
         well["slots"] = slots is not None and not slots.late
         ages = {"release_age_s": age, "slots_age_s": None if slots is None else int(slots.oldest)}
-        return _said(200 if all(well.values()) else 503, {**well, **ages, "answers_behind": behind})
+        told: dict[str, object] = {**well, **ages, "answers_behind": behind}
+        told["elsewhere_age_s"] = dict(ages_elsewhere(city))
+        return _said(200 if all(well.values()) else 503, told)
 
     return _inner(sensors, {"/health/ready": ready, "/health/parts": parts})
 

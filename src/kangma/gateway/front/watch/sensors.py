@@ -55,6 +55,12 @@ class Sensors:
         for key, value in values.items():
             gauge.labels(key).set_function(value)
 
+    def watch_those(
+        self, name: str, about: str, label: str, values: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """The same where which there are is looked up as well."""
+        self.registry.register(_Those(f"kangma_front_{name}", about, label, values))
+
     def text(self) -> bytes:
         """All of it, in the text form of Prometheus."""
         return generate_latest(self.registry)
@@ -92,3 +98,19 @@ class Sensors:
         yield GaugeMetricFamily(
             "kangma_front_held", "Refusals that are answered late, waiting now", value=self.held
         )
+
+
+class _Those:
+    """Figures told apart by a label whose values come and go."""
+
+    def __init__(self, name: str, about: str, label: str, values: Callable[[], Mapping[str, float]]) -> None:
+        self._name, self._about, self._label, self._values = name, about, label, values
+
+    def describe(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(self._name, self._about, labels=[self._label])
+
+    def collect(self) -> Iterator[Metric]:
+        gauge = GaugeMetricFamily(self._name, self._about, labels=[self._label])
+        for key, value in self._values().items():
+            gauge.add_metric([key], value)
+        yield gauge

@@ -115,10 +115,11 @@ def show(answer: dict[str, Any]) -> None:
         more = "，混检，需单人复核 of a pooled sample: a single test is needed" if tube else ""
         out.print(f"\n  核酸 last test: {nat['result']}{days}{more}")
     policy = answer["policy"]
-    rules = f", {'rule' if len(told) == 1 else 'rules'} {', '.join(told)}" if told else ""
-    decided = f"{policy['id']} {policy['version']}{rules}, digest {policy['digest'][:16]}…"
     out.print()
-    paragraph(f"依据 How this was decided: {decided}", indent=2, style="dim")
+    if told:
+        rules = f"{'rule' if len(told) == 1 else 'rules'} {', '.join(told)}"
+        paragraph(f"依据 How this was decided: {rules}", indent=2, style="dim")
+    paragraph(f"{policy['id']} {policy['version']}, digest {policy['digest'][:16]}…", indent=2, style="dim")
 
 
 _OUTCOMES = {

@@ -21,7 +21,7 @@ CODE_KEYS = {
     "colour",
     "notices",
     "holds",
-    "way_to_green",
+    "way",
     "next_change_at",
     "nat",
     "vaccination",
@@ -66,9 +66,11 @@ def test_a_code_has_the_documented_keys(town: Path) -> None:
             assert notice["kind"] in ("popup", "remind")
 
 
-def test_a_red_code_tells_its_way_to_green(town: Path) -> None:
+def test_a_red_code_tells_its_way_out(town: Path) -> None:
     answer = done("code", town, *QIN.asked, *NIGHT)
-    assert set(answer["way_to_green"]) >= {"zh", "en", "earliest"}
+    (leg,) = answer["way"]
+    assert set(leg) >= {"to", "zh", "en", "earliest", "by_itself", "steps", "or"}
+    assert (leg["to"], leg["earliest"]) == ("green", None)  # nobody can date a discharge
     assert [h["evidence"] for h in answer["holds"]] == ["cases"]
 
 
@@ -317,12 +319,22 @@ def test_shipped_policies_are_without_mistake() -> None:
 # ------------------------------------------------------------------------------------------------- for people
 
 
+def test_rules_and_digests_stand_last_in_what_people_read(town: Path) -> None:
+    ask = ("code", town, *QIN.asked, *NIGHT)
+    *said, last = kangma(*ask).out.strip().split("\n\n")
+    answer = done(*ask)
+    for name in (answer["holds"][0]["rule"], answer["policy"]["version"], answer["policy"]["digest"][:8]):
+        assert name in last
+        assert name not in "".join(said)
+
+
 def test_nothing_is_wider_than_80_columns_and_no_sentence_is_cut(town: Path) -> None:
     ask = ("code", town, *QIN.asked, *NIGHT)
     said, answer = kangma(*ask).out, done(*ask)
     assert "■ red" in said
     (hold,) = answer["holds"]
-    for text in (hold["reason"], *hold["clears"], answer["way_to_green"]):
+    steps = [step for leg in answer["way"] for step in (leg, *leg["steps"])]
+    for text in (hold["reason"], *hold["clears"], *steps):
         for language in ("zh", "en"):
             assert "".join(text[language].split()) in "".join(said.split())
     for asked in (

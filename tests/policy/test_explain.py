@@ -44,7 +44,11 @@ def test_a_contact_is_told_the_rule_the_reason_the_end_and_what_follows():
     assert hold["reason"] == {"zh": "原因", "en": "the reason"}
     assert hold["test_days"] == [1, 4, 7, 14]
     assert found["next_change_at"] == "2022-05-16T00:00:00+08:00"
-    assert found["way_to_green"]["earliest"] == "2022-05-23T00:00:00+08:00"
+    assert hold["test_dates"] == ["2022-05-02", "2022-05-05", "2022-05-08", "2022-05-15"]
+    assert [(leg["to"], leg["earliest"]) for leg in found["way"]] == [
+        ("yellow", "2022-05-16T00:00:00+08:00"),
+        ("green", "2022-05-23T00:00:00+08:00"),
+    ]
     assert found["nat"] == {
         "result": "negative",
         "sampled_at": "2022-05-02T09:00:00+08:00",
@@ -71,6 +75,37 @@ def test_notices_stand_beside_a_green_code_with_their_kind_and_rule():
     assert (after["colour"], after["notices"]) == ("green", [{"code": "4", "kind": "popup", "rule": "A-P4a"}])
     assert after["holds"][0]["clears"] == [{"zh": "做核酸检测", "en": "take a test"}]
     assert (after["holds"][0]["until"], after["holds"][0]["cap"]) == (None, "2022-04-28T00:00:00+08:00")
+
+
+def test_the_way_is_told_step_by_step_with_its_dates_and_what_does_as_well():
+    (leg,) = told({"city_entries": [{"at": at("2022-04-20 10:00")}]}, "2022-04-24 09:00")["way"]
+    assert leg == {
+        "to": "green",
+        "zh": "办好以下事项，提示即解除",
+        "en": "Once this is done, your notice ends",
+        "earliest": "2022-04-24T09:00:00+08:00",
+        "by_itself": "2022-04-28T00:00:00+08:00",
+        "steps": [
+            {
+                "kind": "test",
+                "zh": "4月24日（周日）起做一次核酸检测，结果须为阴性。",
+                "en": "Take a test on or after Sun 24 Apr. It must be negative.",
+                "since": "2022-04-24T09:00:00+08:00",
+                "until": None,
+                "tests": {"count": 1, "apart_hours": 0, "single": False},
+                "or": [],
+            }
+        ],
+        "or": [
+            {
+                "kind": "wait",
+                "zh": "等到4月27日（周三）过完，提示自动解除。",
+                "en": "Wait until the end of Wed 27 Apr. Then your notice ends by itself.",
+                "since": None,
+                "until": "2022-04-28T00:00:00+08:00",
+            }
+        ],
+    }
 
 
 def test_a_capped_hold_is_a_reminder_with_an_end():
@@ -101,7 +136,7 @@ def test_vaccination_is_shown_and_changes_no_colour():
 def test_the_keys_are_the_documented_ones():
     found = told({"contacts": [CONTACT]}, "2022-05-03 09:00")
     assert set(found) == {
-        "person", "as_of", "colour", "notices", "holds", "way_to_green", "next_change_at", "nat", "vaccination", "policy"
+        "person", "as_of", "colour", "notices", "holds", "way", "next_change_at", "nat", "vaccination", "policy"
     }  # fmt: skip
     assert {
         "rule",

@@ -104,7 +104,15 @@ def test_two_doses_in_time_or_an_early_year_of_birth_are_immunity():
 def test_the_words_and_the_city_follow_from_the_same_file():
     found = explain(POLICY, EXPOSED, now=moment("2026-04-03T12:00:00+13:00"))
     assert found["holds"][0]["until"] == "2026-04-19T00:00:00+12:00"
-    assert "16 more days (until Sun 19 Apr 00:00)" in found["way_to_green"]["en"]
+    (leg,) = found["way"]
+    assert (leg["en"], leg["by_itself"]) == (
+        "Once this is done, your code turns green",
+        "2026-04-19T00:00:00+12:00",
+    )
+    assert [step["en"] for step in leg["steps"]] == ["Show proof of immunity"]
+    assert [one["en"] for one in leg["or"]] == [
+        "Wait until the end of Sat 18 Apr. Then your code turns green by itself."
+    ]
     with duckdb.connect() as con:
         facts_on(con, {"exposures": [{**EXPOSED["exposures"][0], "person": 3}]})
         _, verdicts = judge_all(con, POLICY, now=at("2026-04-03 12:00"))

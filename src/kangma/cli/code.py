@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len
 
 from kangma.cli.terminal import (
     Json,
@@ -74,26 +75,37 @@ def _write_receipts(state: State, folder: Path, person: int) -> None:
 
 
 def show(answer: dict[str, Any]) -> None:
-    """The answer as a person reads it: what, why, the way out, the end. Holds of one rule are told once."""
+    """The answer as a person reads it: what, why, the way out, the end; last, for who checks it, how it was decided.
+    Holds of one rule are told once."""
     out.print(
         f"{sign(shown_state(answer))}   [dim]{answer['person'][:8]}…  as at {_minute(answer['as_of'])}[/]"
     )
     told: dict[str, list[dict[str, Any]]] = {}
     for hold in answer["holds"]:
         told.setdefault(hold["rule"], []).append(hold)
-    for rule, holds in told.items():
+    for holds in told.values():
         hold = max(holds, key=lambda h: h["until"] or "9")
         ends = f"until {_minute(hold['until'])}" if hold["until"] else "no end is known yet"
         more = f", and {len(holds) - 1} more of the same" if len(holds) > 1 else ""
-        out.print(f"\n  [bold]{rule}[/] {hold['outcome']}, since {_minute(hold['since'])}, {ends}{more}")
-        _told(hold["reason"])
+        out.print()
+        _told(hold["reason"], indent=2, style="bold")
         paragraph(f"{hold['authority_name']['zh']} {hold['authority_name']['en']}", style="dim")
-        for text in (hold["way_out"], *hold["clears"]):
-            _told(text, mark="→ ")
-    way = answer["way_to_green"]
-    if way and answer["holds"]:
-        out.print("\n  [bold]怎样变绿 The way to green[/]")
-        _told(way)
+        out.print(f"    {_OUTCOMES[hold['outcome']]}, since {_minute(hold['since'])}, {ends}{more}")
+        _told(hold["way_out"])
+        for text in hold["clears"]:
+            _told(text, mark="- ")
+    if answer["way"]:
+        out.print("\n  [bold]怎样解除 The way out[/]")
+        for number, leg in enumerate(answer["way"]):
+            if number:
+                out.print()
+            _told(leg)
+            for step in leg["steps"]:
+                _told(step, mark="→ ", indent=6)
+                for other in step["or"]:
+                    _or(other, indent=8)
+            for other in leg["or"]:
+                _or(other, indent=6)
     if answer["colour"] == "unknown" and not answer["holds"]:
         _told({"zh": "系统中没有此人的任何记录。", "en": "Nothing that was absorbed speaks of this person."})
     nat = answer["nat"]
@@ -101,14 +113,32 @@ def show(answer: dict[str, Any]) -> None:
         days = "" if nat["days"] is None else f", {nat['days']} 天 {counted(nat['days'], 'day')}"
         tube = nat["pooled"] and nat["days"] is None
         more = "，混检，需单人复核 of a pooled sample: a single test is needed" if tube else ""
-        out.print(f"  核酸 last test: {nat['result']}{days}{more}")
+        out.print(f"\n  核酸 last test: {nat['result']}{days}{more}")
     policy = answer["policy"]
+    out.print()
+    if told:
+        rules = f"{'rule' if len(told) == 1 else 'rules'} {', '.join(told)}"
+        paragraph(f"依据 How this was decided: {rules}", indent=2, style="dim")
     paragraph(f"{policy['id']} {policy['version']}, digest {policy['digest'][:16]}…", indent=2, style="dim")
 
 
-def _told(text: dict[str, str], mark: str = "") -> None:
-    paragraph(text["zh"], mark=mark)
-    paragraph(text["en"], indent=4 + len(mark))
+_OUTCOMES = {
+    "red": "红码 Red",
+    "yellow": "黄码 Yellow",
+    "unknown": "未核实 Not verified",
+    "popup": "弹窗提示 Notice",
+    "remind": "提醒 Reminder",
+}
+
+
+def _or(text: dict[str, Any], indent: int) -> None:
+    paragraph(text["zh"], mark="或 ", indent=indent)
+    paragraph(text["en"], mark="or ", indent=indent)
+
+
+def _told(text: dict[str, Any], mark: str = "", indent: int = 4, style: str = "") -> None:
+    paragraph(text["zh"], mark=mark, indent=indent, style=style)
+    paragraph(text["en"], indent=indent + cell_len(mark), style=style)
 
 
 def _minute(iso: str) -> str:

@@ -251,24 +251,34 @@ def _person(person: Mapping[str, Any]) -> str:
     once: dict[str, Mapping[str, Any]] = {}  # several holds of one rule: the one that ends last
     for h in sorted(person["holds"], key=lambda h: h["until"] or "9"):
         once[h["rule"]] = h
+    shown = [once[rule] for rule in dict.fromkeys(h["rule"] for h in person["holds"])]
     holds = "".join(
-        f"<li><p><b>{_text(h['reason'])}</b> <code>{escape(h['rule'])}</code></p>"
+        f"<li><p><b>{_text(h['reason'])}</b></p>"
         + f"<p class='soft'>{_both(Text('起', 'since'))} {_when(h['since'])}"
         + (f" · {_both(Text('预计至', 'expected end'))} {_when(h['until'])}" if h["until"] else "")
         + "</p></li>"
-        for h in (once[rule] for rule in dict.fromkeys(h["rule"] for h in person["holds"]))
+        for h in shown
     )
-    way = person.get("way_to_green") or {}
-    out = (
-        f"<p class='way'><b>{_both(Text('怎样变绿', 'The way to green'))}</b> {_text(way)}</p>"
-        if way.get("zh") and state is not State.GREEN
-        else ""
-    )
+    legs = "".join(_leg(leg) for leg in person.get("way") or [])
+    out = f"<div class='way'><h4>{_both(Text('怎样解除', 'The way out'))}</h4>{legs}</div>" if legs else ""
+    rules = "".join(f"<li>{_text(h['reason'])} <code>{escape(h['rule'])}</code></li>" for h in shown)
+    decided = _both(Text("依据", "How this was decided"))
+    basis = f"<details><summary>{decided}</summary><ul>{rules}</ul></details>" if rules else ""
     plain = f"<p>{_both(Text('没有任何限制。', 'Nothing holds this person.'))}</p>" if not holds else ""
     return (
         f"<article><h3>{_shape(state, 40)}<span>{_both(WORDS[state])}<small>{escape(person['person'][:8])}…</small>"
-        f"</span></h3><ul>{holds}</ul>{plain}{out}</article>"
+        f"</span></h3><ul>{holds}</ul>{plain}{out}{basis}</article>"
     )
+
+
+def _leg(leg: Mapping[str, Any]) -> str:
+    """One line a step; what does as well stands below it, after "or"."""
+    steps = "".join(f"<li>{_text(step)}{_others(step['or'])}</li>" for step in leg["steps"])
+    return f"<p><b>{_text(leg)}</b></p><ul>{steps}</ul>{_others(leg['or'])}"
+
+
+def _others(others: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(f"<p>{_both(Text('或者', 'Or'))} {_text(other)}</p>" for other in others)
 
 
 def _text(pair: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -102,7 +103,7 @@ def fail(reason: str, code: Exit = Exit.UNUSABLE) -> NoReturn:
 
 def paragraph(text: str, *, indent: int = 4, mark: str = "", style: str = "") -> None:
     """A sentence for people, wrapped to the terminal, further lines under the first; Chinese may break anywhere."""
-    lead = indent + len(mark)
+    lead = indent + cell_len(mark)
     lines = Line(text, style=style).wrap(out, max(20, out.width - lead))
     for i, line in enumerate(lines):
         line.rstrip()

@@ -13,8 +13,8 @@ from kangma.policy import nat
 from kangma.policy.clock import clock
 from kangma.policy.document import Policy, Timeline
 from kangma.policy.judge import Facts, Hold, Verdict, judge_one
-from kangma.policy.way import blocks, way_to_green
-from kangma.terms import Moment, Text, zone
+from kangma.policy.way import Leg, Step, blocks, way_out
+from kangma.terms import HOUR, Moment, State, Text, calendar, zone
 
 
 def explain(
@@ -40,7 +40,6 @@ def explain(
     tests = [
         t for t in facts.get("tests", ()) if t.get("reported_at") is not None and t["reported_at"] <= now
     ]
-    way = way_to_green(policy, facts, now=now)
     counter = nat.count(rules, tests, now=now)
     holds = sorted(verdict.holds, key=lambda h: (-_weight(h), h.since, h.rule, h.stage))
     return {
@@ -49,7 +48,7 @@ def explain(
         "colour": verdict.state.colour,
         "notices": _notices(rules, holds),
         "holds": [_hold(rules, h, now, iso) for h in holds],
-        "way_to_green": {**way.words.as_json(), "earliest": iso(way.earliest)},
+        "way": [_leg(leg, iso) for leg in way_out(policy, facts, now=now)],
         "next_change_at": iso(verdict.next_change_at),
         "nat": None
         if counter is None
@@ -95,6 +94,34 @@ def _notices(policy: Policy, holds: Sequence[Hold]) -> list[dict[str, str]]:
     return [{"code": code, "kind": kind, "rule": rule} for code, kind, rule in seen]
 
 
+#: A notice stands beside a green code.
+_TO = {State.YELLOW: "yellow", State.POPUP: "notice", State.GREEN: "green"}
+
+
+def _leg(leg: Leg, iso: Any) -> dict[str, Any]:
+    return {
+        "to": _TO[leg.to],
+        **leg.words.as_json(),
+        "earliest": iso(leg.earliest),
+        "by_itself": iso(leg.by_itself),
+        "steps": [
+            {
+                **_step(step, iso),
+                "tests": None
+                if step.kind != "test" or not step.count
+                else {"count": step.count, "apart_hours": -(-step.apart // HOUR), "single": step.single},
+                "or": [_step(other, iso) for other in step.instead],
+            }
+            for step in leg.steps
+        ],
+        "or": [_step(other, iso) for other in leg.instead],
+    }
+
+
+def _step(step: Step, iso: Any) -> dict[str, Any]:
+    return {"kind": step.kind, **step.words.as_json(), "since": iso(step.since), "until": iso(step.until)}
+
+
 def _hold(policy: Policy, hold: Hold, now: Moment, iso: Any) -> dict[str, Any]:
     rule = policy.rules[hold.rule]
     stage = rule.stages[hold.stage]
@@ -116,5 +143,6 @@ def _hold(policy: Policy, hold: Hold, now: Moment, iso: Any) -> dict[str, Any]:
         "way_out": rule.way_out.as_json(),
         "clears": [c.text.as_json() for c in rule.clears],
         "test_days": list(rule.test_days),
+        "test_dates": [calendar(clock(rule.zone).day(hold.anchor) + k).isoformat() for k in rule.test_days],
         "then": rule.then,
     }

@@ -37,7 +37,7 @@ def code_of(state: State, id_type: str, id_number: str, *, now: Moment) -> dict[
     number = state.person_number(key)
     if number is None:
         answer = explain(times, {}, now=now, person=key.hex())
-        return answer | {"colour": "unknown", "way_to_green": None}
+        return answer | {"colour": "unknown", "way": None}
     return code_of_person(state, number, now=now)
 
 

@@ -128,13 +128,13 @@ export interface Checks {
   readonly checks: readonly Checking[];
 }
 
-/** A code: what, why, the way out and the end. It holds as at `as_of`, the moment of `release`. */
+/** A code: what, why, the way out and the end. It holds as at `as_of`, the moment of `release`. `way`: the legs to each better state in their order, empty where nothing is in the way, null where nothing is known of the person. */
 export interface CodeSaid {
   readonly colour: "green" | "yellow" | "red" | "unknown";
   readonly notices: readonly Notice[];
   readonly holds: readonly HoldSaid[];
   readonly more_holds?: number;
-  readonly way_to_green: Way | null;
+  readonly way: readonly Leg[] | null;
   readonly next_change_at: string | null;
   readonly nat: Nat | null;
   readonly vaccination: "none" | "partial" | "basic" | "booster";
@@ -226,12 +226,22 @@ export interface HoldSaid {
   readonly way_out: Words;
   readonly clears: readonly Words[];
   readonly test_days: readonly number[];
+  readonly test_dates: readonly string[];
   readonly then: string | null;
 }
 
 export interface Holders {
   /** A fresh key for today and each day ahead. */
   readonly holders: readonly string[];
+}
+
+/** What does as well, in one line. `since`: from when on it counts; `until`: how long a wait lasts. Both null: nobody can date it yet. */
+export interface Instead {
+  readonly zh: string;
+  readonly en: string;
+  readonly kind: "test" | "report" | "register" | "paper" | "wait" | "event";
+  readonly since: string | null;
+  readonly until: string | null;
 }
 
 export interface KeySaid {
@@ -244,6 +254,17 @@ export interface KeySaid {
 /** RFC 7517. */
 export interface Keys {
   readonly keys: readonly KeySaid[];
+}
+
+/** The way to the next better state, its heading in words; `notice`: a green code beside which a notice stands. `earliest`: when it is reached if each step is done on its first date, at or before `as_of` at once; null: nobody can date it. `by_itself`: when the same comes by waiting alone; null: never, or nobody can date it. `or` says that in words. */
+export interface Leg {
+  readonly to: "yellow" | "notice" | "green";
+  readonly zh: string;
+  readonly en: string;
+  readonly earliest: string | null;
+  readonly by_itself: string | null;
+  readonly steps: readonly Step[];
+  readonly or: readonly Instead[];
 }
 
 export interface LookSaid {
@@ -426,6 +447,17 @@ export interface ScanningIn {
   readonly left?: Scan | null;
 }
 
+/** One thing to do, in one line. `since`: from when on it counts, at or before `as_of` at once; `until`: before when a test is to be taken, and how long a wait lasts. Both null: nobody can date it yet. `event`: what is not in the resident's hands, such as a discharge. `or`: what does as well. */
+export interface Step {
+  readonly kind: "test" | "report" | "register" | "paper" | "wait" | "event";
+  readonly zh: string;
+  readonly en: string;
+  readonly since: string | null;
+  readonly until: string | null;
+  readonly tests: TestsAsked | null;
+  readonly or: readonly Instead[];
+}
+
 export interface TestSaid {
   readonly specimen_id: string | null;
   readonly sampled_at: string | null;
@@ -439,6 +471,13 @@ export interface TestSaid {
 
 export interface Tests {
   readonly tests: readonly TestSaid[];
+}
+
+/** Each at least `apart_hours` after the one before. `single`: one of a tube that others share does not count. */
+export interface TestsAsked {
+  readonly count: number;
+  readonly apart_hours: number;
+  readonly single: boolean;
 }
 
 export interface Token {
@@ -493,13 +532,6 @@ export interface VisitSaid {
 
 export interface Visits {
   readonly visits: readonly VisitSaid[];
-}
-
-/** `earliest` at or before `as_of`: at once. Null: nobody can date it. */
-export interface Way {
-  readonly zh: string;
-  readonly en: string;
-  readonly earliest: string | null;
 }
 
 export interface Words {

@@ -3,7 +3,7 @@
 import type { Calls, ProblemSaid } from "../look/described.ts";
 import { solution, type Work } from "./work.ts";
 
-export type { Bound, CodeSaid as Code, HoldSaid as Hold, Named, OtherSaid as Other, ScannedIn, AppealSaid as Appeal, Words } from "../look/described.ts";
+export type { Bound, CodeSaid as Code, HoldSaid as Hold, Leg, Named, OtherSaid as Other, ScannedIn, AppealSaid as Appeal, Words } from "../look/described.ts";
 /** A call, as the API's description names it: "GET /v1/me/code". */
 export type Call = keyof Calls;
 /** What the call takes: what its address names, and what is sent. */

@@ -4,7 +4,7 @@ import { type Child, h, row } from "../look/dom.ts";
 import { language } from "../look/language.ts";
 import { shape } from "../look/shapes.ts";
 import { ago, dayOf, now, when } from "../look/when.ts";
-import type { Code, Hold } from "./api.ts";
+import type { Code, Hold, Leg, Words } from "./api.ts";
 import type { Told } from "./phone.ts";
 import { type Named, RESIDENT } from "./words.ts";
 
@@ -79,33 +79,62 @@ export function facts({ nat, vaccination }: Code): HTMLElement {
   return h("dl", { class: "facts" }, tested, row(names.vaccination, states[vaccination]));
 }
 
-/** What it means for me, and every hold. */
+/** What it means for me, what comes next, every hold; last, for who checks it, how it was decided. */
 export function holds(code: Code, zone: string | undefined, object: (hold: Hold) => Child): HTMLElement[] {
   const parts: HTMLElement[] = [h("p", { class: "means" }, words().means[named(code)])];
-  if (code.way_to_green !== null && code.colour !== "green") {
-    parts.push(h("section", { class: "card way" }, h("h2", {}, words().way), h("p", {}, code.way_to_green[language()])));
-  }
-  parts.push(...code.holds.map((hold) => holdCard(hold, code, zone, object(hold))));
+  const legs = wayOf(code);
+  if (legs.length > 0) parts.push(h("section", { class: "card way" }, h("h2", {}, words().way), ...legs.map(legOf)));
+  parts.push(...code.holds.map((hold) => holdCard(hold, zone, object(hold))));
   if ((code.more_holds ?? 0) > 0) parts.push(h("p", { class: "means" }, words().more(code.more_holds ?? 0)));
+  if (code.holds.length > 0) parts.push(decided(code));
   return parts;
 }
 
-function holdCard(hold: Hold, code: Code, zone: string | undefined, object: Child): HTMLElement {
+/** The legs of the way out; an answer that a phone kept from before there were any has none. */
+const wayOf = (code: Partial<Code>): readonly Leg[] => code.way ?? [];
+
+/** One leg: what is reached and when, then a line a step; what does as well stands below it. */
+function legOf(leg: Leg): HTMLElement {
+  const others = (or: readonly Words[]): HTMLElement[] => or.map((one) => h("p", { class: "or" }, h("b", {}, words().or), ` ${one[language()]}`));
+  const steps = leg.steps.map((step) => h("li", {}, step[language()], ...others(step.or)));
+  return h("div", { class: "leg" }, h("h3", {}, leg[language()]), h("ul", {}, ...steps), ...others(leg.or));
+}
+
+function holdCard(hold: Hold, zone: string | undefined, object: Child): HTMLElement {
   const said = words().hold;
-  const text = (one: { zh: string; en: string }): string => one[language()];
+  const text = (one: Words): string => one[language()];
   const clears = hold.clears.map((one) => h("li", {}, text(one)));
   return h(
     "article",
     { class: `card hold ${hold.outcome}` },
     h("h2", {}, text(hold.reason)),
-    h("p", { class: "by" }, `${text(hold.authority_name)} · ${hold.rule}`),
+    h("p", { class: "by" }, text(hold.authority_name)),
     h("h3", {}, said.way),
     h("p", {}, text(hold.way_out)),
-    hold.test_days.length > 0 && h("p", {}, h("b", {}, said.tests), ` ${words().testDays(hold.test_days)}`),
+    testDays(hold),
     track(hold, zone),
     clears.length > 0 && h("details", {}, h("summary", {}, said.clears), h("ul", {}, ...clears)),
     object,
-    h("p", { class: "by" }, `${code.policy.id} · ${code.policy.version}`),
+  );
+}
+
+/** The days of the schedule, by their dates; an answer kept from before has only their numbers, which nobody can count from. */
+function testDays(hold: Partial<Pick<Hold, "test_dates">>): Child {
+  const dates = (hold.test_dates ?? []).map((date) => dayOf(at(`${date}T12:00:00Z`), language(), "UTC"));
+  return dates.length > 0 && h("p", {}, h("b", {}, words().hold.tests), ` ${dates.join(language() === "zh" ? "、" : ", ")}`);
+}
+
+/** Rules, policy and digest: nothing to read for who wants to get home, and everything for who checks it. */
+function decided(code: Code): HTMLElement {
+  const { head, policy, digest } = words().decided;
+  const rules = new Map(code.holds.map((hold) => [hold.rule, hold.reason[language()]]));
+  return h(
+    "details",
+    { class: "card decided" },
+    h("summary", {}, head),
+    h("ul", {}, ...[...rules].map(([rule, reason]) => h("li", {}, `${reason} `, h("code", {}, rule)))),
+    h("p", {}, `${policy} ${code.policy.id} · ${code.policy.version}`),
+    h("p", {}, `${digest} `, h("code", {}, code.policy.digest)),
   );
 }
 

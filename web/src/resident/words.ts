@@ -23,9 +23,10 @@ export interface ResidentWords {
   readonly nat: (result: string, days: number | null) => string;
   readonly vaccination: Record<"none" | "partial" | "basic" | "booster", string>;
   readonly hold: Record<"way" | "clears" | "tests" | "ends" | "open" | "capped", string> & Record<"since" | "latest", (when: string) => string>;
-  readonly testDays: (days: readonly number[]) => string;
   readonly more: (n: number) => string;
   readonly way: string;
+  readonly or: string;
+  readonly decided: Record<"head" | "policy" | "digest", string>;
   readonly bind: Record<"head" | "line" | "type" | "number" | "name" | "send" | "sent" | "code" | "confirm" | "back" | "wrong" | "away" | "refused" | "keep" | "ended" | "step1" | "step2", string>;
   readonly types: Record<"10" | "20" | "14" | "15" | "16" | "34" | "99", string>;
   readonly others: Record<"head" | "line" | "none" | "add" | "child" | "childLine" | "elder" | "elderLine" | "asked" | "remove" | "sure" | "guardian" | "consent" | "notYours" | "show" | "full" | "back" | "addChild" | "ask", string>;
@@ -61,7 +62,7 @@ const zh: ResidentWords = {
   },
   means: {
     green: "可以正常出行。",
-    notice: "可以正常出行。请按下面的提示办理。",
+    notice: "您的码是绿的，但有提示要办；解除以前，有的地方可能不放行。",
     yellow: "请留在家中，按要求做核酸。急救、做核酸、取药不受影响。",
     red: "请按安排隔离或就医。急救、回家、做核酸、取药不受影响。",
     unknown: "不是绿码，也不是黄码、红码。请走人工办法。",
@@ -81,16 +82,17 @@ const zh: ResidentWords = {
   hold: {
     way: "怎么解除",
     clears: "出现下列情形也会解除",
-    tests: "核酸",
+    tests: "核酸日期",
     since: (day) => `${day}起`,
     ends: "预计解除",
     latest: (when) => `，最迟${when}`,
     open: "没有到期日，办完即解除",
     capped: "已到最长期限，到时自动解除。",
   },
-  testDays: (days) => `第 ${days.join("、")} 天各做一次`,
   more: (n) => `另有 ${n} 条，联网后在“导出”中可见。`,
-  way: "转绿",
+  way: "下一步",
+  or: "或者",
+  decided: { head: "这是怎样判定的（供核查）", policy: "规则版本", digest: "摘要" },
   bind: {
     head: "领取康码",
     line: "用证件领取一次，以后打开就是。",
@@ -174,7 +176,7 @@ const en: ResidentWords = {
   },
   means: {
     green: "You can go about as usual.",
-    notice: "You can go about as usual. Please do what the notice says.",
+    notice: "Your code is green, with a notice. Until that ends, some places may not let you in.",
     yellow: "Please stay at home and take the tests that are set. Emergency care, tests and medicine stay open to you.",
     red: "Please isolate or be treated as arranged. Emergency care, going home, tests and medicine stay open to you.",
     unknown: "This is neither green nor yellow nor red. Ask for the paper route.",
@@ -194,16 +196,17 @@ const en: ResidentWords = {
   hold: {
     way: "The way out",
     clears: "It also ends when",
-    tests: "Tests",
+    tests: "Test dates",
     since: (day) => `Since ${day}`,
     ends: "Expected to end",
     latest: (when) => `, at the latest on ${when}`,
     open: "No fixed end: it ends once this is done",
     capped: "It has reached the longest time allowed, and ends by itself.",
   },
-  testDays: (days) => `on day${days.length === 1 ? "" : "s"} ${days.join(", ")}`,
   more: (n) => `${n} more: online, under “Export”.`,
-  way: "Back to green",
+  way: "What comes next",
+  or: "Or:",
+  decided: { head: "How this was decided, for who checks it", policy: "Rules", digest: "Digest" },
   bind: {
     head: "Get your code",
     line: "With a document, once. After that just open this page.",

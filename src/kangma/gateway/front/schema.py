@@ -215,13 +215,54 @@ class HoldSaid(Closed):
     way_out: Words
     clears: list[Words]
     test_days: list[int]
+    test_dates: list[str]
     then: str | None
 
 
-class Way(Words):
-    """`earliest` at or before `as_of`: at once. Null: nobody can date it."""
+class Instead(Words):
+    """What does as well, in one line. `since`: from when on it counts; `until`: how long a wait lasts. Both null: nobody
+    can date it yet."""
 
+    kind: Literal["test", "report", "register", "paper", "wait", "event"]
+    since: Time | None
+    until: Time | None
+
+
+class TestsAsked(Closed):
+    """Each at least `apart_hours` after the one before. `single`: one of a tube that others share does not count."""
+
+    count: int
+    apart_hours: int
+    single: bool
+
+
+class Step(Closed):
+    """One thing to do, in one line. `since`: from when on it counts, at or before `as_of` at once; `until`: before when a
+    test is to be taken, and how long a wait lasts. Both null: nobody can date it yet. `event`: what is not in the
+    resident's hands, such as a discharge. `or`: what does as well."""
+
+    kind: Literal["test", "report", "register", "paper", "wait", "event"]
+    zh: str
+    en: str
+    since: Time | None
+    until: Time | None
+    tests: TestsAsked | None
+    or_: Annotated[list[Instead], Field(alias="or")]
+
+
+class Leg(Closed):
+    """The way to the next better state, its heading in words; `notice`: a green code beside which a notice stands.
+    `earliest`: when it is reached if each step is done on its first date, at or before `as_of` at once; null: nobody can
+    date it. `by_itself`: when the same comes by waiting alone; null: never, or nobody can date it. `or` says that in
+    words."""
+
+    to: Literal["yellow", "notice", "green"]
+    zh: str
+    en: str
     earliest: Time | None
+    by_itself: Time | None
+    steps: list[Step]
+    or_: Annotated[list[Instead], Field(alias="or")]
 
 
 class Nat(Closed):
@@ -242,13 +283,14 @@ class PolicySaid(Closed):
 
 
 class CodeSaid(Closed):
-    """A code: what, why, the way out and the end. It holds as at `as_of`, the moment of `release`."""
+    """A code: what, why, the way out and the end. It holds as at `as_of`, the moment of `release`. `way`: the legs to
+    each better state in their order, empty where nothing is in the way, null where nothing is known of the person."""
 
     colour: Literal["green", "yellow", "red", "unknown"]
     notices: list[Notice]
     holds: list[HoldSaid]
     more_holds: int = 0
-    way_to_green: Way | None
+    way: list[Leg] | None
     next_change_at: Time | None
     nat: Nat | None
     vaccination: Literal["none", "partial", "basic", "booster"]

@@ -22,6 +22,7 @@ CODE_KEYS = {
     "notices",
     "holds",
     "way",
+    "way_to_green",
     "next_change_at",
     "nat",
     "vaccination",
@@ -71,6 +72,9 @@ def test_a_red_code_tells_its_way_out(town: Path) -> None:
     (leg,) = answer["way"]
     assert set(leg) >= {"to", "zh", "en", "earliest", "by_itself", "steps", "or"}
     assert (leg["to"], leg["earliest"]) == ("green", None)  # nobody can date a discharge
+    assert answer["way_to_green"]["earliest"] is None
+    assert answer["way_to_green"]["zh"] == "".join(step["zh"] for step in leg["steps"]) != ""
+    assert answer["way_to_green"]["en"] == " ".join(step["en"] for step in leg["steps"]) != ""
     assert [h["evidence"] for h in answer["holds"]] == ["cases"]
 
 

@@ -61,9 +61,24 @@ def code(
         if proofs is not None:
             _write_receipts(state, proofs, resident(state, id_type, id_number))
     if as_json:
-        print_json(answer)
+        print_json(answer | {"way_to_green": way_to_green(answer)})
     else:
         show(answer)
+
+
+def way_to_green(answer: dict[str, Any]) -> dict[str, str | None] | None:
+    """The whole `way` of an answer as one text, for programs that were written before it had legs: {zh, en, earliest}.
+    Null for a person of whom nothing is known; no words where there is nothing to do."""
+    legs = answer["way"]
+    if legs is None:
+        return None
+    lines = [step for leg in legs for step in leg["steps"]]
+    last = legs[-1] if legs else {"to": "green", "earliest": answer["as_of"]}
+    return {
+        "zh": "".join(line["zh"] for line in lines),
+        "en": " ".join(line["en"] for line in lines),
+        "earliest": last["earliest"] if last["to"] == "green" else None,
+    }
 
 
 def _write_receipts(state: State, folder: Path, person: int) -> None:

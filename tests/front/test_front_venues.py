@@ -103,6 +103,8 @@ def test_who_shared_a_table_with_a_case_is_found_by_their_scans(at: Hamlet) -> N
     }  # fmt: skip
     at.cycle({"cases": [NURSE.named | case]}, after=3 * HOUR)
     assert [h["rule"] for h in elder.get("/v1/me/code").json()["holds"]] == ["A-P3"]
+    assert elder.get("/v1/me/code").json()["colour"] == "green"
+    assert scan(elder, door.shows())["result"] == "wait"  # green with a notice: as at a door that reads the code
 
 
 def test_the_same_again_is_the_same_visit_and_counted_once(at: Hamlet) -> None:

@@ -409,7 +409,7 @@ def test_the_verdict_is_said_in_words_shape_and_colour_and_fills_a_third(
     page = opened(alone, "/scan")
     updated(page)
     page.evaluate("() => { window.felt = []; navigator.vibrate = how => window.felt.push(how) }")
-    heads = {"green": "请通行", "notice": "请通行", "yellow": "请稍候", "red": "请稍候"}
+    heads = {"green": "请通行", "notice": "请稍候", "yellow": "请稍候", "red": "请稍候"}
     for colour, text in texts.items():
         assert checked(page, text) == heads[colour]
         assert colour in (page.get_attribute("#verdict", "class") or "").split()

@@ -36,7 +36,7 @@ const zh: Words = {
   nothing: { head: "尚未核验", line: "选好公开文件夹，放入码的文字，就能核验。" },
   colours: {
     green: { head: "绿码", line: "未见异常，请通行。" },
-    notice: { head: "绿码 · 有提示", line: "可以通行。持码人有一条提示要看。" },
+    notice: { head: "绿码 · 有提示", line: "提示解除以前，门口不放行。怎样解除，持码人的手机上有说明。" },
     yellow: { head: "黄码", line: "持码人应居家观察。" },
     red: { head: "红码", line: "持码人应隔离，或正在诊治。" },
   },
@@ -128,7 +128,7 @@ const en: Words = {
   nothing: { head: "Nothing verified yet", line: "Choose the public folder and put in the text of a code." },
   colours: {
     green: { head: "Green", line: "Nothing stands against it. Please pass." },
-    notice: { head: "Green, with a notice", line: "Please pass. The holder has a notice to read." },
+    notice: { head: "Green, with a notice", line: "Not before the notice is lifted. The holder's phone says how." },
     yellow: { head: "Yellow", line: "The holder is asked to stay at home." },
     red: { head: "Red", line: "The holder is asked to isolate or is in care." },
   },

@@ -70,7 +70,7 @@ async function verify(text: string): Promise<void> {
 
 function signOf(result: Verified | NotVerified): Sign {
   if (!("colour" in result) || result.staleSince !== undefined) return "unknown";
-  return result.colour === "green" || result.colour === "notice" ? "pass" : "wait";
+  return result.colour === "green" ? "pass" : "wait";
 }
 
 function clear(): void {

@@ -33,7 +33,7 @@ const zh: ScanWords = {
   title: "扫码核验",
   idle: { head: "请出示康码", line: "对准镜头，手机码和纸质码都可以。" },
   looking: "核验中",
-  heads: { green: "请通行", notice: "请通行", yellow: "请稍候", red: "请稍候" },
+  heads: { green: "请通行", notice: "请稍候", yellow: "请稍候", red: "请稍候" },
   unverified: "未能核验",
   paper: "纸质码：请核对身份证件。",
   camera: {
@@ -88,7 +88,7 @@ const en: ScanWords = {
   title: "Check a code",
   idle: { head: "Show your code", line: "Hold it to the camera: on a phone or on paper." },
   looking: "Checking",
-  heads: { green: "Please pass", notice: "Please pass", yellow: "Please wait", red: "Please wait" },
+  heads: { green: "Please pass", notice: "Please wait", yellow: "Please wait", red: "Please wait" },
   unverified: "Not verified",
   paper: "On paper: check the ID card or passport.",
   camera: {

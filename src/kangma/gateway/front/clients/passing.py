@@ -33,7 +33,7 @@ def result_at(content: bytes | None, policy: Policy, *, now: Moment) -> str:
 
 def result_of(policy: Policy, code: Mapping[str, Any], *, now: Moment) -> str:
     """pass, refuse or unknown for a code as `GET /v1/me/code` has it: by the policy's door for rides; without one green
-    passes, yellow and red do not."""
+    without a notice passes, yellow and red do not."""
     state = _COLOURS[code["colour"]]
     popups = tuple(n["code"] for n in code["notices"] if n["kind"] == "popup")
     verdict = Verdict(state, popups, (), (), None, policy, now)
@@ -42,7 +42,7 @@ def result_of(policy: Policy, code: Mapping[str, Any], *, now: Moment) -> str:
     except Refused as problem:
         if problem.code is not Code.BAD_VALUE:
             raise
-    return "unknown" if state is State.UNKNOWN else "pass" if state is State.GREEN else "refuse"
+    return "unknown" if state is State.UNKNOWN else "pass" if state is State.GREEN and not popups else "refuse"
 
 
 def _count(nat: Mapping[str, Any] | None, now: Moment) -> Count | None:

@@ -123,13 +123,17 @@ def _ended(city: City, venue: Venue, entered: int, assumed: int, left: s.Scan, n
 
 _COLOUR = b'{"colour":"'
 _RESULTS = {"green": "pass", "yellow": "wait", "red": "wait"}
+_NOTICE = b'"kind":"popup"'
 _BY_LETTER = {name[:1].encode(): result for name, result in _RESULTS.items()}
 
 
 def _result(answer: bytes | None) -> str:
-    """pass, wait or unknown, of the prepared answer: what a door would say."""
+    """pass, wait or unknown, of the prepared answer: what a door would say. A green code with a notice waits
+    (docs/decisions/0174)."""
     if answer is None or not answer.startswith(_COLOUR):
         return "unknown"
+    if _NOTICE in answer:
+        return "wait"
     return _BY_LETTER.get(answer[len(_COLOUR) : len(_COLOUR) + 1], "unknown")
 
 

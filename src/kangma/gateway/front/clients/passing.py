@@ -42,7 +42,9 @@ def result_of(policy: Policy, code: Mapping[str, Any], *, now: Moment) -> str:
     except Refused as problem:
         if problem.code is not Code.BAD_VALUE:
             raise
-    return "unknown" if state is State.UNKNOWN else "pass" if state is State.GREEN and not popups else "refuse"
+    return (
+        "unknown" if state is State.UNKNOWN else "pass" if state is State.GREEN and not popups else "refuse"
+    )
 
 
 def _count(nat: Mapping[str, Any] | None, now: Moment) -> Count | None:

@@ -11,6 +11,7 @@ export interface ResidentWords {
   readonly states: Record<Named, Said>;
   readonly means: Record<Named, string>;
   readonly day: (n: number, of: number) => string;
+  readonly ends: (day: string) => string;
   readonly last: (head: string) => string;
   readonly updated: string;
   readonly offline: (ago: string) => string;
@@ -25,8 +26,11 @@ export interface ResidentWords {
   readonly hold: Record<"way" | "clears" | "tests" | "ends" | "open" | "capped", string> & Record<"since" | "latest", (when: string) => string>;
   readonly testDays: (days: readonly number[]) => string;
   readonly more: (n: number) => string;
+  readonly lesser: (n: number) => string; // holds that do not make the colour
   readonly way: string;
   readonly bind: Record<"head" | "line" | "type" | "number" | "name" | "send" | "sent" | "code" | "confirm" | "back" | "wrong" | "away" | "refused" | "keep" | "ended" | "step1" | "step2", string>;
+  readonly number: Record<"10" | "permit" | "99", { readonly hint: string; readonly wrong: string }> & Record<"check" | "born", string>;
+  readonly groups: Record<"records" | "paper" | "devices", string>;
   readonly types: Record<"10" | "20" | "14" | "15" | "16" | "34" | "99", string>;
   readonly others: Record<"head" | "line" | "none" | "add" | "child" | "childLine" | "elder" | "elderLine" | "asked" | "remove" | "sure" | "guardian" | "consent" | "notYours" | "show" | "full" | "back" | "addChild" | "ask", string>;
   readonly looks: Record<"head" | "line" | "none", string>;
@@ -38,7 +42,7 @@ export interface ResidentWords {
   readonly dose: (n: number) => string;
   readonly sources: Record<string, string>;
   readonly paper: Record<"head" | "line" | "make" | "print" | "pdf" | "png" | "until" | "check" | "next", string>;
-  readonly devices: Record<"head" | "line" | "bound" | "seen" | "end" | "sure", string>;
+  readonly devices: Record<"head" | "line" | "bound" | "seen" | "end" | "sure" | "mine", string>;
   readonly export: Record<"head" | "line" | "button", string>;
   readonly leave: Record<"head" | "line" | "button" | "sure", string>;
   readonly elsewhere: Record<"head" | "scan" | "open", string>;
@@ -67,6 +71,7 @@ const zh: ResidentWords = {
     unknown: "不是绿码，也不是黄码、红码。请走人工办法。",
   },
   day: (n, of) => `第 ${n} 天，共 ${of} 天`,
+  ends: (day) => `预计${day}结束`,
   last: (head) => `上次：${head}`,
   updated: "刚刚更新",
   offline: (ago) => `未联网 · ${ago}的状态`,
@@ -89,6 +94,7 @@ const zh: ResidentWords = {
     capped: "已到最长期限，到时自动解除。",
   },
   testDays: (days) => `第 ${days.join("、")} 天各做一次`,
+  lesser: (n) => `另有 ${n} 条提示（不决定颜色）`,
   more: (n) => `另有 ${n} 条，联网后在“导出”中可见。`,
   way: "转绿",
   bind: {
@@ -110,6 +116,14 @@ const zh: ResidentWords = {
     step1: "第一步，共两步",
     step2: "第二步，共两步",
   },
+  number: {
+    "10": { hint: "18 位，最后一位可能是 X。", wrong: "居民身份证号码有 18 位：17 位数字，最后一位是数字或 X。请逐位核对。" },
+    permit: { hint: "字母和数字，例如 E12345678。", wrong: "护照或通行证号码是 5 至 20 位字母和数字，没有汉字和符号，例如 E12345678。" },
+    "99": { hint: "请照证件填写。", wrong: "号码最多 64 个字符。请照证件填写。" },
+    check: "最后一位与前 17 位对不上，有一位可能填错了。请逐位核对。",
+    born: "第 7 至 14 位不是一个出生日期，有一位可能填错了。请逐位核对。",
+  },
+  groups: { records: "我的记录", paper: "没有手机时", devices: "设备与授权" },
   types: { "10": "居民身份证", "20": "护照", "14": "港澳居民来往内地通行证", "15": "台湾居民来往大陆通行证", "16": "台湾居民一次性通行证", "34": "外国人永久居留证", "99": "其他证件" },
   others: {
     head: "家人",
@@ -151,7 +165,7 @@ const zh: ResidentWords = {
     check: "请与身份证件一起出示",
     next: "几分钟后各处门口可以核验。",
   },
-  devices: { head: "已绑定的设备", line: "丢失或转让的设备，请在这里解除。所有设备的码随后更换。", bound: "绑定于", seen: "最近使用", end: "解除", sure: "确定？再按一次" },
+  devices: { head: "已绑定的设备", line: "丢失或转让的设备，请在这里解除。所有设备的码随后更换。", bound: "绑定于", seen: "最近使用", end: "解除", sure: "确定？再按一次", mine: "本机" },
   export: { head: "导出", line: "关于您的全部资料，一个文件。", button: "下载" },
   leave: { head: "解除绑定", line: "本机和其他设备上的码都将失效。以后可以再领。", button: "解除绑定", sure: "确定解除？再按一次" },
   elsewhere: { head: "其他", scan: "扫码核验", open: "公开与核查" },
@@ -179,7 +193,8 @@ const en: ResidentWords = {
     red: "Please isolate or be treated as arranged. Emergency care, going home, tests and medicine stay open to you.",
     unknown: "This is neither green nor yellow nor red. Ask for the paper route.",
   },
-  day: (n, of) => `day ${n} of ${of}`,
+  day: (n, of) => `Day ${n} of ${of}`,
+  ends: (day) => `ends ${day}`,
   last: (head) => `Last known: ${head}`,
   updated: "Updated just now",
   offline: (ago) => `Offline · as of ${ago}`,
@@ -202,6 +217,7 @@ const en: ResidentWords = {
     capped: "It has reached the longest time allowed, and ends by itself.",
   },
   testDays: (days) => `on day${days.length === 1 ? "" : "s"} ${days.join(", ")}`,
+  lesser: (n) => `${n} more ${n === 1 ? "notice" : "notices"}, beside the colour`,
   more: (n) => `${n} more: online, under “Export”.`,
   way: "Back to green",
   bind: {
@@ -223,6 +239,14 @@ const en: ResidentWords = {
     step1: "Step 1 of 2",
     step2: "Step 2 of 2",
   },
+  number: {
+    "10": { hint: "18 characters; the last may be an X.", wrong: "The number on an identity card has 18 characters: 17 digits, and a last one that is a digit or an X. Please compare them." },
+    permit: { hint: "Letters and digits, such as E12345678.", wrong: "The number of a passport or permit has 5 to 20 letters and digits and nothing else, such as E12345678." },
+    "99": { hint: "As it stands on the document.", wrong: "The number has 64 characters at most. Please type it as it stands on the document." },
+    check: "The last character does not fit the 17 before it, so one of them may be mistyped. Please compare them.",
+    born: "Characters 7 to 14 are no date of birth, so one of them may be mistyped. Please compare them.",
+  },
+  groups: { records: "My records", paper: "Without a phone", devices: "Devices and consent" },
   types: {
     "10": "Resident identity card",
     "20": "Passport",
@@ -279,6 +303,7 @@ const en: ResidentWords = {
     seen: "last used",
     end: "End",
     sure: "Sure? Press again",
+    mine: "This device",
   },
   export: { head: "Export", line: "Everything about you in one file.", button: "Download" },
   leave: { head: "Unbind", line: "The codes on this and your other devices end. You can get a new one at any time.", button: "Unbind", sure: "Really unbind? Press again" },

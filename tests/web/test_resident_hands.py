@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from front_stub import CODE, VENUE, Person, Serving
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from test_front_pages import Open, alone, bind, chromium, city, in_the_qr, keep, opened, tab_to  # noqa: F401
 
 SMALL = {"width": 320, "height": 640}
@@ -106,6 +106,30 @@ def test_a_redraw_leaves_the_focus_the_folds_and_a_button_that_was_pressed_once(
     end.click()
     expect(page.locator(".appeal")).to_have_count(0)
     assert sent(alone, "DELETE", "/v1/me/appeals/0000000000000000") == 1
+
+
+def test_a_list_that_comes_late_lets_no_pressed_button_go(alone: Serving, opened: Open) -> None:
+    alone.front.others[1] = alone.front.town.people["green"], "guardian"
+    page = bound(alone, opened, "yellow")
+    page.click("#tabs a[href='#others']")
+    expect(page.locator("section.card")).to_have_count(1)
+    page.click("#tabs a[href='#code']")
+    held: list[Route] = []
+    page.route("**/v1/me/others", lambda route: held.append(route))  # noqa: PLW0108 - needs a function of Python's
+    page.click("#tabs a[href='#others']")
+    page.click("button:has-text('Stop showing')")
+    sure = page.locator("button:has-text('Sure?')")
+    expect(sure).to_be_enabled()
+    alone.front.others[2] = alone.front.town.people["red"], "consent"
+    while not held:
+        page.wait_for_timeout(20)
+    (route,) = held
+    route.continue_()
+    expect(page.locator("section.card")).to_have_count(2)
+    expect(sure).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("section.card")).to_have_count(1)
+    assert sent(alone, "DELETE", "/v1/me/others/1") == 1
 
 
 def test_the_other_language_has_the_words_that_were_typed(alone: Serving, opened: Open) -> None:
@@ -337,6 +361,10 @@ def test_six_digits_and_eight_are_in_sight_with_letters_twice_as_large(
     page.click("form .button")
     whole("#code", "808080")
     keep(page, f"digits-200-{lang}", whole=True)
+    name, other = (page.locator(one).bounding_box() for one in (".mark b", "#language"))
+    assert name is not None
+    assert other is not None
+    assert name["x"] + name["width"] <= other["x"] or name["y"] + name["height"] <= other["y"]
     page.fill("#code", CODE)
     page.click("form .button")
     page.locator("#clock").wait_for()

@@ -335,8 +335,11 @@ function shown(of: Whose): Child[] {
 /** What makes the colour, and folded below it what stands beside. */
 function sorted(parts: readonly HTMLElement[], colour: string): Child[] {
   const beside = parts.filter((one) => one.matches("article.hold") && !one.classList.contains(colour));
-  const fold = beside.length > 0 && h("details", { class: "beside" }, h("summary", {}, h("h2", {}, words().lesser(beside.length))), h("div", { class: "list" }, ...beside));
-  return [...parts.filter((one) => !beside.includes(one)), fold];
+  const [first] = beside;
+  if (first === undefined) return [...parts];
+  const at = parts.indexOf(first);
+  const fold = h("details", { class: "beside" }, h("summary", {}, h("h2", {}, words().lesser(beside.length))), h("div", { class: "list" }, ...beside));
+  return [...parts.slice(0, at), fold, ...parts.slice(at).filter((one) => !beside.includes(one))];
 }
 
 function codeView(): Child[] {

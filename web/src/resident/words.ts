@@ -26,7 +26,6 @@ export interface ResidentWords {
   readonly hold: Record<"way" | "clears" | "tests" | "ends" | "open" | "capped", string> & Record<"since" | "latest", (when: string) => string>;
   readonly testDays: (days: readonly number[]) => string;
   readonly more: (n: number) => string;
-  readonly lesser: (n: number) => string; // holds that do not make the colour
   readonly way: string;
   readonly bind: Record<"head" | "line" | "type" | "number" | "name" | "send" | "sent" | "code" | "confirm" | "back" | "wrong" | "away" | "refused" | "keep" | "ended" | "step1" | "step2", string>;
   readonly number: Record<"10" | "permit" | "99", { readonly hint: string; readonly wrong: string }> & Record<"check" | "born", string>;
@@ -47,6 +46,7 @@ export interface ResidentWords {
   readonly leave: Record<"head" | "line" | "button" | "sure", string>;
   readonly elsewhere: Record<"head" | "scan" | "open", string>;
   readonly failed: Record<"away" | "refused" | "unbound", string>;
+  readonly lesser: (n: number) => string; // holds that do not make the colour
   readonly hidden: string;
   readonly working: string;
   readonly noCrypto: string;
@@ -94,7 +94,6 @@ const zh: ResidentWords = {
     capped: "已到最长期限，到时自动解除。",
   },
   testDays: (days) => `第 ${days.join("、")} 天各做一次`,
-  lesser: (n) => `另有 ${n} 条提示（不决定颜色）`,
   more: (n) => `另有 ${n} 条，联网后在“导出”中可见。`,
   way: "转绿",
   bind: {
@@ -170,6 +169,7 @@ const zh: ResidentWords = {
   leave: { head: "解除绑定", line: "本机和其他设备上的码都将失效。以后可以再领。", button: "解除绑定", sure: "确定解除？再按一次" },
   elsewhere: { head: "其他", scan: "扫码核验", open: "公开与核查" },
   failed: { away: "联系不上服务器，请稍后再试。", refused: "没有办成，请检查后再试。", unbound: "这台设备已解除绑定，请重新领取。" },
+  lesser: (n) => `另有 ${n} 条提示（不决定颜色）`,
   hidden: "姓名不显示",
   working: "服务器正受攻击，这台设备在自动验算，请稍候几秒，不用做什么。",
   noCrypto: "这个浏览器不给本页用密码功能，无法保管密钥。请用 https 打开，或换一个浏览器。",
@@ -217,7 +217,6 @@ const en: ResidentWords = {
     capped: "It has reached the longest time allowed, and ends by itself.",
   },
   testDays: (days) => `on day${days.length === 1 ? "" : "s"} ${days.join(", ")}`,
-  lesser: (n) => `${n} more ${n === 1 ? "notice" : "notices"}, beside the colour`,
   more: (n) => `${n} more: online, under “Export”.`,
   way: "Back to green",
   bind: {
@@ -309,6 +308,7 @@ const en: ResidentWords = {
   leave: { head: "Unbind", line: "The codes on this and your other devices end. You can get a new one at any time.", button: "Unbind", sure: "Really unbind? Press again" },
   elsewhere: { head: "Elsewhere", scan: "Check a code", open: "In the open" },
   failed: { away: "The server cannot be reached. Try again in a moment.", refused: "That did not work. Check it and try again.", unbound: "This device is bound no more. Please get your code again." },
+  lesser: (n) => `${n} more ${n === 1 ? "notice" : "notices"}, beside the colour`,
   hidden: "Name not shown",
   working: "The server is under attack. Your device is working out a number for it: a few seconds, nothing for you to do.",
   noCrypto: "The browser gives this page no cryptography, so it cannot keep a key. Open it over https, or in another browser.",

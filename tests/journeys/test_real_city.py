@@ -356,6 +356,9 @@ def test_who_objects_sees_what_becomes_of_it_takes_everything_along_and_leaves(
         page.click(f"summary:has-text('{part}')")
         expect(page.locator(f"details:has(summary:has-text('{part}'))")).to_contain_text(said)
     expect(page.locator("details:has(summary:has-text('Tests'))")).to_contain_text("Pooled sample positive")
+    page.click("summary:has-text('Bound devices')")
+    expect(page.locator(".device")).to_have_count(1)
+    expect(page.locator(".device")).to_contain_text("This device")
     page.click("summary:has-text('Export')")
     with page.expect_download() as taken:
         page.click("text=Download")
@@ -457,6 +460,7 @@ def views(city: RealCity, opened: Open) -> Iterator[tuple[str, Page]]:
     page.click("form .button")
     page.locator("#code").wait_for()
     yield "bind-code", page
+    page.reload()  # who reads the code on the same phone may find the page closed
     page.fill("#code", city.letter(TEACHER, before))
     page.click("form .button")
     in_the_qr(page)

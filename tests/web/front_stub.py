@@ -30,7 +30,9 @@ from kangma.credential import qr
 from kangma.credential.claims import Kind
 from kangma.credential.issue import shown
 from kangma.credential.venue_code import check_digit, code_at, minute_of, token_at
+from kangma.errors import Refused
 from kangma.gateway.front.defence.work import Work
+from kangma.intake.identity import normalised
 from kangma.publish.answers import code_of_person
 from kangma.publish.credentials import for_phone, mask_of, on_paper, resident
 from kangma.publish.cycle import cycle
@@ -56,6 +58,7 @@ MEDIA = {
     ".webmanifest": "application/manifest+json",
 }
 CODE = "246810"
+NOT_THE_CODE = (403, {"title": "Not allowed", "status": 403, "code": "not_the_code"})
 #: A door that is registered.
 VENUE, VENUE_KEY, PLACE = "1234567" + check_digit("1234567"), bytes(range(32)), "松榆东里社区超市"
 
@@ -130,6 +133,8 @@ class Front:
     release: int = 0
     came: list[str] = field(default_factory=list)  # results that the door sees
     appeals: list[dict[str, Any]] = field(default_factory=list)
+    others: dict[int, tuple[Person, str]] = field(default_factory=dict)  # in everybody's care: who, and how
+    edited: Callable[[dict[str, Any]], None] = lambda said: None  # what a test changes in a code
     lost: Callable[[str], bool] = lambda path: False  # which paths are answered with 503
     work: Work | None = None  # under attack: what who has no token has to bring
 
@@ -149,11 +154,9 @@ class Front:
             del said["person"]
             release = last_release(state.registry)
             assert release is not None
-            return said | {
-                "name_mask": mask_of(state, person.number),
-                "release": release.number,
-                "more_holds": 0,
-            }
+            said |= {"name_mask": mask_of(state, person.number), "release": release.number, "more_holds": 0}
+        self.edited(said)
+        return said
 
     def credentials(self, person: Person, holders: list[str], kind: Kind) -> list[dict[str, str]]:
         today = HERE.day(self.now)
@@ -184,16 +187,21 @@ class Front:
     def token(self, resident: str) -> dict[str, str]:
         token = secrets.token_urlsafe(24)
         self.tokens[token] = resident
-        return {"token": token, "expires_at": HERE.iso(self.now + 30 * 86_400)}
+        said = {"token": token, "expires_at": HERE.iso(self.now + 30 * 86_400)}
+        return said | {"device": resident[:16]}
+
+    def confirmed(self, binding: str, sent: dict[str, str]) -> Person | None:
+        """Who it is, if that is the code."""
+        return self.bindings.get(binding) if sent["code"] == CODE else None
 
     def told(self, method: str, path: str, sent: Any, token: str) -> tuple[int, Any]:
         """Status and answer of a call under /v1."""
         if (method, path) == ("POST", "/v1/bindings"):
-            return 202, {"binding": self.bind(sent), "expires_at": HERE.iso(self.now + 600)}
+            return self._asked(sent)
         if found := re.fullmatch(r"/v1/bindings/([\w-]+)/confirm", path):
-            person = self.bindings.get(found[1])
-            if person is None or sent["code"] != CODE:
-                return 403, {"title": "Not allowed", "status": 403, "code": "not_the_code"}
+            person = self.confirmed(found[1], sent)
+            if person is None:
+                return NOT_THE_CODE
             name = secrets.token_hex(16)
             self.residents[name] = person, sent["device_key"]
             mask = self.code(person)["name_mask"]
@@ -215,6 +223,51 @@ class Front:
             return 401, {"title": "Sign in first", "status": 401, "code": "not_signed_in"}
         return self._mine(method, path.removeprefix("/v1/me"), sent, name)
 
+    def _asked(self, sent: dict[str, str]) -> tuple[int, Any]:
+        try:
+            normalised(sent["id_type"], sent["id_number"])
+        except Refused as problem:
+            return 422, {
+                "title": "Not taken",
+                "status": 422,
+                "code": problem.code.value,
+                "where": "id_number",
+            }
+        return 202, {"binding": self.bind(sent), "expires_at": HERE.iso(self.now + 600)}
+
+    def _cared(self, method: str, path: str, sent: Any) -> tuple[int, Any]:
+        """As the gateway answers for those in a resident's care."""
+        since = HERE.iso(self.now - 3_600)
+
+        def said(other: int) -> dict[str, Any]:
+            return {"other": other, "how": self.others[other][1], "name_mask": "*", "since": since}
+
+        if (method, path) == ("GET", "/others"):
+            return 200, {"others": [said(other) for other in self.others]}
+        if (method, path) == ("POST", "/others"):
+            return self._asked(sent)
+        if found := re.fullmatch(r"/others/([\w-]+)/confirm", path):
+            person = self.confirmed(found[1], sent)
+            if person is None:
+                return NOT_THE_CODE
+            self.others[len(self.others) + 1] = person, "consent"
+            return 201, said(len(self.others))
+        found = re.fullmatch(r"/others/([1-4])(/code|/credentials)?", path)
+        if found is None or int(found[1]) not in self.others:
+            return 404, {"title": "There is nothing here", "status": 404, "code": "not_there"}
+        other = int(found[1])
+        match (method, found[2]):
+            case ("GET", "/code"):
+                return 200, self.code(self.others[other][0])
+            case ("POST", "/credentials"):
+                return 201, {
+                    "credentials": self.credentials(self.others[other][0], sent["holders"], Kind.PROXY)
+                }
+            case ("DELETE", None):
+                del self.others[other]
+                return 204, None
+        return 404, {"title": "There is nothing here", "status": 404, "code": "not_there"}
+
     def _scanned(self, sent: Any) -> tuple[int, Any]:
         """As the gateway answers a scan-in, by the code of that minute."""
         entered, left = sent["entered"], sent.get("left")
@@ -232,6 +285,8 @@ class Front:
         }  # fmt: skip
 
     def _mine(self, method: str, path: str, sent: Any, name: str) -> tuple[int, Any]:
+        if path.startswith("/others"):
+            return self._cared(method, path, sent)
         person, _ = self.residents[name]
         yesterday = HERE.iso(self.now - 80_000)
         match (method, path):
@@ -254,6 +309,17 @@ class Front:
                 return 201, self.appeals[-1]
             case ("DELETE", "/appeals/0000000000000000"):
                 self.appeals[0]["state"] = "withdrawn"
+                return 204, None
+            case ("POST", "/paper"):
+                return 201, self.paper(person) | {"pdf": ""}
+            case ("GET", "/devices"):
+                ours = [name[:16], "0123456789abcdef"]
+                return 200, {
+                    "devices": [
+                        {"device": d, "bound_at": yesterday, "seen_at": yesterday} for d in reversed(ours)
+                    ]
+                }
+            case ("DELETE", "/devices/0123456789abcdef"):
                 return 204, None
             case ("GET", "/looks"):
                 looks = [

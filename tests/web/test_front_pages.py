@@ -196,7 +196,8 @@ def test_a_wrong_code_and_a_wrong_name_say_no_more_than_that(shared: Serving, op
     expect(page.locator(".intro")).to_contain_text("If document and name agree")
     page.fill("#code", CODE)
     page.click("form .button")
-    expect(page.locator(".said")).to_contain_text("not the code")
+    expect(page.locator("#code-wrong")).to_contain_text("not the code")
+    expect(page.locator("#code")).to_be_focused()
 
 
 def test_what_the_phone_shows_is_what_a_door_believes(alone: Serving, opened: Open) -> None:

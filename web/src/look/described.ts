@@ -86,12 +86,14 @@ export interface Binding {
   readonly expires_at: string;
 }
 
+/** `device`: how the list of devices calls this one. */
 export interface Bound {
   readonly token: string;
   /** ISO 8601 with offset. */
   readonly expires_at: string;
   readonly resident: string;
   readonly name_mask: string;
+  readonly device: string;
 }
 
 export interface Came {
@@ -480,10 +482,12 @@ export interface TestsAsked {
   readonly single: boolean;
 }
 
+/** `device`: how the list of devices calls the one that signed. */
 export interface Token {
   readonly token: string;
   /** ISO 8601 with offset. */
   readonly expires_at: string;
+  readonly device: string;
 }
 
 /** All that a partner is told unasked: what it would be told if it asked about this ride now. */

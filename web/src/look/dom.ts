@@ -3,12 +3,17 @@
 export type Child = Node | string | undefined | false;
 type Given = Record<string, string | number | boolean | ((event: Event) => void) | undefined>;
 
+/** Elements that `h` gave a listener. */
+export const heard = new WeakSet<Node>();
+
 /** An element. Functions are listeners, true and false set or leave out, the rest are attributes. */
 export function h<K extends keyof HTMLElementTagNameMap>(tag: K, given: Given = {}, ...children: readonly Child[]): HTMLElementTagNameMap[K] {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(given)) {
-    if (typeof value === "function") made.addEventListener(name, value);
-    else if (value === true) made.setAttribute(name, "");
+    if (typeof value === "function") {
+      made.addEventListener(name, value);
+      heard.add(made);
+    } else if (value === true) made.setAttribute(name, "");
     else if (value !== undefined && value !== false) made.setAttribute(name, String(value));
   }
   made.append(...children.filter((child): child is Node | string => child !== undefined && child !== false));

@@ -2,6 +2,7 @@
 
 import { type Child, h, put } from "../look/dom.ts";
 import { language } from "../look/language.ts";
+import { renew } from "../look/renew.ts";
 import { type Shape, shape } from "../look/shapes.ts";
 import { ago, clock, now, when } from "../look/when.ts";
 import { Camera, type Trouble } from "../scan/camera.ts";
@@ -10,6 +11,7 @@ import { inGroups, isNumber, minuteOf, type Scan, scanOf, STEP } from "../venue/
 import { DOOR } from "./door_words.ts";
 import type { Entering, Here, Outcome, Outcomes } from "./entering.ts";
 import type { Whose } from "./phone.ts";
+import { form, type Saying, Wrong } from "./press.ts";
 
 const AGAIN = 4; // seconds in which the same text before the camera is the same scan
 
@@ -25,6 +27,7 @@ export class AtDoor {
   private readonly entering: () => Entering | undefined;
   private readonly zone: () => string | undefined;
   private readonly others: () => readonly Cared[];
+  private readonly failed: Saying;
   private readonly apart = new Set<Whose>(); // whom the next scan is not for
   private readonly along = new Set<Whose>(); // and for whom else it is
   private camera: Camera | undefined;
@@ -36,11 +39,13 @@ export class AtDoor {
   private seen = { text: "", at: 0 };
   private working = false;
   private place: HTMLElement | undefined;
+  private off: (() => void) | undefined; // the camera's picture says that it is off
 
-  constructor(entering: () => Entering | undefined, zone: () => string | undefined, others: () => readonly Cared[]) {
+  constructor(entering: () => Entering | undefined, zone: () => string | undefined, others: () => readonly Cared[], failed: Saying) {
     this.entering = entering;
     this.zone = zone;
     this.others = others;
+    this.failed = failed;
   }
 
   /** For whom the next scan is: the owner, unless left out, and who was chosen of those in their care. */
@@ -68,8 +73,14 @@ export class AtDoor {
   /** The camera is let go, and what was said is forgotten. */
   stop(): void {
     this.camera?.stop();
-    [this.camera, this.foreign, this.trouble, this.place] = [undefined, undefined, undefined, undefined];
+    [this.camera, this.foreign, this.trouble, this.place, this.off] = [undefined, undefined, undefined, undefined, undefined];
     this.outcomes = NOTHING;
+  }
+
+  /** The camera alone is let go: nobody looks at the page. */
+  rest(): void {
+    this.camera?.stop();
+    this.off?.();
   }
 
   /** A text that came by a link: it is asked about, not acted on. */
@@ -94,14 +105,18 @@ export class AtDoor {
     const off = h("div", { class: "off" }, h("p", { role: "status" }, this.trouble === undefined ? say.camera.off : say.camera[this.trouble]), h("button", { type: "button", class: "button", click: () => void start() }, say.camera.start));
     const aim = h("i", { class: "aim", "aria-hidden": "true", hidden: true });
     const box = h("section", { class: "camera", "aria-label": say.camera.start }, video, aim, off);
-    const start = async (): Promise<void> => {
-      this.trouble = await this.camera?.start();
+    const look = (): void => {
       const on = this.camera?.on === true;
       [off.hidden, aim.hidden, video.hidden] = [on, !on, !on];
+    };
+    this.off = look;
+    const start = async (): Promise<void> => {
+      this.trouble = await this.camera?.start();
+      look();
       if (this.trouble !== undefined) put(off.firstElementChild as Element, say.camera[this.trouble]);
     };
     video.hidden = true;
-    this.place = h("div", { class: "list", id: "door", "aria-live": "polite" });
+    this.place = h("div", { class: "list", id: "door", "aria-live": "polite", "data-keep": "door" });
     this.lay();
     return [h("div", { class: "intro" }, h("h1", {}, say.head), h("p", {}, say.line)), this.place, box, this.byHand(), h("p", { class: "means" }, say.privacy)];
   }
@@ -109,18 +124,17 @@ export class AtDoor {
   private byHand(): HTMLElement {
     const say = this.words.hand;
     const digits = (id: string, label: string): HTMLElement =>
-      h("div", { class: "field" }, h("label", { for: id }, label), h("input", { id, name: id, class: "digits", inputmode: "numeric", autocomplete: "off", maxlength: 9, pattern: "[0-9]{4}[ \u00a0]?[0-9]{4}", required: true }));
-    const status = h("p", { class: "said", role: "status" });
-    const form = h("form", { class: "inner" }, h("p", {}, say.line), digits("venue", say.venue), digits("digits", say.code), h("button", { type: "submit", class: "button wide" }, say.button), status);
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      const given = new FormData(form);
+      h("div", { class: "field" }, h("label", { for: id }, label), h("input", { id, name: id, class: "digits eight", inputmode: "numeric", autocomplete: "off", maxlength: 9, pattern: "[0-9]{4}[ \u00a0]?[0-9]{4}", required: true, "aria-describedby": `${id}-wrong` }), h("p", { class: "wrong", id: `${id}-wrong`, role: "alert" }));
+    const work = async (typed: HTMLFormElement): Promise<string> => {
+      const given = new FormData(typed);
       const [venue, code] = ["venue", "digits"].map((name) => String(given.get(name) ?? "").replace(/\D/g, "")) as [string, string];
-      if (!isNumber(venue)) return put(status, say.wrong);
-      put(status);
-      void this.scanned({ venue, minute: minuteOf(now()), code }).then(() => this.place?.scrollIntoView({ block: "center" })); // what is said stands above
-    });
-    return h("details", { class: "card" }, h("summary", {}, h("h2", {}, say.head)), form);
+      if (!isNumber(venue)) throw new Wrong("venue", say.wrong);
+      await this.scanned({ venue, minute: minuteOf(now()), code });
+      this.place?.scrollIntoView({ block: "center" }); // what is said stands above
+      return "";
+    };
+    const given = { class: "inner", button: say.button, working: () => this.words.working, failed: this.failed, work };
+    return h("details", { class: "card", "data-keep": "by hand" }, h("summary", {}, h("h2", {}, say.head)), form(given, h("p", {}, say.line), digits("venue", say.venue), digits("digits", say.code)));
   }
 
   private async read(text: string): Promise<void> {
@@ -177,7 +191,7 @@ export class AtDoor {
     if (this.place === undefined) return;
     const say = this.words;
     const waiting = this.entering()?.left;
-    put(
+    renew(
       this.place,
       this.working && h("p", { class: "means" }, say.working),
       this.foreign !== undefined && this.state("unknown", say.refused.head, say.refused[this.foreign === "elsewhere" ? "unknown_venue" : "none"] ?? ""),
@@ -252,12 +266,14 @@ export class AtDoor {
       { class: "card" },
       h("h2", {}, leaves ? say.here(this.placeOf(here), this.names(whose)) : `${say.hand.venue} ${inGroups(asked.venue)}`),
       h("p", {}, leaves ? say.ask.there : old > 180 ? say.ask.old(ago(old, language())) : say.ask.link),
-      h("div", { class: "two" }, h("button", { type: "button", class: "button", id: "yes", click: () => void this.scannedYes(asked) }, leaves ? say.ask.leave : say.ask.enter), h("button", { type: "button", class: "quiet", click: drop }, leaves ? say.ask.stay : say.ask.no)),
+      h("div", { class: "two" }, h("button", { type: "button", class: "button", id: "yes", click: () => void this.scannedYes() }, leaves ? say.ask.leave : say.ask.enter), h("button", { type: "button", class: "quiet", click: drop }, leaves ? say.ask.stay : say.ask.no)),
     );
   }
 
   /** Yes, of those who are chosen by now. */
-  private async scannedYes(scan: Scan): Promise<void> {
+  private async scannedYes(): Promise<void> {
+    const scan = this.asked;
+    if (scan === undefined) return;
     const there = this.there(scan);
     if (this.chosen.length > 0) await this.act(scan, there.length === this.chosen.length ? "leave" : "enter");
   }

@@ -1,11 +1,13 @@
 // An appeal against a hold: its form, and what became of it.
 
-import { type Child, h, put } from "../look/dom.ts";
+import { type Child, h } from "../look/dom.ts";
 import { language } from "../look/language.ts";
+import { filled } from "../look/renew.ts";
 import { now, when } from "../look/when.ts";
 import { type Appeal, Failed, type Given, type Hold } from "./api.ts";
 import { OBJECT } from "./door_words.ts";
 import type { Phone } from "./phone.ts";
+import { form, type Saying, twice } from "./press.ts";
 
 type Why = Given<"POST /v1/me/appeals">["sent"]["why"];
 const WHYS: readonly Why[] = ["not_me", "not_there", "wrong_result", "done", "wrong_place", "other"];
@@ -19,14 +21,16 @@ const words = () => OBJECT[language()];
 export class Objections {
   private readonly phone: Phone;
   private readonly zone: () => string | undefined;
-  private readonly failed: (problem: unknown) => string;
+  private readonly failed: Saying;
+  private readonly working: () => string;
   private readonly changed: () => void;
   known: readonly Appeal[] = [];
 
-  constructor(phone: Phone, zone: () => string | undefined, failed: (problem: unknown) => string, changed: () => void) {
+  constructor(phone: Phone, zone: () => string | undefined, failed: Saying, working: () => string, changed: () => void) {
     this.phone = phone;
     this.zone = zone;
     this.failed = failed;
+    this.working = working;
     this.changed = changed;
   }
 
@@ -50,41 +54,26 @@ export class Objections {
 
   private form(hold: Hold): HTMLElement {
     const say = words();
-    const made = h("details", {}, h("summary", { class: "object" }, say.head));
-    // Its fields are made when it is opened: several holds have the same.
-    made.addEventListener("toggle", () => {
-      made.querySelector("form")?.remove();
-      if (!made.open) return;
-      const id = (name: string): string => `${name}-${hold.rule}-${at(hold.since)}`;
-      const press = h("button", { type: "submit", class: "button wide" }, say.send);
-      const status = h("p", { class: "said", role: "status" });
-      const form = h(
-        "form",
-        { class: "inner" },
+    const name = `${hold.rule}-${at(hold.since)}`;
+    const id = (field: string): string => `${field}-${name}`;
+    const made = h("details", { "data-keep": `object ${name}` }, h("summary", { class: "object" }, say.head));
+    const failed = (problem: unknown): string => (problem instanceof Failed && say.refused[problem.code]) || this.failed(problem);
+    const work = async (given: HTMLFormElement): Promise<string> => {
+      await this.file(hold, new FormData(given));
+      given.reset();
+      made.open = false;
+      await this.refresh(); // the page is drawn anew
+      return "";
+    };
+    return filled(made, () => [
+      form(
+        { class: "inner", button: say.send, working: this.working, failed, work },
         h("p", {}, say.line),
         h("div", { class: "field" }, h("label", { for: id("why") }, say.why), h("select", { id: id("why"), name: "why" }, ...WHYS.map((why) => h("option", { value: why }, say.whys[why] ?? why)))),
         h("div", { class: "field" }, h("label", { for: id("what") }, say.what), h("input", { id: id("what"), name: "what", maxlength: 64, autocomplete: "off" })),
         h("div", { class: "field" }, h("label", { for: id("text") }, say.text), h("textarea", { id: id("text"), name: "text", rows: 4, maxlength: 500, "aria-describedby": id("hint") }), h("p", { class: "by", id: id("hint") }, say.hint)),
-        press,
-        status,
-      );
-      form.addEventListener("submit", (event) => {
-        event.preventDefault();
-        press.disabled = true;
-        put(status, "…");
-        this.file(hold, new FormData(form))
-          .then(() => {
-            form.remove(); // the page is drawn anew
-            return this.refresh();
-          })
-          .catch((problem: unknown) => {
-            press.disabled = false;
-            put(status, (problem instanceof Failed && say.refused[problem.code]) || this.failed(problem));
-          });
-      });
-      made.append(form);
-    });
-    return made;
+      ),
+    ]);
   }
 
   private async file(hold: Hold, given: FormData): Promise<void> {
@@ -100,24 +89,14 @@ export class Objections {
     const time = (iso: string): string => when(at(iso), language(), this.zone());
     const waits = one.state === "open" || one.state === "proposed";
     const late = one.late || (waits && now() > at(one.answer_by));
-    let sure = false;
-    const end = h("button", { type: "button", class: "quiet" }, say.withdraw);
-    end.addEventListener("click", () => {
-      if (!sure) {
-        sure = true;
-        end.textContent = say.sure;
-        return;
-      }
-      end.disabled = true;
-      this.phone
-        .mine("DELETE /v1/me/appeals/{appeal}", { at: { appeal: one.appeal } })
-        .then(() => this.refresh())
-        .catch((problem: unknown) => {
-          end.disabled = false;
-          end.textContent = this.failed(problem);
-        });
-    });
-    return h(
+    const end = (): HTMLElement =>
+      twice(`withdraw ${one.appeal}`, say.withdraw, say.sure, this.failed, async () => {
+        await this.phone.mine("DELETE /v1/me/appeals/{appeal}", { at: { appeal: one.appeal } });
+        await this.refresh();
+        const after = this.known.find(({ appeal }) => appeal === one.appeal);
+        if (made.isConnected && after !== undefined) made.replaceWith(this.told(after)); // in the list of all of them
+      });
+    const made: HTMLElement = h(
       "section",
       { class: "appeal" },
       h("h3", {}, `${say.mine} · ${say.states[one.state] ?? one.state}`),
@@ -127,7 +106,8 @@ export class Objections {
       one.answer !== null && h("p", {}, h("b", {}, `${say.answer}${language() === "zh" ? "：" : ": "}`), one.answer),
       one.follows !== null && h("p", {}, say.follows[one.follows] ?? ""),
       h("details", {}, h("summary", {}, say.steps), h("ol", { class: "steps" }, ...one.steps.map((step) => h("li", {}, `${time(step.at)} · ${say.who[step.who] ?? step.who} ${say.did[step.what] ?? step.what}`)))),
-      waits && end,
+      waits && end(),
     );
+    return made;
   }
 }

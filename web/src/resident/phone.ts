@@ -21,6 +21,7 @@ interface Device {
   readonly resident: string;
   readonly token: string;
   readonly expires: number;
+  readonly device?: string; // how the list of devices calls this one; a phone that was bound before it was told learns it later
 }
 export interface Told {
   readonly code: Code;
@@ -43,6 +44,7 @@ export class Phone {
   private readonly credentials = new Map<Whose, readonly Credential[]>();
   private readonly names = new Map<Whose, string>(); // of others, as they were typed here
   private cared: readonly Other[] = []; // as the server last said
+  private renewing: Promise<void> | undefined;
 
   constructor(kept: Kept) {
     this.kept = kept;
@@ -51,6 +53,11 @@ export class Phone {
 
   get bound(): boolean {
     return this.device !== undefined;
+  }
+
+  /** How the list of devices calls this one, where it was told. */
+  get itself(): string | undefined {
+    return this.device?.device;
   }
 
   /** Takes up what was kept. */
@@ -101,7 +108,7 @@ export class Phone {
     for (const kept of [this.told, this.credentials, this.names]) kept.clear();
     this.cared = [];
     this.slots.forget();
-    await this.keep({ resident: bound.resident, token: bound.token, expires: seconds(bound.expires_at) });
+    await this.keep({ resident: bound.resident, token: bound.token, expires: seconds(bound.expires_at), device: bound.device });
     // Ask the browser not to throw keys away when room is short; some ask the person, most decide alone.
     await (navigator as { storage?: StorageManager }).storage?.persist?.().catch(() => false);
   }
@@ -125,23 +132,29 @@ export class Phone {
   /** A call with the token; one that is good no more is renewed once by the device's key. Throws Failed. */
   async mine<C extends Call>(what: C, given: Given<C>): Promise<Said<C>> {
     if (this.device === undefined) throw new Failed("unbound");
+    const { token } = this.device;
     try {
-      return await call(what, given, this.device.token);
+      return await call(what, given, token);
     } catch (problem) {
       if (!(problem instanceof Failed && problem.how === "unbound")) throw problem;
-      await this.renew(Math.floor(Date.now() / 1_000));
+      if (token === this.device.token) await this.renew(Math.floor(Date.now() / 1_000)); // else it was renewed meanwhile
       return call(what, given, this.device.token);
     }
   }
 
-  /** A new token, signed for by the device's key. */
-  private async renew(at: number): Promise<void> {
+  /** A new token, signed for by the device's key; one for all who ask meanwhile, for a signature is taken once. */
+  private renew(at: number): Promise<void> {
+    this.renewing ??= this.renewed(at).finally(() => (this.renewing = undefined));
+    return this.renewing;
+  }
+
+  private async renewed(at: number): Promise<void> {
     const keys = await this.kept.get<CryptoKeyPair>("key");
     if (this.device === undefined || keys === undefined) throw new Failed("unbound");
     const { resident } = this.device;
     const signature = await signed(keys, `KM1 token ${resident} ${at}`);
-    const { token, expires_at } = await call("POST /v1/tokens", { sent: { resident, at, signature } });
-    await this.keep({ resident, token, expires: seconds(expires_at) });
+    const { token, expires_at, device } = await call("POST /v1/tokens", { sent: { resident, at, signature } });
+    await this.keep({ resident, token, expires: seconds(expires_at), device });
   }
 
   /** The code as it is now; and before the token ends, a new one. Where the door does not answer, what stands sealed in the

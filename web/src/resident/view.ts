@@ -36,13 +36,13 @@ export function stateCard(told: Told, moment: number): HTMLElement {
   const name = named(code);
   const last = isLast(told, moment);
   const { head, line } = words().states[name];
-  const hold = code.holds.find((one) => one.outcome === code.colour);
-  const counted = hold === undefined ? "" : dayIn(hold, moment);
+  const end = lastOf(code);
+  const counted = end === undefined ? "" : `${dayIn(end, moment)} · ${words().ends(dayOf(at(end.until), language(), zoneOf(code)))}`;
   return h(
     "section",
     { class: `state ${name}${last ? " stale" : ""}`, id: "state" },
     h("div", {}, shape(name)),
-    h("div", {}, h("h1", {}, last ? words().last(head) : head), h("p", {}, [line, counted].filter((one) => one !== "").join(" · "))),
+    h("div", {}, h("h1", {}, last ? words().last(head) : head), h("p", {}, line), counted !== "" && h("p", { id: "ends" }, counted)),
   );
 }
 
@@ -54,9 +54,17 @@ export function ageLine(told: Told, moment: number): string {
   return words().offline(since) + (isLast(told, moment) ? (language() === "zh" ? "。" : ". ") + words().changed : "");
 }
 
+type Ending = Hold & { readonly until: string };
+
+/** The hold that ends last of those that make the colour: with it the state ends. None while one of them has no end. */
+function lastOf(code: Code): Ending | undefined {
+  const making = code.holds.filter((one) => one.outcome === code.colour);
+  if (making.some(({ until }) => until === null)) return undefined;
+  return (making as readonly Ending[]).reduce<Ending | undefined>((last, one) => (last === undefined || at(one.until) > at(last.until) ? one : last), undefined);
+}
+
 /** Day 3 of 14, by the days of the city's calendar that it touches. */
-function dayIn(hold: Hold, moment: number): string {
-  if (hold.until === null) return "";
+function dayIn(hold: Ending, moment: number): string {
   const [first, last, today] = [at(hold.since), at(hold.until) - 1, moment].map((one) => Math.floor((one + offsetOf(hold.since)) / 86_400)) as [number, number, number];
   const of = Math.max(1, last - first + 1);
   return words().day(Math.min(of, Math.max(1, today - first + 1)), of);

@@ -11,6 +11,7 @@ export interface ResidentWords {
   readonly states: Record<Named, Said>;
   readonly means: Record<Named, string>;
   readonly day: (n: number, of: number) => string;
+  readonly ends: (day: string) => string;
   readonly last: (head: string) => string;
   readonly updated: string;
   readonly offline: (ago: string) => string;
@@ -28,6 +29,8 @@ export interface ResidentWords {
   readonly or: string;
   readonly decided: Record<"head" | "policy" | "digest", string>;
   readonly bind: Record<"head" | "line" | "type" | "number" | "name" | "send" | "sent" | "code" | "confirm" | "back" | "wrong" | "away" | "refused" | "keep" | "ended" | "step1" | "step2", string>;
+  readonly number: Record<"10" | "permit" | "99", { readonly hint: string; readonly wrong: string }> & Record<"check" | "born", string>;
+  readonly groups: Record<"records" | "paper" | "devices", string>;
   readonly types: Record<"10" | "20" | "14" | "15" | "16" | "34" | "99", string>;
   readonly others: Record<"head" | "line" | "none" | "add" | "child" | "childLine" | "elder" | "elderLine" | "asked" | "remove" | "sure" | "guardian" | "consent" | "notYours" | "show" | "full" | "back" | "addChild" | "ask", string>;
   readonly looks: Record<"head" | "line" | "none", string>;
@@ -39,11 +42,12 @@ export interface ResidentWords {
   readonly dose: (n: number) => string;
   readonly sources: Record<string, string>;
   readonly paper: Record<"head" | "line" | "make" | "print" | "pdf" | "png" | "until" | "check" | "next", string>;
-  readonly devices: Record<"head" | "line" | "bound" | "seen" | "end" | "sure", string>;
+  readonly devices: Record<"head" | "line" | "bound" | "seen" | "end" | "sure" | "mine", string>;
   readonly export: Record<"head" | "line" | "button", string>;
   readonly leave: Record<"head" | "line" | "button" | "sure", string>;
   readonly elsewhere: Record<"head" | "scan" | "open", string>;
   readonly failed: Record<"away" | "refused" | "unbound", string>;
+  readonly lesser: (n: number) => string; // holds that do not make the colour
   readonly hidden: string;
   readonly working: string;
   readonly noCrypto: string;
@@ -68,6 +72,7 @@ const zh: ResidentWords = {
     unknown: "不是绿码，也不是黄码、红码。请走人工办法。",
   },
   day: (n, of) => `第 ${n} 天，共 ${of} 天`,
+  ends: (day) => `预计${day}结束`,
   last: (head) => `上次：${head}`,
   updated: "刚刚更新",
   offline: (ago) => `未联网 · ${ago}的状态`,
@@ -112,6 +117,14 @@ const zh: ResidentWords = {
     step1: "第一步，共两步",
     step2: "第二步，共两步",
   },
+  number: {
+    "10": { hint: "18 位，最后一位可能是 X。", wrong: "居民身份证号码有 18 位：17 位数字，最后一位是数字或 X。请逐位核对。" },
+    permit: { hint: "字母和数字，例如 E12345678。", wrong: "护照或通行证号码是 5 至 20 位字母和数字，没有汉字和符号，例如 E12345678。" },
+    "99": { hint: "请照证件填写。", wrong: "号码最多 64 个字符。请照证件填写。" },
+    check: "最后一位与前 17 位对不上，有一位可能填错了。请逐位核对。",
+    born: "第 7 至 14 位不是一个出生日期，有一位可能填错了。请逐位核对。",
+  },
+  groups: { records: "我的记录", paper: "没有手机时", devices: "设备与授权" },
   types: { "10": "居民身份证", "20": "护照", "14": "港澳居民来往内地通行证", "15": "台湾居民来往大陆通行证", "16": "台湾居民一次性通行证", "34": "外国人永久居留证", "99": "其他证件" },
   others: {
     head: "家人",
@@ -153,11 +166,12 @@ const zh: ResidentWords = {
     check: "请与身份证件一起出示",
     next: "几分钟后各处门口可以核验。",
   },
-  devices: { head: "已绑定的设备", line: "丢失或转让的设备，请在这里解除。所有设备的码随后更换。", bound: "绑定于", seen: "最近使用", end: "解除", sure: "确定？再按一次" },
+  devices: { head: "已绑定的设备", line: "丢失或转让的设备，请在这里解除。所有设备的码随后更换。", bound: "绑定于", seen: "最近使用", end: "解除", sure: "确定？再按一次", mine: "本机" },
   export: { head: "导出", line: "关于您的全部资料，一个文件。", button: "下载" },
   leave: { head: "解除绑定", line: "本机和其他设备上的码都将失效。以后可以再领。", button: "解除绑定", sure: "确定解除？再按一次" },
   elsewhere: { head: "其他", scan: "扫码核验", open: "公开与核查" },
   failed: { away: "联系不上服务器，请稍后再试。", refused: "没有办成，请检查后再试。", unbound: "这台设备已解除绑定，请重新领取。" },
+  lesser: (n) => `另有 ${n} 条提示（不决定颜色）`,
   hidden: "姓名不显示",
   working: "服务器正受攻击，这台设备在自动验算，请稍候几秒，不用做什么。",
   noCrypto: "这个浏览器不给本页用密码功能，无法保管密钥。请用 https 打开，或换一个浏览器。",
@@ -181,7 +195,8 @@ const en: ResidentWords = {
     red: "Please isolate or be treated as arranged. Emergency care, going home, tests and medicine stay open to you.",
     unknown: "This is neither green nor yellow nor red. Ask for the paper route.",
   },
-  day: (n, of) => `day ${n} of ${of}`,
+  day: (n, of) => `Day ${n} of ${of}`,
+  ends: (day) => `ends ${day}`,
   last: (head) => `Last known: ${head}`,
   updated: "Updated just now",
   offline: (ago) => `Offline · as of ${ago}`,
@@ -226,6 +241,14 @@ const en: ResidentWords = {
     step1: "Step 1 of 2",
     step2: "Step 2 of 2",
   },
+  number: {
+    "10": { hint: "18 characters; the last may be an X.", wrong: "The number on an identity card has 18 characters: 17 digits, and a last one that is a digit or an X. Please compare them." },
+    permit: { hint: "Letters and digits, such as E12345678.", wrong: "The number of a passport or permit has 5 to 20 letters and digits and nothing else, such as E12345678." },
+    "99": { hint: "As it stands on the document.", wrong: "The number has 64 characters at most. Please type it as it stands on the document." },
+    check: "The last character does not fit the 17 before it, so one of them may be mistyped. Please compare them.",
+    born: "Characters 7 to 14 are no date of birth, so one of them may be mistyped. Please compare them.",
+  },
+  groups: { records: "My records", paper: "Without a phone", devices: "Devices and consent" },
   types: {
     "10": "Resident identity card",
     "20": "Passport",
@@ -282,11 +305,13 @@ const en: ResidentWords = {
     seen: "last used",
     end: "End",
     sure: "Sure? Press again",
+    mine: "This device",
   },
   export: { head: "Export", line: "Everything about you in one file.", button: "Download" },
   leave: { head: "Unbind", line: "The codes on this and your other devices end. You can get a new one at any time.", button: "Unbind", sure: "Really unbind? Press again" },
   elsewhere: { head: "Elsewhere", scan: "Check a code", open: "In the open" },
   failed: { away: "The server cannot be reached. Try again in a moment.", refused: "That did not work. Check it and try again.", unbound: "This device is bound no more. Please get your code again." },
+  lesser: (n) => `${n} more ${n === 1 ? "notice" : "notices"}, beside the colour`,
   hidden: "Name not shown",
   working: "The server is under attack. Your device is working out a number for it: a few seconds, nothing for you to do.",
   noCrypto: "The browser gives this page no cryptography, so it cannot keep a key. Open it over https, or in another browser.",

@@ -171,15 +171,21 @@ class Binding(Closed):
 
 
 class Bound(Closed):
+    """`device`: how the list of devices calls this one."""
+
     token: str
     expires_at: Time
     resident: str
     name_mask: str
+    device: str
 
 
 class Token(Closed):
+    """`device`: how the list of devices calls the one that signed."""
+
     token: str
     expires_at: Time
+    device: str
 
 
 class DeviceSaid(Closed):

@@ -97,14 +97,20 @@ def confirm(
 ) -> s.Bound:
     """The code that came, and the device's key: the document is bound to this device. The token lives 30 days."""
     public = key_of(asked.device_key, "device_key").compressed
-    resident, _ = city.store.confirm(binding, asked.code, public, now=city.now)
+    resident, device = city.store.confirm(binding, asked.code, public, now=city.now)
     city.copy_turn(resident.slot)
     token, expires = city.tokens.make(resident.slot, resident.token_turn, now=city.now)
     mask = mask_of(city.state, _person(city, resident))
     until = time.monotonic() + city.fill_seconds
     while city.slots.answer(resident.slot) is None and time.monotonic() < until:
         time.sleep(0.02)  # the first answer is being made; without it the phone would ask again at once
-    return s.Bound(token=token, expires_at=city.zone.iso(expires), resident=resident.resident, name_mask=mask)
+    return s.Bound(
+        token=token,
+        expires_at=city.zone.iso(expires),
+        resident=resident.resident,
+        name_mask=mask,
+        device=device,
+    )
 
 
 def key_of(text: str, where: str) -> PublicKey:
@@ -129,7 +135,7 @@ def renew(asked: Annotated[s.Renewing, Depends(Sent(s.Renewing))], city: Here) -
     if not city.store.signed(device.device, at=asked.at, now=now):
         raise NotSignedIn("no device of this resident signed this, now")
     token, expires = city.tokens.make(resident.slot, resident.token_turn, now=now)
-    return s.Token(token=token, expires_at=city.zone.iso(expires))
+    return s.Token(token=token, expires_at=city.zone.iso(expires), device=device.device)
 
 
 # the code ------------------------------------------------------------------------------------------------------------

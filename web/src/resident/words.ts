@@ -66,7 +66,7 @@ const zh: ResidentWords = {
   },
   means: {
     green: "可以正常出行。",
-    notice: "您的码是绿的，但有提示要办；解除以前，有的地方可能不放行。",
+    notice: "您的码是绿的，但有提示要办；提示解除以前，门口不放行。急救、回家、做核酸、取药不受影响。",
     yellow: "请留在家中，按要求做核酸。急救、做核酸、取药不受影响。",
     red: "请按安排隔离或就医。急救、回家、做核酸、取药不受影响。",
     unknown: "不是绿码，也不是黄码、红码。请走人工办法。",
@@ -190,7 +190,7 @@ const en: ResidentWords = {
   },
   means: {
     green: "You can go about as usual.",
-    notice: "Your code is green, with a notice. Until that ends, some places may not let you in.",
+    notice: "Your code is green, with a notice. Until it ends, doors do not let you in. Emergency care, going home, tests and medicine stay open to you.",
     yellow: "Please stay at home and take the tests that are set. Emergency care, tests and medicine stay open to you.",
     red: "Please isolate or be treated as arranged. Emergency care, going home, tests and medicine stay open to you.",
     unknown: "This is neither green nor yellow nor red. Ask for the paper route.",

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import zxingcpp
 from hamlet import phone_key
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from laboratory import lines, new_key
+from PIL import Image
 from test_front_serving import free_port
 
 from kangma.gateway.front.who.assertions import ASSERTION_TYPE
@@ -39,6 +41,12 @@ def test_a_demo_opens_its_door_and_says_who_may_come_in(tmp_path: Path) -> None:
             said.seek(0)
             told = json.loads(said.read())
             assert told["address"] == f"http://127.0.0.1:{port}"
+            for card in map(Path, told["cards"].values()):
+                (read,) = zxingcpp.read_barcodes(Image.open(card))
+                assert read.text == card.with_suffix(".txt").read_text("utf-8")
+                assert Image.open(card).height > 2 * abs(
+                    read.position.bottom_left.y - read.position.top_left.y
+                )
             who = next(x for x in told["logins"] if x["code"] == "green")
             asked = {k: who[k] for k in ("id_type", "id_number", "name")}
             binding = client.post("/v1/bindings", json=asked).json()["binding"]

@@ -61,6 +61,13 @@ def test_a_demo_opens_its_door_and_says_who_may_come_in(tmp_path: Path) -> None:
             example = [sys.executable, str(ROOT / "examples" / "rides.py"), *tables, "--passengers", "1"]
             played = subprocess.run(example, capture_output=True, text=True, check=False, timeout=120)
             assert "3 rides checked" in played.stdout, played.stderr
+            base = json.loads((tmp_path / "demo" / "state" / "city.json").read_bytes())["base"]
+            ours = ["--key", told["clients"]["demo-lab"], "--audience", f"{base}/oauth/token"]
+            ours += ["--address", told["address"], "--patients", str(tmp_path / "demo" / "tables")]
+            laboratory = [sys.executable, str(ROOT / "examples" / "laboratory.py"), *ours]
+            sent_ = subprocess.run(laboratory, capture_output=True, text=True, check=False, timeout=120)
+            assert "20 received, 20 accepted, 0 duplicate, 0 refused" in sent_.stdout, sent_.stderr
+            assert "refused: row 2, line 2, column result: not_in_list" in sent_.stdout
             report(client, Path(told["clients"]["demo-lab"]), asked)
             until(lambda: colour(client, phone) == "red", demo, RARELY)
         finally:

@@ -211,7 +211,7 @@ def _clients(home: Path, folder: Path, *, now: Moment) -> dict[str, str]:
 
 def _tell_clients(port: int, clients: Mapping[str, str]) -> None:
     out.print(
-        "\nA laboratory and a ride-hailing platform, with their keys (docs/gateway.md, examples/rides.py):"
+        "\nA laboratory and a ride-hailing platform, with their keys (examples/laboratory.py, examples/rides.py):"
     )
     for name, file in clients.items():
         out.print(f"  {plain(name)}: {plain(file)}")

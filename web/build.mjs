@@ -53,6 +53,12 @@ for (const [path, name] of Object.entries({ "/": "resident", "/scan": "scan", "/
   await writeFile(at(`dist/pages/${path === "/" ? "index" : name}.html`), frame);
   kept.push(path);
 }
+// What a person is told at an address that is none: no script, and nothing to keep.
+const sheet = `${await inline({ entryPoints: ["src/missing/missing.css"] })}\n`;
+const sheetName = `missing-${createHash("sha256").update(sheet).digest("hex").slice(0, 12)}.css`;
+await writeFile(at(`dist/pages/${sheetName}`), sheet);
+const missing = (await readFile(at("missing.html"), "utf8")).replace("<!-- style -->", () => `<link rel="stylesheet" href="/${sheetName}">`);
+await writeFile(at("dist/pages/missing.html"), missing);
 for (const file of await readdir(at("public"))) {
   await writeFile(at(`dist/pages/${file}`), await readFile(at(`public/${file}`)));
   kept.push(`/${file}`);

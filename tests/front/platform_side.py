@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @functools.cache
-def example() -> Any:
-    """The module `examples/rides.py`."""
-    spec = importlib.util.spec_from_file_location("rides_example", ROOT / "examples" / "rides.py")
+def example(name: str = "rides") -> Any:
+    """The module `examples/<name>.py`."""
+    spec = importlib.util.spec_from_file_location(f"{name}_example", ROOT / "examples" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import zxingcpp
 from hamlet import phone_key
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from laboratory import lines, new_key
+from PIL import Image
 from test_front_serving import free_port
 
 from kangma.gateway.front.who.assertions import ASSERTION_TYPE
@@ -39,6 +41,12 @@ def test_a_demo_opens_its_door_and_says_who_may_come_in(tmp_path: Path) -> None:
             said.seek(0)
             told = json.loads(said.read())
             assert told["address"] == f"http://127.0.0.1:{port}"
+            for card in map(Path, told["cards"].values()):
+                (read,) = zxingcpp.read_barcodes(Image.open(card))
+                assert read.text == card.with_suffix(".txt").read_text("utf-8")
+                assert Image.open(card).height > 2 * abs(
+                    read.position.bottom_left.y - read.position.top_left.y
+                )
             who = next(x for x in told["logins"] if x["code"] == "green")
             asked = {k: who[k] for k in ("id_type", "id_number", "name")}
             binding = client.post("/v1/bindings", json=asked).json()["binding"]
@@ -53,6 +61,13 @@ def test_a_demo_opens_its_door_and_says_who_may_come_in(tmp_path: Path) -> None:
             example = [sys.executable, str(ROOT / "examples" / "rides.py"), *tables, "--passengers", "1"]
             played = subprocess.run(example, capture_output=True, text=True, check=False, timeout=120)
             assert "3 rides checked" in played.stdout, played.stderr
+            base = json.loads((tmp_path / "demo" / "state" / "city.json").read_bytes())["base"]
+            ours = ["--key", told["clients"]["demo-lab"], "--audience", f"{base}/oauth/token"]
+            ours += ["--address", told["address"], "--patients", str(tmp_path / "demo" / "tables")]
+            laboratory = [sys.executable, str(ROOT / "examples" / "laboratory.py"), *ours]
+            sent_ = subprocess.run(laboratory, capture_output=True, text=True, check=False, timeout=120)
+            assert "20 received, 20 accepted, 0 duplicate, 0 refused" in sent_.stdout, sent_.stderr
+            assert "refused: row 2, line 2, column result: not_in_list" in sent_.stdout
             report(client, Path(told["clients"]["demo-lab"]), asked)
             until(lambda: colour(client, phone) == "red", demo, RARELY)
         finally:

@@ -189,3 +189,14 @@ def test_nobody_real_is_in_the_examples() -> None:
     numbers = {row["id_number"] for rows in evidence().values() for row in rows}
     assert numbers == {"EX0000001", "EX0000002", "EX0000003"}
     assert not re.search(r"\d{17}[\dX]|1[3-9]\d{9}\b", str([s for s in story() if "png" not in str(s)]))
+
+
+def test_the_description_says_that_a_device_is_seen_when_it_renews_its_token(told: dict[str, Any]) -> None:
+    about = told["components"]["schemas"]["DeviceSaid"]["description"]
+    assert "`seen_at`: when the device last renewed its token by its key" in about
+
+
+def test_what_stays_of_a_body_on_the_disk_is_said_as_it_is() -> None:
+    page = (ROOT / "docs/gateway.md").read_text("utf-8")
+    assert "on no disk" not in page
+    assert "refused rows as they were sent" in page

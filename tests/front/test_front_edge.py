@@ -20,6 +20,7 @@ from edge import NAME, Echo, Edge, Said, addresses, echo, edge, free_ports, free
 from hamlet import NURSE, hamlet, neighbours_lists
 
 from kangma.gateway.front.app import ROUTES
+from kangma.gateway.front.pages import pages
 from kangma.gateway.front.who.tokens import Tokens
 from kangma.store.front import token_key
 
@@ -178,6 +179,40 @@ def test_only_what_is_known_is_there_in_one_spelling(
     assert said.status == status
     assert said.headers["content-type"] == "application/problem+json"
     assert b"nginx" not in said.content
+
+
+@pytest.mark.parametrize("path", ["/scna", "/open/", "/a/b.html?name=wang", "/%E6%89%AB%E7%A0%81", "//scan"])
+def test_a_person_who_mistyped_an_address_is_told_so_by_the_gateways_page(
+    city: Edge, origin: dict[str, Any], path: str
+) -> None:
+    person = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    with httpx2.Client(base_url=f"http://127.0.0.1:{origin['reader']}") as plane:
+        ours = plane.get("/scna", headers=person)
+    said = city.ask("GET", path, headers=person)
+    assert (said.status, said.content) == (404, ours.content)
+    for name in (
+        "content-type",
+        "content-security-policy",
+        "cache-control",
+        "x-content-type-options",
+        "vary",
+    ):
+        assert said.headers[name] == ours.headers[name], name
+    for other in ({}, person | {"Accept": "application/json"}):
+        assert city.ask("GET", path, headers=other).headers["content-type"] == "application/problem+json"
+    assert city.ask("POST", "/scna", headers=person).headers["content-type"] == "application/problem+json"
+
+
+def test_programs_are_told_in_json_whatever_they_accept(city: Edge, origin: dict[str, Any]) -> None:
+    for path in ("/v1/nothing", "/v1/%6de/code", "/public/secret.txt", "/source/v1/", "/partner/v1/x"):
+        said = city.ask("GET", path, headers={"Accept": "text/html"})
+        assert said.headers["content-type"] == "application/problem+json", path
+
+
+def test_every_page_is_there(city: Edge) -> None:
+    for path, page in pages().items():
+        said = city.ask("GET", path)
+        assert (said.status, said.content) == (200, page.content), path
 
 
 def test_a_link_in_the_public_folder_leads_nowhere(city: Edge, origin: dict[str, Any]) -> None:

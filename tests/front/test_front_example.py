@@ -1,4 +1,4 @@
-"""The example plays a platform's day against a city that is really served."""
+"""The examples play a platform's and a laboratory's day against a city that is really served."""
 
 from __future__ import annotations
 
@@ -40,6 +40,24 @@ def rides(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 ASKED: set[str] = set()
+
+
+@pytest.fixture
+def laboratory(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The laboratory's example; what it is answered is held against the description."""
+    made = example("laboratory")
+    ask = made.Line.ask
+
+    def held(line: Any, method: str, path: str, body: bytes = b"", **headers: str) -> Any:
+        status, said = ask(line, method, path, body, **headers)
+        assert disagreements(method, path, status, "application/json", said, None) == []
+        one = operation(method, path)
+        assert one is not None, path
+        ASKED.add(one["operationId"])
+        return status, said
+
+    monkeypatch.setattr(made.Line, "ask", held)
+    return made
 
 
 @pytest.fixture
@@ -92,3 +110,29 @@ def plays(served: Served, rides: Any, platform: Any, phones: Any) -> None:
     } <= ASKED
     with pytest.raises(RuntimeError, match="422"):
         platform.check("x" * 20, "no consent")
+
+
+def test_a_laboratory_sends_a_batch_once_and_is_told_which_row_is_wrong(
+    served: Served, laboratory: Any, tmp_path: Path
+) -> None:
+    served.until(lambda: served.client.get("/public/latest.json").status_code == 200, "the first release")
+    key = ECKey.generate_key("P-256")
+    with FrontStore(served.path / "front") as store:
+        ClientStore(store).add(
+            "north-lab", "source", ["source:tests"], [public_key(key.as_pem(private=False))], now=1
+        )
+    address = f"http://127.0.0.1:{served.port}"
+    patients = [{k: p.asked[k] for k in ("id_type", "id_number")} for p in (NURSE, CASE, ELDER)]
+    numbers = laboratory.numbered(tmp_path / "north-lab.sequence")
+    with laboratory.Line(address) as line:
+        ours = laboratory.Laboratory("north-lab", key, line, f"{address}/oauth/token")
+        told = list(laboratory.play(ours, patients, numbers))
+    first, again, second, refused, other = told
+    number = first.partition(":")[0]
+    assert first == f"{number}: 3 received, 3 accepted, 0 duplicate, 0 refused"
+    assert again == f"sent again with the same key: {number}, nothing counted twice"
+    assert second.endswith(": 2 received, 1 accepted, 0 duplicate, 1 refused")
+    assert refused == "  refused: row 2, line 2, column result: not_in_list"
+    assert other == "of another kind: 403 not_allowed, your scopes do not hold this"
+    assert next(laboratory.numbered(tmp_path / "north-lab.sequence")) == 4
+    assert {"oauth_token", "sources_send", "sources_rejects"} <= ASKED

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import threading
+import zlib
 from typing import Any
 
 import httpx2
@@ -24,11 +26,12 @@ from hamlet import (
     phone_key,
 )
 from PIL import Image
-from printed import seen_on
+from printed import said_on, seen_on
 from test_front_walk import door_of
 
-from kangma.credential import holder, issue
+from kangma.credential import holder, issue, qr
 from kangma.credential.outcome import NotVerified, Reason, Verified
+from kangma.gateway.front.people.sheet import picture, sheet
 
 
 def holders(n: int = 1) -> tuple[list[Any], dict[str, list[str]]]:
@@ -171,15 +174,94 @@ def test_paper_comes_as_text_picture_and_page_and_is_believed_from_the_next_rele
 
 
 def test_the_page_for_paper_is_a_pdf_whose_symbol_can_be_read(door: Hamlet) -> None:
-    from kangma.gateway.front.people.sheet import sheet  # noqa: PLC0415
-
     page = sheet("KM1:" + "ABC1" * 80, mask="(A)\\", until="2022-05-22")
     places = page[page.rindex(b"startxref") :].split()[1]
-    assert page[int(places) :].startswith(b"xref\n0 6\n")
-    for number, line in enumerate(page[int(places) :].split(b"\n")[3:8], 1):
+    assert page[int(places) :].startswith(b"xref\n0 10\n")
+    for number, line in enumerate(page[int(places) :].split(b"\n")[3:12], 1):
         assert page[int(line[:10]) :].startswith(b"%d 0 obj" % number)
     (read,) = zxingcpp.read_barcodes(seen_on(page))
     assert read.text == "KM1:" + "ABC1" * 80
+
+
+SAID = (
+    "纸质健康码", "Health code on paper", "持有人 Holder: 张*伟", "有效期至 Good until the end of: 2022-05-22",
+    "2  请持有人出示身份证或护照，与核验页上显示的姓名比对。",
+    "Ask for the holder's ID card or passport. Compare the name on it with the one on the page.",
+    "急诊、回家和去采样点，不得拒绝。", "Emergency care, going home and test sites are never refused.",
+)  # fmt: skip
+
+
+def test_the_sheet_says_in_both_languages_what_it_is_and_what_a_guard_compares() -> None:
+    page = sheet("KM1:" + "ABC1" * 80, mask="张*伟", until="2022-05-22")
+    lines = said_on(page)
+    assert [said for said in SAID if said not in lines] == []
+    title = re.search(rb"/Title <([0-9a-f]+)>", page)
+    assert title is not None
+    assert bytes.fromhex(title[1].decode()).decode("utf-16") == "纸质健康码 Health code on paper"
+    assert b"/DisplayDocTitle true" in page
+
+
+def test_the_sheet_brings_no_letters_of_anybodys_font() -> None:
+    page = sheet("KM1:ABC", mask="张*", until="2022-05-22")
+    assert b"/FontFile" not in page
+    assert page.count(b"stream\n") == 2  # begin and end of the content, and of nothing else
+    names = set(re.findall(rb"/BaseFont /([^ ]+) ", page))
+    assert names == {b"Helvetica", b"STSong-Light", b"STSong-Light-UniGB-UCS2-H"}
+    assert b"/Encoding /UniGB-UCS2-H" in page
+    assert b"/Registry (Adobe) /Ordering (GB1) /Supplement 4" in page
+
+
+def test_who_has_no_chinese_font_still_reads_all_of_the_english() -> None:
+    (content,) = re.findall(rb"stream\n(.*)\nendstream", sheet("KM1:A", mask="张*", until="2022-05-22"), re.S)
+    without = [
+        "".join(
+            bytes.fromhex(code).decode("ascii") for code in re.findall(r"/F [0-9]+ Tf <([0-9a-f]+)>", line)
+        )
+        for line in zlib.decompress(content).decode().split("\n")
+    ]
+    assert [said for said in SAID if said.isascii() and said not in without] == []
+    assert " Holder: *" in without
+    assert " Good until the end of: 2022-05-22" in without
+
+
+def test_the_picture_says_it_in_english_and_its_symbol_is_drawn_pixel_by_pixel() -> None:
+    text = "KM1:" + "ABC1" * 80
+    made = Image.open(io.BytesIO(picture(text, mask="M.L.", until="2022-05-22"))).convert("L")
+    (read,) = zxingcpp.read_barcodes(made)
+    assert read.text == text
+    plain = Image.open(io.BytesIO(qr.png(text))).convert("L")
+    corner, edge = read.position.top_left, qr.QUIET * 8
+    near = [(corner.x - edge + x, corner.y - edge + y) for x in range(-8, 9) for y in range(-8, 9)]
+    cuts = (made.crop((x, y, x + plain.width, y + plain.height)) for x, y in near)
+    assert any(cut.tobytes() == plain.tobytes() for cut in cuts), "the symbol is not drawn pixel by pixel"
+    for words in ((0, 0, made.width, corner.y - edge), (0, corner.y + plain.height, made.width, made.height)):
+        assert made.crop(words).histogram()[0] > 2_000, "nothing is written there"
+    *_, right, _ = Image.eval(made, lambda grey: 255 - grey).getbbox() or (0, 0, made.width, 0)
+    assert right < made.width - 20, "a line runs off the picture"
+
+
+@pytest.mark.parametrize(
+    ("mask", "drawn", "in_latin"),
+    [
+        ("张*伟", "张*伟", "*"),
+        ("阿*·买*", "阿*·买*", "*"),
+        ("M.L.", "M.L.", "M.L."),
+        ("Ø.", "Ø.", "*"),
+        ("*", "*", "*"),
+        ("龘*", "龘*", "*"),
+        ("𠀀*", "*", "*"),
+        ("欧阳*𠀀", "*", "*"),
+        ("한*", "*", "*"),
+        ("张\n*", "*", "*"),
+    ],
+)
+def test_a_letter_that_cannot_be_drawn_is_hidden_and_nothing_false_is_said(
+    mask: str, drawn: str, in_latin: str
+) -> None:
+    page = sheet("KM1:ABC", mask=mask, until="2022-05-22")
+    assert [line for line in said_on(page) if "Holder" in line] == [f"持有人 Holder: {drawn}"]
+    made, other = (picture("KM1:ABC", mask=one, until="2022-05-22") for one in (mask, in_latin))
+    assert made == other
 
 
 # others ----------------------------------------------------------------------------------------------------------------

@@ -121,16 +121,28 @@ def test_refused_rows_are_listed_by_place_and_code_and_never_by_value(door: Haml
         (3, "missing_value"),
     ]
     assert listed.json()["rejects"][0]["column"] == "result"
+    assert all(None not in one.values() for one in listed.json()["rejects"])
     for secret in (ELDER.id_number, TEACHER.id_number, "maybe"):
         assert secret not in listed.text
     again = http.get(f"/source/v1/receipts/{said.json()['receipt']}")
     assert again.json() == said.json()
 
 
+def test_a_stranger_hears_nothing_of_which_kinds_there_are(door: Hamlet, lab: Client) -> None:
+    resident = door.resident(NURSE)
+    for http in (door.client(), door.client("x" * 35), resident):
+        told = {
+            (one.status_code, one.content) for one in (send(http, k, many(1)) for k in ("tests", "testz"))
+        }
+        assert len(told) == 1
+
+
 def test_what_cannot_be_taken_is_told_clearly(door: Hamlet, lab: Client) -> None:
     http, body = lab.http(), many(1)
     assert send(http, "cases", body).status_code == 403
-    assert send(http, "nothing", body).status_code == 403
+    mistyped = send(http, "testz", body)
+    assert (mistyped.status_code, mistyped.json()["code"]) == (404, "not_found")
+    assert mistyped.json()["detail"] == "no such kind of document: docs/reference/kinds.md"
     assert send(http, "tests", body, media="application/pdf").status_code == 415
     assert send(http, "tests", body, headers={"content-encoding": "gzip"}).status_code == 400
     assert send(http, "tests", body, key="short").status_code == 422
@@ -268,6 +280,17 @@ def test_nobody_reads_another_sources_receipt(door: Hamlet, lab: Client) -> None
         theirs, nobodys = other.get(path), other.get(path.replace(str(said["receipt"]), "987654"))
         assert theirs.status_code == nobodys.status_code == 404
         assert theirs.content == nobodys.content
+
+
+def test_a_row_that_is_wrong_as_a_whole_names_no_column(door: Hamlet, lab: Client) -> None:
+    body = b'{"not": json\n' + lines([positive(NURSE, "W-1", "negative") | {"wang": 1}])
+    said = send(lab.http(), "tests", body)
+    assert counts(said.json()) == (2, 0, 0, 2, 0)
+    listed = lab.http().get(said.json()["rejects"]).json()["rejects"]
+    assert [(sorted(one), one["row"]) for one in listed] == [
+        (["code", "line", "row"], 1),
+        (["code", "line", "row"], 2),
+    ]
 
 
 def test_a_source_takes_back_what_is_its_own_and_nothing_else(door: Hamlet, lab: Client) -> None:

@@ -88,10 +88,12 @@ class House:
 
 
 @contextmanager
-def house(path: Path, base: str = BASE) -> Iterator[House]:
+def house(
+    path: Path, base: str = BASE, title: str = "Register of Songyuli", title_zh: str = ""
+) -> Iterator[House]:
     clock, events = Clock(), Events()
     register = create(
-        path, title="Register of Songyuli", base=base, administrator="ann", organisation="Songyuli", now=NOW
+        path, title=title, title_zh=title_zh, base=base, administrator="ann", organisation="Songyuli", now=NOW
     )
     with register:
         ann = register.member("ann")

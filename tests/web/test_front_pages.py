@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import io
 import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ from kangma.publish.release import read_table
 from kangma.publish.signer import LocalSigner
 from kangma.signing.keys import Algorithm, Environment, KeySigner
 from kangma.signing.rotation import recognise
-from kangma.signing.trust import Root, decode_root, encode_root, open_trust, sign_trust
+from kangma.signing.trust import Root, Use, decode_root, encode_root, open_trust, sign_trust
 from kangma.store.elsewhere import mirror
 from kangma.store.keyfiles import read_key_file
 from kangma.store.public_reader import OnDisk
@@ -43,6 +45,9 @@ from kangma.store.releases import last_release
 from kangma.store.signing import install, make_signing, open_signing
 from kangma.store.state import open_state
 from kangma.terms import DAY, Text
+from kangma.translog import tiles
+from kangma.translog.checkpoint import Checkpoint, sign_checkpoint
+from kangma.translog.log import Log
 
 SEEN = ROOT / "build" / "pages"
 SHIPPED = ROOT / "src" / "kangma" / "gateway" / "front" / "pages"
@@ -632,7 +637,8 @@ def audited(page: Page) -> list[str]:
 def test_a_stranger_counts_and_checks_everything_on_their_own_device(alone: Serving, opened: Open) -> None:
     page = opened(alone, "/open", lang="en-GB")
     expect(page.locator("#checks")).to_contain_text("The pointer to the last release")
-    assert audited(page) == ["✓"] * 5
+    assert audited(page) == ["✓"] * 5 + ["–"]  # what it saw before: nothing
+    expect(page.locator("#unread")).to_have_count(0)
     last = json.loads((alone.front.public / "latest.json").read_text())
     main = page.inner_text("main")
     assert f"Release\n{last['release']}" in main
@@ -673,6 +679,94 @@ def test_what_somebody_changed_is_called_wrong(name: str, wrong: int, alone: Ser
     page = opened(alone, "/open")
     expect(page.locator("#checks")).to_contain_text("✕")
     assert audited(page)[wrong] == "✕"
+
+
+class LargeLog:
+    """The city's own log, with turns put in before its last release, which then comes again and again: as a city of
+    millions has it."""
+
+    def __init__(self, at: Serving) -> None:
+        public = at.front.public
+        self.at = at
+        said = json.loads((public / "latest.json").read_text())["log"]
+        read = OnDisk(public).read
+        old = tiles.entries_of(lambda path: read(path, 2**24) or b"", 0, said["size"], said["size"])
+        self.first, self.last = old[:-1], old[-1]
+        self.key = open_signing(at.front.state).signer(Use.LOG, at.front.now)
+        self.origin = open_signing(at.front.state).trust.publisher.origin
+
+    def publish(self, *turns: int, otherwise: int = -1) -> dict[str, bytes]:
+        """With so many turns of nobody before each release, of which one may be another than it was."""
+        leaves = list(self.first)
+        for stretch in turns:
+            leaves += [turn(n if n != otherwise else 10**6) for n in range(stretch)]
+            leaves.append(self.last)
+        log, files = Log.EMPTY.append(leaves)
+        files["checkpoint"] = sign_checkpoint(Checkpoint(self.origin, log.size, log.root), self.key)
+        said = json.loads((self.at.front.public / "latest.json").read_text())
+        said["log"] = {"size": log.size, "root": log.root.hex()}
+        files["latest.json"] = json.dumps(said).encode()
+        self.at.front.files = files
+        return files
+
+
+def turn(number: int) -> bytes:
+    return b"\x01" + hashlib.sha256(b"turn %d" % number).digest()
+
+
+def test_the_log_of_a_large_city_is_checked_too_and_what_is_not_is_said(alone: Serving, opened: Open) -> None:
+    large = LargeLog(alone)
+    large.publish(70_000)
+    page = opened(alone, "/open", lang="en-GB")
+    expect(page.locator("#checks")).to_contain_text("first seen here, and remembered")
+    assert audited(page) == ["✓"] * 5 + ["–"]
+    expect(page.locator("#unread")).to_contain_text("Not checked in the browser")
+    expect(page.locator("#unread code")).to_have_text(f"kangma audit --public {alone.base}/public")
+    asked = [path for _, path in alone.front.asked if path.startswith("/public/tile/")]
+    assert len(asked) < 20, asked
+    assert sum(len(alone.front.files[path.removeprefix("/public/")]) for path in asked) < 150_000
+    keep(page, "open-large-en", whole=True)
+    large.publish(70_000, 10_000)
+    page.reload()
+    expect(page.locator("#checks")).to_contain_text("with the 70,")
+    assert audited(page) == ["✓"] * 6
+    page.click("#language")
+    expect(page.locator("#unread")).to_contain_text("没有在浏览器里核查")
+    keep(page, "open-large-zh", whole=True)
+    large.publish(70_000, 10_000, 500, otherwise=5)  # what it saw has another turn in it now
+    page.reload()
+    expect(page.locator("#checks")).to_contain_text("✕")
+    assert audited(page) == ["✓"] * 5 + ["✕"]
+    page.reload()  # and that is not forgotten by looking again
+    expect(page.locator("#checks")).to_contain_text("✕")
+
+
+def test_a_hash_that_is_bent_in_a_large_log_is_called_wrong(alone: Serving, opened: Open) -> None:
+    files = LargeLog(alone).publish(70_000)
+    edge = next(path for path in files if path.startswith("tile/1/001"))
+    files[edge] = bytes([files[edge][0] ^ 1]) + files[edge][1:]
+    page = opened(alone, "/open")
+    expect(page.locator("#checks")).to_contain_text("✕")
+    assert audited(page)[3] == "✕"
+
+
+def test_a_release_at_midnight_counts_for_the_day_that_it_ends_as_in_the_report(
+    alone: Serving, city: Town, opened: Open
+) -> None:
+    page = opened(alone, "/open", lang="en-GB")
+    page.locator("table").nth(1).wait_for()
+    table = page.locator("table").nth(1)
+    shown = {}
+    for row in table.locator("tbody tr").all():
+        day, _, turned, _ = (cell.inner_text().strip() for cell in row.locator("th, td").all())
+        shown[re.sub("[^A-Za-z0-9]+", " ", day)] = int(turned.replace(",", ""))
+    report = (city.state.parent / "report.html").read_text("utf-8")
+    lines = re.findall(r"<tr><th>(\d{4}-\d\d-\d\d)</th>(?:<td>[\d,]+</td>)*<td>([\d,]+)</td></tr>", report)
+    told = {}
+    for day, turned in lines:
+        told.setdefault(f"{date.fromisoformat(day):%a %-d %b}", int(turned.replace(",", "")))
+    assert len(told) == 8
+    assert shown == told
 
 
 def test_another_root_says_nothing_in_the_open_either(alone: Serving, opened: Open) -> None:

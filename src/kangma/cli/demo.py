@@ -19,9 +19,9 @@ from kangma.cli.report import DayCount, Report, render
 from kangma.cli.serve import run
 from kangma.cli.terminal import SIGNS, Json, fail, out, plain, print_json, progress, sign, table, wall_clock
 from kangma.credential.issue import shown as shown_text
-from kangma.credential.qr import png
 from kangma.credential.venue_code import key_text
 from kangma.gateway.front.listening import listen
+from kangma.gateway.front.people.sheet import about, picture
 from kangma.policy.rules import Policy
 from kangma.publish.answers import code_of_person
 from kangma.publish.city import CityName, name_city, the_signer
@@ -211,7 +211,7 @@ def _clients(home: Path, folder: Path, *, now: Moment) -> dict[str, str]:
 
 def _tell_clients(port: int, clients: Mapping[str, str]) -> None:
     out.print(
-        "\nA laboratory and a ride-hailing platform, with their keys (docs/gateway.md, examples/rides.py):"
+        "\nA laboratory and a ride-hailing platform, with their keys (examples/laboratory.py, examples/rides.py):"
     )
     for name, file in clients.items():
         out.print(f"  {plain(name)}: {plain(file)}")
@@ -265,9 +265,10 @@ def _cards(
     shown, made = {**people, Colour.GREEN: _green(state)}, {}
     for colour in sorted(shown, reverse=True):
         today = zone(CITY.zone).day(now)
-        text = shown_text(on_paper(state, signer, shown[colour], today=today, now=now))
+        credential = on_paper(state, signer, shown[colour], today=today, now=now)
+        text, (mask, until, _) = shown_text(credential), about(credential, zone(CITY.zone))
         file = folder / f"{SIGNS[colour][1]}.png"
-        file.write_bytes(png(text))
+        file.write_bytes(picture(text, mask=mask, until=until))
         file.with_suffix(".txt").write_text(text)
         made[SIGNS[colour][1]] = file
     cycle(state, now=now, signer=signer)

@@ -36,7 +36,7 @@ from kangma.incidents.difference import Change as Difference
 from kangma.incidents.difference import difference
 from kangma.incidents.exchange import feeds, mapping, stix, tables, veris
 from kangma.incidents.exchange import json as json_form
-from kangma.incidents.exchange.report import Entry, Taken
+from kangma.incidents.exchange.report import TITLE, Entry, Taken
 from kangma.incidents.form import BadRecord, complete, decode, from_json, to_json
 from kangma.incidents.founding import records as founding_records
 from kangma.incidents.levels import seen_by
@@ -122,9 +122,15 @@ def init(
     base: Annotated[
         str, typer.Option("--base", metavar="URL", help="The address under which the register will be read.")
     ] = "http://localhost:8080",
-    title: Annotated[
-        str, typer.Option("--title", metavar="TEXT", help="The register's name.")
-    ] = "Incident register",
+    title: Annotated[str, typer.Option("--title", metavar="TEXT", help="The register's name.")] = TITLE.en,
+    title_zh: Annotated[
+        str,
+        typer.Option(
+            "--title-zh",
+            metavar="TEXT",
+            help="Its name on Chinese pages; without one they say `--title`, or 事件登记册 for the default.",
+        ),
+    ] = "",
     organisation: Annotated[
         str, typer.Option("--organisation", metavar="TEXT", help="Whose account it is.")
     ] = "",
@@ -137,7 +143,13 @@ def init(
     """Make a register: its key, its first account, and the records that ship with it, published."""
     at = _moment(now)
     register = create(
-        directory, title=title, base=base, administrator=administrator, organisation=organisation, now=at
+        directory,
+        title=title,
+        title_zh=title_zh,
+        base=base,
+        administrator=administrator,
+        organisation=organisation,
+        now=at,
     )
     with register:
         made = [] if empty else register.found(register.member(administrator), founding_records(), now=at)

@@ -34,9 +34,15 @@ _SHAPES = {
 }
 
 
+_MIDNIGHT = Text(
+    "每天以午夜的发布结束，它算在刚结束的那一天。",
+    "A day ends with its release at midnight, which counts for the day that it ends.",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class DayCount:
-    """What one day's last cycle counted."""
+    """What one day's last cycle counted: that of the midnight with which the day ends."""
 
     day: date
     states: Mapping[State, int]
@@ -81,7 +87,7 @@ def render(report: Report) -> str:
             _today(report),
             _section(
                 Text("每天有多少人不是绿码或有提示", "People whose code was not plainly green, by day"),
-                _bars(days) + _state_table(days),
+                f'<p class="soft">{_both(_MIDNIGHT)}</p>' + _bars(days) + _state_table(days),
             ),
             _section(Text("为什么：按规则计的人数", "Why: people held by each rule"), _rules(report)),
             _section(

@@ -171,13 +171,15 @@ def create(
     administrator: str,
     organisation: str,
     now: Moment,
+    title_zh: str = "",
     environment: Environment = Environment.PRODUCTION,
 ) -> Register:
     """A new register in an empty or absent folder, with one administrator. Conflict when the folder holds something.
 
     `base` is the address under which it will be read (`https://…`); the log's origin is `base` without its scheme.
+    `title_zh`: what it is called in Chinese, where that is not `title`.
     """
-    about = About(tidy(title, 200), base.rstrip("/"))
+    about = About(tidy(title, 200), base.rstrip("/"), tidy(title_zh, 200))
     try:
         from_json({"id": "base", "sources": [{"url": about.base}]})
     except BadRecord:
@@ -195,7 +197,7 @@ def create(
         values = {
             "format": db.FORMAT.encode(), "title": about.title.encode(), "base": about.base.encode(),
             "origin": origin.encode(), "environment": environment.value.encode(), "log": Tree.EMPTY.to_bytes(),
-            "ceremonies": secrets.token_bytes(32),
+            "title_zh": about.title_zh.encode(), "ceremonies": secrets.token_bytes(32),
         }  # fmt: skip
         on.execute(sa.insert(db.settings), [{"name": k, "value": v} for k, v in values.items()])
         for account, where, role in (
@@ -267,7 +269,11 @@ class Register:
                 if not db.migrate(on, bytes(found or b"").decode("ascii", "replace")):
                     raise Refused(Code.UNREADABLE, hint="a register of another version of Kangma")
             values = self._settings()
-        self.about = About(values["title"].decode(), values["base"].decode())
+        self.about = About(
+            values["title"].decode(),
+            values["base"].decode(),
+            values.get("title_zh", b"").decode(),  # a register that was made before there was one has none
+        )
         if signer is None:
             secret = read_key(path / "keys" / "register.key")
             signer = KeySigner(Algorithm.EDDSA, secret, Environment(values["environment"].decode()))

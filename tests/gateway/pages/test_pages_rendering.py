@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -49,6 +50,29 @@ def read(at: House, address: str, *, role: Role | None = None, lang: str = "en",
 
 
 # What people are told
+
+
+@pytest.mark.parametrize(
+    ("title", "title_zh", "zh"),
+    [
+        ("Incident register", "", "事件登记册"),  # as `init` names one that is given no name
+        ("Register of Songyuli", "松榆里事件登记册", "松榆里事件登记册"),
+        ("Register of Songyuli", "", "Register of Songyuli"),
+    ],
+)
+def test_a_register_has_its_name_in_the_language_of_the_page(
+    tmp_path: Path, title: str, title_zh: str, zh: str
+) -> None:
+    with house(tmp_path / "register", title=title, title_zh=title_zh) as at:
+        at.register.found(at.caller(Role.ADMINISTRATOR), records(), now=NOW)
+        for address in ("/incidents", "/about", "/chart", "/map", f"/incidents/{FOUNDING}"):
+            for lang, name, other in (("zh", zh, title), ("en", title, zh)):
+                said = at.client().get(address, headers={"accept": "text/html", "accept-language": lang}).text
+                assert re.search(rf"<title>[^<]* · {name}</title>", said), (address, lang)
+                assert f"<b>{name}</b>" in said
+                assert name == other or other not in said, (address, lang)
+        assert f"<title>{zh}</title>" in at.client().get("/incidents.atom?lang=zh").text
+        assert at.client().get("/incidents.json?lang=en").json()["title"] == title
 
 
 def test_the_founding_record_tells_a_stranger_what_there_is_for_members(founded: House) -> None:

@@ -175,6 +175,7 @@ export interface Credentials {
   readonly credentials: readonly Credential[];
 }
 
+/** `seen_at`: when the device last renewed its token by its key, about once a month. Being used in between does not change it. */
 export interface DeviceSaid {
   readonly device: string;
   /** ISO 8601 with offset. */
@@ -379,10 +380,11 @@ export interface ReceiptSaid {
   readonly became: number | null;
 }
 
+/** `column` where one is at fault; without it the row is, as a whole. `line` where the form has lines. */
 export interface Reject {
   readonly row: number;
-  readonly line: number | null;
-  readonly column: string | null;
+  readonly line?: number | null;
+  readonly column?: string | null;
   readonly code: string;
 }
 

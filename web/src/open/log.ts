@@ -1,12 +1,13 @@
-// The public log as a page can read it: its head, its entries, and whether these are the tree that the head names
-// (RFC 6962; docs/formats/log.md). All of them where they are few, the first and the last where they are many.
+// The public log as a page can read it: its head, its entries, whether these are the tree that the head names (RFC 6962;
+// docs/formats/log.md), and whether that goes on from what this device saw before. All entries are read where they are few, the
+// first and the last where they are many; their tree is checked either way (tree.ts).
 
-import { type Bytes, hex, joined, sha256, utf8 } from "../verify/bytes.ts";
+import { type Bytes, hex, utf8 } from "../verify/bytes.ts";
 import { EDDSA } from "../verify/cose.ts";
 import type { Authority } from "../verify/trust.ts";
+import { bundleOf, type Get, type Rooted, Tiles, Torn, Whole, WIDTH } from "./tree.ts";
 
-const BUNDLE = 256; // entries
-const MOST_WHOLE = 16 * BUNDLE; // a log up to this size is recomputed to its root
+const MOST_WHOLE = 16 * WIDTH; // entries: of a log up to this size each is read
 const FIRST = 2; // bundles that are read of a larger one, from its beginning and its end
 const LAST = 4;
 const EVENT = 2; // the first byte of an entry that says something in words
@@ -32,28 +33,79 @@ export interface Head {
   readonly root: Bytes;
   readonly signed: boolean | undefined; // undefined where this browser cannot tell
 }
+/** A log as somebody saw it: so many entries, and the root over them (hex). */
+export interface Seen {
+  readonly size: number;
+  readonly root: string;
+}
 export interface Log {
   readonly head: Head;
-  readonly recomputed: boolean | undefined; // undefined where there are too many entries
+  readonly read: number; // entries that were read: all, or the first and the last
+  readonly tree: boolean | undefined; // whether what was read is the tree that the head names; undefined: it could not be had
+  readonly since: Seen | undefined; // what this device saw before
+  readonly grown: boolean | undefined; // whether the log begins with that, unchanged
+  readonly same: boolean | undefined; // whether the pointer to the last release says what it begins with
   readonly releases: readonly Release[]; // the newest first
   readonly policies: readonly Policy[]; // the newest first
 }
 
-type Get = (path: string, most: number) => Promise<Bytes>;
-
-/** The log of an authority. Throws what `get` throws, and Error for what is no log. */
-export async function logOf(get: Get, authority: Authority): Promise<Log> {
+/** The log of an authority: held against what this device saw of it before, and what the folder's pointer says. Throws what
+ * `get` throws, and Error for what is no log. */
+export async function logOf(get: Get, authority: Authority, since: Seen | undefined, latest: Seen | undefined): Promise<Log> {
   const head = await headOf(await get("checkpoint", 65_536), authority);
-  const bundles = Math.ceil(head.size / BUNDLE);
+  const bundles = Math.ceil(head.size / WIDTH);
   const whole = head.size <= MOST_WHOLE;
-  const wanted = Array.from({ length: bundles }, (_, n) => n).filter((n) => whole || n < FIRST || n >= bundles - LAST);
-  const entries: Bytes[] = [];
-  for (const n of wanted) entries.push(...entriesOf(await get(pathOf(n, head.size), MOST_BYTES)));
+  const wanted = Array.from({ length: Math.min(bundles, whole ? bundles : FIRST + LAST) }, (_, n) => (whole || n < FIRST ? n : bundles - FIRST - LAST + n));
+  const read = new Map<number, Bytes[]>();
+  const readable = await holds(async () => {
+    for (const n of wanted) read.set(n, await bundleOf(get, n, head.size, MOST_BYTES));
+    return true;
+  });
+  const tree = readable === true ? await treeOf(get, head, read, whole) : (readable as false | undefined);
+  const entries = readable !== true || tree === false ? [] : [...read.values()].flat(); // nothing is told by what does not stand in the log
+  const begins = async (then: Seen | undefined): Promise<boolean | undefined> => {
+    if (then === undefined) return undefined;
+    if (then.size >= head.size) return then.size === head.size && then.root === hex(head.root);
+    return typeof tree === "object" ? holds(async () => hex(await tree.rootOf(then.size)) === then.root) : tree;
+  };
   const events = entries.map(eventOf).filter((event) => event !== undefined);
   const releases = events.filter((event) => event["type"] === "release").map(releaseOf);
   const policies = events.filter((event) => event["type"] === "policy" && event["part"] === 0).map(policyOf);
-  const recomputed = whole ? hex(await rootOf(entries)) === hex(head.root) && entries.length === head.size : undefined;
-  return { head, recomputed, releases: releases.reverse(), policies: policies.reverse() };
+  return {
+    head,
+    read: entries.length,
+    tree: typeof tree === "object" ? true : tree,
+    since,
+    grown: await begins(since),
+    same: await begins(latest),
+    releases: releases.reverse(),
+    policies: policies.reverse(),
+  };
+}
+
+/** The tree under the head, in which all that was read stands; false where it is another, undefined where it cannot be had. */
+async function treeOf(get: Get, head: Head, read: ReadonlyMap<number, readonly Bytes[]>, whole: boolean): Promise<Rooted | false | undefined> {
+  let tree: Rooted | undefined;
+  const found = await holds(async () => {
+    if (whole) tree = await Whole.of([...read.values()].flat(), head.root);
+    else {
+      const tiles = await Tiles.of(get, head.size, head.root);
+      for (const [n, entries] of read) await tiles.hold(n, entries);
+      tree = tiles;
+    }
+    return true;
+  });
+  return found === true ? tree : (found as false | undefined);
+}
+
+/** False for what is torn, undefined where something could not be fetched. */
+async function holds(check: () => Promise<boolean>): Promise<boolean | undefined> {
+  try {
+    return await check();
+  } catch (problem) {
+    if (!(problem instanceof Error)) throw problem;
+    return problem instanceof Torn ? false : undefined;
+  }
 }
 
 /** A signed note: origin, size, root, an empty line, signatures. */
@@ -82,27 +134,6 @@ async function isSigned(note: Bytes, signatures: string, authority: Authority): 
     }
   }
   return false;
-}
-
-/** tile/entries/x001/067, the last one with how many it has so far. */
-function pathOf(n: number, size: number): string {
-  const groups = [String(n % 1_000).padStart(3, "0")];
-  for (let rest = Math.floor(n / 1_000); rest > 0; rest = Math.floor(rest / 1_000)) groups.unshift(`x${String(rest % 1_000).padStart(3, "0")}`);
-  const here = Math.min(BUNDLE, size - n * BUNDLE);
-  return `tile/entries/${groups.join("/")}${here < BUNDLE ? `.p/${here}` : ""}`;
-}
-
-/** Entries behind each other, each after its length in two bytes. */
-function entriesOf(bundle: Bytes): Bytes[] {
-  const entries: Bytes[] = [];
-  for (let at = 0; at < bundle.length; ) {
-    const length = ((bundle[at] ?? 0) << 8) | (bundle[at + 1] ?? 0);
-    const entry = bundle.slice(at + 2, at + 2 + length);
-    if (entry.length !== length || length === 0) throw new Error("no bundle");
-    entries.push(entry);
-    at += 2 + length;
-  }
-  return entries;
 }
 
 type Event = Readonly<Record<string, unknown>>;
@@ -134,21 +165,6 @@ function policyOf(said: Event): Policy {
     title: zh === undefined || en === undefined ? undefined : { zh, en },
     from: Number.isNaN(from) ? undefined : Math.floor(from / 1_000),
   };
-}
-
-/** The root over all entries (RFC 6962, 2.1). */
-async function rootOf(entries: readonly Bytes[]): Promise<Bytes> {
-  let level = await Promise.all(entries.map((entry) => sha256(joined(new Uint8Array([0]), entry))));
-  if (level.length === 0) return sha256(new Uint8Array(0));
-  // An odd one out is carried up as it is: that divides at powers of two.
-  while (level.length > 1) {
-    const pairs = Array.from({ length: Math.ceil(level.length / 2) }, async (_, n) => {
-      const [left, right] = [level[2 * n] as Bytes, level[2 * n + 1]];
-      return right === undefined ? left : sha256(joined(new Uint8Array([1]), left, right));
-    });
-    level = await Promise.all(pairs);
-  }
-  return level[0] as Bytes;
 }
 
 function base64(text: string): Bytes {

@@ -12,10 +12,11 @@ import { WORDS } from "../page/words.ts";
 import { fetchPublic, type Fetched, Lists } from "../scan/lists.ts";
 import { hex } from "../verify/bytes.ts";
 import { sizeOf, valueAt } from "../verify/status.ts";
-import { type Log, logOf } from "./log.ts";
+import { type Log, logOf, type Seen } from "./log.ts";
 import { OPEN } from "./words.ts";
 
 const MOST_ROWS = 21; // days that are shown
+const FOLDER = `${location.origin}/public`;
 const GREEN = 0x0;
 const STATES = [
   ["green", GREEN],
@@ -198,8 +199,9 @@ function turnsCard(): Child {
   const days = new Map<number, { at: number; turned: number; turning: number; all: number }>();
   let [quarter, day] = [-1, 0]; // days begin with a quarter of an hour everywhere, and what a day it is takes long to say
   for (const release of releases) {
-    if (Math.floor(release.at / 900) !== quarter) [quarter, day] = [Math.floor(release.at / 900), localDay(release.at)];
-    const { at, turned, turning, all } = days.get(day) ?? { at: release.at, turned: 0, turning: 0, all: 0 };
+    const before = release.at - 1; // what a release says came before it: that of midnight closes the day that ends
+    if (Math.floor(before / 900) !== quarter) [quarter, day] = [Math.floor(before / 900), localDay(before)];
+    const { at, turned, turning, all } = days.get(day) ?? { at: before, turned: 0, turning: 0, all: 0 };
     days.set(day, { at, turned: turned + release.turned, turning: turning + Number(release.turned > 0), all: all + 1 });
   }
   const shown = [...days.values()].slice(0, MOST_ROWS);
@@ -211,7 +213,7 @@ function turnsCard(): Child {
     "section",
     { class: "card" },
     h("h2", {}, say.head),
-    h("p", { class: "by" }, say.source, page.log?.recomputed === undefined && (language() === "zh" ? say.part : ` ${say.part}`)),
+    h("p", { class: "by" }, say.source, isPart(page.log) && (language() === "zh" ? say.part : ` ${say.part}`)),
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": say.head }, h("table", {}, head(say.day, "", say.turned, say.releases), h("tbody", {}, ...rows))),
     take(say.take, "kangma-turns.csv", [["release", "at", "persons", "turned"], ...releases.map((r) => [r.number, r.at, r.persons, r.turned])]),
   );
@@ -222,18 +224,27 @@ function checksCard(): Child {
   const say = words().checks;
   if (lists === undefined) return undefined;
   const mark = (found: boolean | undefined): string => (found === undefined ? `– ${say.unable}` : found ? `✓ ${say.yes}` : `✕ ${say.no}`);
-  const latest = lists.latest;
-  const same = latest === undefined || log === undefined ? undefined : latest.log.size === log.head.size && latest.log.root === hex(log.head.root);
-  const found: [keyof typeof say.names, boolean | undefined][] = [
-    ["trust", trust() !== undefined],
-    ["lists", lists.count > 0 ? lists.refused === 0 : undefined],
-    ["head", log?.head.signed],
-    ["tree", log?.recomputed],
-    ["same", same],
+  const found: (readonly [string, boolean | undefined, string?])[] = [
+    [say.names.trust, trust() !== undefined],
+    [say.names.lists, lists.count > 0 ? lists.refused === 0 : undefined],
+    [say.names.head, log?.head.signed],
+    [isPart(log) ? say.part(number(log.read)) : say.names.tree, log?.tree],
+    [say.names.same, log?.same],
+    log?.since === undefined ? log === undefined ? [say.names.grown, undefined] : [say.names.grown, undefined, say.first] : [say.grown(number(log.since.size)), log.grown],
   ];
-  const items = found.map(([name, holds]) => h("li", {}, h("span", {}, say.names[name]), h("b", {}, mark(holds))));
-  return h("section", { class: "card checks", id: "checks" }, h("h2", {}, say.head), h("p", { class: "by" }, say.line), h("ul", {}, ...items));
+  const items = found.map(([name, holds, unseen]) => h("li", {}, h("span", {}, name), h("b", {}, unseen === undefined ? mark(holds) : `– ${unseen}`)));
+  return h(
+    "section",
+    { class: "card checks", id: "checks" },
+    h("h2", {}, say.head),
+    h("p", { class: "by" }, say.line),
+    h("ul", {}, ...items),
+    isPart(log) && h("div", { id: "unread" }, h("p", {}, say.unread(number(log.head.size - log.read))), h("code", {}, `kangma audit --public ${FOLDER}`)),
+  );
 }
+
+/** Whether entries of the log were left unread. */
+const isPart = (log: Log | undefined): log is Log => log !== undefined && log.read < log.head.size;
 
 function policyCard(): Child {
   const say = words().policy;
@@ -258,7 +269,7 @@ function policyCard(): Child {
     h("h2", {}, say.head),
     h("p", { class: "by" }, say.line),
     items.length === 0 ? h("p", {}, say.none) : h("ul", {}, ...items),
-    log.recomputed === undefined && h("p", { class: "by" }, say.more),
+    isPart(log) && h("p", { class: "by" }, say.more),
     digest !== undefined && h("p", { class: "by" }, words().inForce(`${digest.slice(0, 16)}…`)),
   );
 }
@@ -293,7 +304,7 @@ function trustCard(): Child {
 
 function selfCard(): Child {
   const say = words().self;
-  const items = say.items.map(([who, what, command]) => h("li", {}, h("b", {}, who), language() === "zh" ? `：${what}` : ` ${what}`, h("code", {}, command)));
+  const items = say.items.map(([who, what, command]) => h("li", {}, h("b", {}, who), language() === "zh" ? `：${what}` : ` ${what}`, h("code", {}, command.replace("https://…", FOLDER))));
   return h("section", { class: "card wide-card" }, h("h2", {}, say.head), h("ul", {}, ...items));
 }
 
@@ -304,7 +315,8 @@ part("language").addEventListener("click", () => {
 
 async function begin(): Promise<void> {
   show();
-  const lists = new Lists(await Kept.open("kangma door"), shelf); // the door's root and lists: pinned once for both
+  const kept = await Kept.open("kangma door"); // the door's root and lists: pinned once for both
+  const lists = new Lists(kept, shelf);
   await lists.restore();
   page.lists = lists;
   page.counts = counted(lists);
@@ -313,8 +325,13 @@ async function begin(): Promise<void> {
   page.counts = counted(lists);
   const authority = trust()?.authorities[0];
   if (authority !== undefined && page.fetched !== "other_root") {
+    const name = `log ${lists.root?.fingerprint ?? ""} ${authority.origin}`;
     try {
-      page.log = await logOf(fetchPublic, authority);
+      const log = await logOf(fetchPublic, authority, await kept.get<Seen>(name), lists.latest?.log);
+      page.log = log;
+      // Only what was found sound is worth holding the next visit against; what is not a continuation stays unremembered.
+      const sound = log.head.signed !== false && log.tree === true && (log.since === undefined || log.grown === true);
+      if (sound) await kept.set(name, { size: log.head.size, root: hex(log.head.root) } satisfies Seen);
     } catch (problem) {
       // The log could not be read, or is none: what stands on it is left out, and the checks say so.
       if (!(problem instanceof Error)) throw problem;

@@ -17,7 +17,7 @@ export interface OpenWords {
   readonly inForce: (digest: string) => string;
   readonly trust: Record<"head" | "publisher" | "version" | "until" | "keys" | "fingerprint" | "compare", string>;
   readonly uses: Record<string, string>;
-  readonly checks: { readonly head: string; readonly line: string; readonly yes: string; readonly no: string; readonly unable: string; readonly names: Record<"trust" | "lists" | "head" | "tree" | "same", string> };
+  readonly checks: { readonly head: string; readonly line: string; readonly yes: string; readonly no: string; readonly unable: string; readonly first: string; readonly names: Record<"trust" | "lists" | "head" | "tree" | "same" | "grown", string>; readonly part: (read: string) => string; readonly grown: (seen: string) => string; readonly unread: (rest: string) => string };
   readonly self: { readonly head: string; readonly items: readonly (readonly [who: string, what: string, command: string])[] };
   readonly links: Record<"code" | "scan" | "register", string>;
 }
@@ -43,7 +43,7 @@ const zh: OpenWords = {
   at: (when) => `截至${when}。`,
   turns: {
     head: "每天的变动",
-    source: "由公开日志读出，最近的一天在前。城市每隔几秒发布一次，多数时候没有人变动；变动本身以承诺形式记录，不露身份。",
+    source: "由公开日志读出，最近的一天在前。城市每隔几秒发布一次，多数时候没有人变动；恰在午夜的发布算在刚结束的那一天。变动本身以承诺形式记录，不露身份。",
     part: "日志很长，只读了最早和最近的部分，其间的日子不全。",
     day: "日期",
     turned: "变动人次",
@@ -61,13 +61,18 @@ const zh: OpenWords = {
     yes: "属实",
     no: "不符",
     unable: "本机未核",
+    first: "首次见到，已记住",
     names: {
       trust: "信任名单由根的三位持有人中至少两位签署",
       lists: "每个状态名单都由城市的密钥签署，没有回退",
       head: "日志的头由城市的日志密钥签署",
       tree: "日志的全部条目算出的根，与签署的相同",
       same: "发布指针与签署的日志一致",
+      grown: "日志没有改写本机上次见到的部分",
     },
+    part: (read) => `日志各层的散列算出的根，与签署的相同；本页读到的 ${read} 条都在其中`,
+    grown: (seen) => `日志没有改写本机上次见到的 ${seen} 条`,
+    unread: (rest) => `其余 ${rest} 条说了什么、各次发布是否前后相接，没有在浏览器里核查：那要取来整个日志。这条命令全部核查：`,
   },
   self: {
     head: "谁都可以核查",
@@ -101,7 +106,7 @@ const en: OpenWords = {
   at: (when) => `As of ${when}.`,
   turns: {
     head: "Turns by day",
-    source: "Read from the public log, the newest day first. A city releases every few seconds, and most of the time nobody turns. The turns themselves stand in the log as commitments that name nobody.",
+    source: "Read from the public log, the newest day first. A city releases every few seconds, and most of the time nobody turns; a release at midnight counts for the day that it ends. The turns themselves stand in the log as commitments that name nobody.",
     part: "The log is long: its beginning and its end were read, so days between them are missing or not whole.",
     day: "Day",
     turned: "Turns",
@@ -119,13 +124,18 @@ const en: OpenWords = {
     yes: "holds",
     no: "does not hold",
     unable: "not checked here",
+    first: "first seen here, and remembered",
     names: {
       trust: "The trust list is signed by more than half of the root’s keys",
       lists: "Every status list is signed by the city’s key, and none went back",
       head: "The head of the log is signed by the city’s log key",
       tree: "All entries of the log together give the root that was signed",
       same: "The pointer to the last release agrees with the signed log",
+      grown: "The log begins, unchanged, with what this device saw last",
     },
+    part: (read) => `The hashes of the log’s tree give the root that was signed, and the ${read} entries read here stand in it`,
+    grown: (seen) => `The log begins, unchanged, with the ${seen} entries that this device saw last`,
+    unread: (rest) => `Not checked in the browser: what the other ${rest} entries say, and whether all releases follow on each other. That takes the whole log, and this command does it:`,
   },
   self: {
     head: "What anybody can check",

@@ -50,6 +50,7 @@ from kangma.gateway.front.who.rights import Needs, Own, Purpose, Role, require_d
 from kangma.gateway.register import layers
 from kangma.gateway.register.asked import only_known
 from kangma.gateway.register.problems import Problem, problem_of
+from kangma.intake.kinds import KINDS
 
 ANYBODY_TO_VERIFY = Needs(Role.NOBODY, Purpose.VERIFY)
 ANYBODY_TO_BIND = Needs(Role.NOBODY, Purpose.BIND)
@@ -61,7 +62,7 @@ RESIDENT_TO_BIND = Needs(Role.RESIDENT, Purpose.BIND, Own.SELF)
 RESIDENT_TO_ENTER = Needs(Role.RESIDENT, Purpose.ENTER, Own.SELF)
 RESIDENT_TO_APPEAL = Needs(Role.RESIDENT, Purpose.APPEAL, Own.SELF)
 VENUE_TO_SEE = Needs(Role.VENUE, Purpose.VERIFY, Own.SELF)
-SOURCE_TO_REPORT = Needs(Role.SOURCE, Purpose.REPORT, Own.SELF, scope="source:{kind}")
+SOURCE_TO_REPORT = Needs(Role.SOURCE, Purpose.REPORT, Own.SELF, scope="source:{kind}", kinds=frozenset(KINDS))
 SOURCE_TO_READ = Needs(Role.SOURCE, Purpose.REPORT, Own.SELF)
 PARTNER_TO_CHECK = Needs(Role.PARTNER, Purpose.CHECK, Own.SELF, scope="ride:check")
 TAKEN: Mapping[int, type[Any]] = {200: schema.ReceiptSaid, 202: schema.ReceiptSaid}
@@ -148,7 +149,9 @@ ROUTES: tuple[Route, ...] = (
         fails=(409,),
     ),
     Route("GET", "/source/v1/receipts/{receipt}", sources.receipt, SOURCE_TO_READ),
-    Route("GET", "/source/v1/receipts/{receipt}/rejects", sources.rejects, SOURCE_TO_READ),
+    Route(
+        "GET", "/source/v1/receipts/{receipt}/rejects", sources.rejects, SOURCE_TO_READ, answer=schema.Rejects
+    ),
     # partners: whether this passenger may ride
     Route("POST", "/partner/v1/rides/{ride}/check", partners.check, PARTNER_TO_CHECK, 200, schema.Checked),
     Route("POST", "/partner/v1/checks", partners.checks, PARTNER_TO_CHECK, 200, schema.ManyChecked),

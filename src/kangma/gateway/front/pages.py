@@ -1,7 +1,8 @@
 """The built pages: every file of the folder `pages/`, read once, each at an address of its own.
 
-`index.html` is `/`, `scan.html` is `/scan`, anything else is called as it is. Addresses are a closed list made when the
-program starts. Pages load nothing from anywhere else, run no script that is not a file here, and cannot be framed.
+`index.html` is `/`, `scan.html` is `/scan`, anything else is called as it is; `missing.html` has no address: it is what a
+person is told where there is nothing. Addresses are a closed list made when the program starts. Pages load nothing from
+anywhere else, run no script that is not a file here, and cannot be framed.
 """
 
 from __future__ import annotations
@@ -27,8 +28,13 @@ POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 CAMERA = "camera=(self), microphone=(), geolocation=(), payment=(), usb=()"
+MISSING = "missing.html"
 _PRESSED = (".html", ".js", ".css", ".json", ".webmanifest", ".svg", ".wasm", ".txt")
 _NAMED_BY_CONTENT = re.compile(r"[-.][A-Za-z0-9_-]{8,}\.\w+")
+_OURS: Mapping[str, str] = {
+    "cross-origin-resource-policy": "same-origin",
+    "content-security-policy": POLICY,  # of workers and scripts too: a worker obeys its own
+}
 EVER, ASK = "public, max-age=31536000, immutable", "no-cache"
 
 
@@ -46,17 +52,16 @@ def pages(folder: Path = FOLDER) -> dict[str, Page]:
     found: dict[str, Page] = {}
     for file in sorted(folder.rglob("*")):
         media = MEDIA.get(file.suffix)
-        if media is None or not file.is_file():
+        if media is None or not file.is_file() or file.name == MISSING:
             continue
         name = file.relative_to(folder).as_posix()
         address = "/" + (name.removesuffix(".html").removesuffix("index") if file.suffix == ".html" else name)
         content = file.read_bytes()
         pressed = gzip.compress(content, 9, mtime=0) if file.suffix in _PRESSED else content
         headers = {
+            **_OURS,
             "cache-control": EVER if _NAMED_BY_CONTENT.search(name) else ASK,
             "vary": "Accept-Encoding",
-            "cross-origin-resource-policy": "same-origin",
-            "content-security-policy": POLICY,  # of workers and scripts too: a worker obeys its own
         }
         if file.suffix == ".html":
             headers["permissions-policy"] = CAMERA
@@ -68,6 +73,13 @@ def pages(folder: Path = FOLDER) -> dict[str, Page]:
             headers,
         )
     return found
+
+
+def missing(folder: Path = FOLDER) -> Page:
+    """What a person is told where there is no page: the same for every address, and kept by nobody."""
+    content = (folder / MISSING).read_bytes()
+    headers = {**_OURS, "permissions-policy": CAMERA, "cache-control": "no-store", "vary": "Accept"}
+    return Page(content, None, MEDIA[".html"], "", headers)
 
 
 def handler(page: Page) -> Callable[[Request], Response]:

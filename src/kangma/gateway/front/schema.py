@@ -189,6 +189,9 @@ class Token(Closed):
 
 
 class DeviceSaid(Closed):
+    """`seen_at`: when the device last renewed its token by its key, about once a month. Being
+    used in between does not change it."""
+
     device: str
     bound_at: Time
     seen_at: Time
@@ -569,9 +572,11 @@ class ReceiptSaid(Closed):
 
 
 class Reject(Closed):
+    """`column` where one is at fault; without it the row is, as a whole. `line` where the form has lines."""
+
     row: int
-    line: int | None
-    column: str | None
+    line: int | None = None
+    column: str | None = None
     code: str
 
 

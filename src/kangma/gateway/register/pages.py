@@ -148,7 +148,7 @@ def card_svg(request: Request, id: str, register: Here, lang: Language, now: Now
 def _card(register: Register, id: str, lang: str, now: Moment) -> card.Card:
     """Always what a stranger sees: a picture is made to be passed on."""
     version = register.show(id, None, now=now)
-    return picture_of(version, register.about.title, lang)
+    return picture_of(version, register.about.named(lang), lang)
 
 
 def picture_of(version: Version, title: str, lang: str) -> card.Card:

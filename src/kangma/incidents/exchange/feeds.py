@@ -46,11 +46,11 @@ def atom(entries: Iterable[Entry], about: About, tag: str = "en") -> bytes:
         '<?xml version="1.0" encoding="utf-8"?>',
         f'<feed xmlns="http://www.w3.org/2005/Atom" xml:lang={quoteattr(tag)}>',
         f"<id>{escape(home)}</id>",
-        f"<title>{escape(about.title)}</title>",
+        f"<title>{escape(about.named(tag))}</title>",
         f"<updated>{updated}</updated>",
         f'<link rel="self" type="application/atom+xml" href={quoteattr(f"{home}.atom?lang={tag}")}/>',
         f'<link rel="alternate" type="text/html" href={quoteattr(home)}/>',
-        f"<author><name>{escape(about.title)}</name></author>",
+        f"<author><name>{escape(about.named(tag))}</name></author>",
     ]
     for entry in listed:
         title, address = headline(entry.seen), about.address(entry.seen.record.id)
@@ -88,7 +88,7 @@ def json_feed(entries: Iterable[Entry], about: About, tag: str = "en") -> bytes:
     return canonical.dumps(
         {
             "version": "https://jsonfeed.org/version/1.1",
-            "title": about.title,
+            "title": about.named(tag),
             "home_page_url": home,
             "feed_url": f"{home}.json?lang={tag}",
             "language": tag,

@@ -10,18 +10,27 @@ from kangma.errors import Code, Refused
 from kangma.incidents.form import BadRecord, Fault
 from kangma.incidents.levels import Seen
 from kangma.incidents.record import FIELDS
-from kangma.terms import Moment
+from kangma.terms import Moment, Text
 
 MOST_RECORDS = 200_000
 MOST_NOTES = 10_000
+TITLE = Text("事件登记册", "Incident register")  # of a register that was given none
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """The register that speaks: its title and its address (`https://…`, no slash at the end)."""
+    """The register that speaks: its title, its address (`https://…`, no slash at the end), and its title in Chinese where
+    that is another one."""
 
     title: str
     base: str
+    title_zh: str = ""
+
+    def named(self, tag: str) -> str:
+        """Its title for readers of that language. The one that a register has by itself is known in both."""
+        if tag != "zh":
+            return self.title
+        return self.title_zh or (TITLE.zh if self.title == TITLE.en else self.title)
 
     def address(self, id: str) -> str:
         """The stable address of a record."""

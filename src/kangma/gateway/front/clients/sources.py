@@ -1,7 +1,8 @@
 """What a source does: send a batch under an idempotency key, and read what became of it.
 
 The body is read as it comes into a file that has no name and lies on no disk, and goes from there to the sandboxed
-reader. Whose it is comes from the token: the source's name is the name of its feed.
+reader; what of it stays on the disk, and refused rows do, is said in docs/gateway.md. Whose it is comes from the token:
+the source's name is the name of its feed.
 """
 
 from __future__ import annotations
@@ -153,15 +154,17 @@ def receipt(receipt: Annotated[int, Number], city: Here, caller: Calling) -> s.R
         raise NotThere(problem.hint) from None
 
 
-def rejects(receipt: Annotated[int, Number], city: Here, caller: Calling) -> s.Rejects:
-    """The refused rows of a batch of yours: row, line, column and code. What was in them is nowhere here."""
+def rejects(receipt: Annotated[int, Number], city: Here, caller: Calling) -> Response:
+    """The refused rows of a batch of yours: row, line, code, and the column where one is at fault. What was in them is
+    nowhere here."""
     client = city.registered.of(caller)
     try:
         found = city.submissions.receipt(client, receipt)
         rows = [s.Reject.model_validate(x) for x in city.submissions.rejects(client, receipt)]
     except NoReceipt as problem:
         raise NotThere(problem.hint) from None
-    return s.Rejects(receipt=receipt, refused=found.refused, rejects=rows)
+    told = s.Rejects(receipt=receipt, refused=found.refused, rejects=rows)
+    return Response(told.model_dump_json(exclude_none=True), media_type="application/json")
 
 
 def _said(got: Receipt) -> s.ReceiptSaid:

@@ -36,6 +36,7 @@ from kangma.gateway.front.defence.limits import (
     Together,
 )
 from kangma.gateway.front.defence.work import HEADER
+from kangma.gateway.front.pages import missing
 from kangma.gateway.front.watch.sensors import Sensors
 from kangma.gateway.front.who.rights import (
     CALLER,
@@ -305,12 +306,16 @@ class Exit:
             ]
             for private in (False, True)
         }
+        page = missing()
+        told = {**dressed.told(page=True, private=False), **page.headers}
+        told |= {"content-type": page.media, "content-length": str(len(page.content))}
+        self._missing = Answer(404, [(k.encode(), v.encode()) for k, v in told.items()], page.content)
 
     async def refuse(self, scope: Scope, send: Send, problem: Problem, why: str) -> None:
         began, answer = time.perf_counter(), self._answer(scope, problem, why)
         if self._late(problem) and not await self.pool.wait(scope):
             answer = _and_gone(answer)
-        self.count(scope, problem.status, time.perf_counter() - began)
+        self.count(scope, answer.status, time.perf_counter() - began)
         await answer.send(send)
 
     def refuse_later(self, scope: Scope, problem: Problem, why: str, say: Callable[[Answer], None]) -> None:
@@ -330,7 +335,10 @@ class Exit:
 
     def _answer(self, scope: Scope, problem: Problem, why: str) -> Answer:
         self.alarm.refused(why)
-        made = self._as_sent(problem, private=self.dressed.credential(scope))
+        if (problem is NO_ADDRESS or problem is ESCAPED) and _is_person(scope):
+            made = self._missing
+        else:
+            made = self._as_sent(problem, private=self.dressed.credential(scope))
         return replace(made, body=b"") if scope["method"] == "HEAD" else made
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
@@ -369,6 +377,16 @@ ESCAPED = problem_of(BadRequest(Code.BAD_VALUE, Where(path="address"), "an addre
 PARAMETER = problem_of(
     BadRequest(Code.UNKNOWN_COLUMN, Where(path="address"), "this address takes no parameters")
 )
+_PROGRAMS = ("v1", "oauth", "source", "partner", "public")  # the first part of addresses for programs
+
+
+def _is_person(scope: Scope) -> bool:
+    """Whether a browser asks for a page: by what it accepts, and not at an address for programs."""
+    return (
+        scope["method"] in ("GET", "HEAD")
+        and scope["path"][1:].partition("/")[0] not in _PROGRAMS
+        and any(k == b"accept" and b"text/html" in v for k, v in scope["headers"])
+    )
 
 
 class Known:

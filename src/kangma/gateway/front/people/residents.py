@@ -17,25 +17,23 @@ from typing import Annotated
 from fastapi import Depends, Request, Response
 from fastapi import Path as InPath
 
-from kangma.credential import claims, issue, qr
+from kangma.credential import issue
 from kangma.credential.claims import Kind
 from kangma.errors import Code, Refused, Unavailable, Where
 from kangma.gateway.front import schema as s
 from kangma.gateway.front.city import City, Here, Letter
-from kangma.gateway.front.people.sheet import sheet
+from kangma.gateway.front.people.sheet import about, picture, sheet
 from kangma.gateway.front.who.rights import caller_of
 from kangma.gateway.register.problems import NotSignedIn, NotThere
 from kangma.gateway.register.sent import Sent
 from kangma.publish.answers import canonical_number, code_of_person
 from kangma.publish.credentials import for_phone, mask_of, on_paper
 from kangma.publish.own import guardians, known_of, visits_of
-from kangma.signing.cose import open1
 from kangma.signing.keys import PublicKey, point_verifies
 from kangma.store.front import CODE_LIVES, MOST_OTHERS, NoResident, Other, Resident
 from kangma.store.releases import last_release
 from kangma.terms import calendar
 
-MOST_CREDENTIAL = 2_048  # bytes
 Hex8 = InPath(pattern=r"^[0-9a-f]{16}$", description="As it was told where it is listed.")
 OneToFour = InPath(ge=1, le=MOST_OTHERS, description="The place of one of those in your care.")
 BindingName = InPath(pattern=r"^[A-Za-z0-9_-]{22}$", description="As it was told when a code was asked for.")
@@ -260,22 +258,26 @@ def _withdraw(city: City, resident: Resident) -> None:
 def paper(
     request: Request, city: Here, mine: Me, _: Annotated[s.Nothing, Depends(Sent(s.Nothing))]
 ) -> Response:
-    """A credential to print, good for 28 days: JSON with the text, the picture and a page, or the picture (`Accept:
-    image/png`) or the page (`application/pdf`) alone. Doors believe it from the next release on."""
+    """A credential to print, good for 28 days: JSON with the text, the sheet as a picture and as a page, or the picture
+    (`Accept: image/png`) or the page (`application/pdf`) alone. Doors believe it from the next release on."""
     now = city.now
     person = _person(city, mine)
     made = on_paper(city.state, city.signer, person, today=city.zone.day(now), now=now)
     text = issue.shown(made)
-    said = claims.decode(open1(made, most=MOST_CREDENTIAL).payload)
     wanted = _accepted(request)
-    if wanted == "image/png":
-        return Response(qr.png(text), 201, media_type=wanted)
-    page = sheet(text, mask=said.mask, until=calendar(city.zone.day(said.expires - 1)).isoformat())
-    if wanted == "application/pdf":
-        return Response(page, 201, media_type=wanted)
-    picture, page = base64.b64encode(qr.png(text)), base64.b64encode(page)
+    mask, until, expires = about(made, city.zone)
+    drawn = {
+        media: draw(text, mask=mask, until=until)
+        for media, draw in (("image/png", picture), ("application/pdf", sheet))
+        if wanted in (media, "application/json")
+    }
+    if wanted in drawn:
+        return Response(drawn[wanted], 201, media_type=wanted)
     told = s.Paper(
-        text=text, png=picture.decode(), pdf=page.decode(), valid_until=city.zone.iso(said.expires)
+        text=text,
+        png=base64.b64encode(drawn["image/png"]).decode(),
+        pdf=base64.b64encode(drawn["application/pdf"]).decode(),
+        valid_until=city.zone.iso(expires),
     )
     return Response(told.model_dump_json(), 201, media_type="application/json")
 

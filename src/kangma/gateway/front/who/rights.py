@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast
 from fastapi import Depends, FastAPI, Request
 
 from kangma.errors import Code, Corrupt, Refused
-from kangma.gateway.register.problems import NotSignedIn
+from kangma.gateway.register.problems import NotSignedIn, NotThere
 
 if TYPE_CHECKING:
     from kangma.gateway.front.city import City
@@ -117,16 +117,18 @@ Calling = Annotated[Caller, Depends(caller_of)]
 @dataclass(frozen=True)
 class Needs:
     """A declaration. As a dependency it gives the Caller; it raises NotSignedIn for nobody and for a bad token, and
-    Refused (not_allowed) for another role or a client without the scope.
+    Refused (not_allowed) for another role or a client without the scope, NotThere for a kind that there is not.
 
     A route for nobody is for everybody, and looks at no token: one that is out of date hinders nobody from binding anew.
-    `scope` may hold `{kind}`: the path parameter of that name.
+    `scope` may hold `{kind}`: the path parameter of that name, which is one of `kinds`. Another is told as what it is to
+    whoever has the role, and to nobody else.
     """
 
     role: Role
     purpose: Purpose
     own: Own = Own.NOTHING
     scope: str = ""
+    kinds: frozenset[str] = frozenset()
 
     def __call__(self, request: Request) -> Caller:
         if self.role is Role.NOBODY:
@@ -144,6 +146,8 @@ class Needs:
             raise NotSignedIn("send a token")
         if caller.role is not self.role:
             raise Refused(Code.NOT_ALLOWED, hint="this is for others")
+        if self.kinds and parameters["kind"] not in self.kinds:
+            raise NotThere("no such kind of document: docs/reference/kinds.md")
         if self.scope and self.scope.format(**parameters) not in caller.scopes:
             raise Refused(Code.NOT_ALLOWED, hint="your scopes do not hold this")
 

@@ -263,7 +263,10 @@ def test_a_mother_scans_her_child_in_and_out_and_the_child_has_the_visit(at: Ham
     assert said.status_code == 201
     assert said.json()["visit"] != mine["visit"]  # two persons, two visits
     assert said.json()["result"] == "pass"
-    assert (mine["result"], door.sees()["today"]["pass"]) == ("wait", 1)  # she has met the case, the child has not
+    assert (mine["result"], door.sees()["today"]["pass"]) == (
+        "wait",
+        1,
+    )  # she has met the case, the child has not
     at.clock.now += 25 * 60
     left = another(phone, 1, came, door.shows())
     assert (left.json()["visit"], left.json()["assumed"]) == (said.json()["visit"], False)

@@ -42,11 +42,10 @@ def test_a_demo_opens_its_door_and_says_who_may_come_in(tmp_path: Path) -> None:
             told = json.loads(said.read())
             assert told["address"] == f"http://127.0.0.1:{port}"
             for card in map(Path, told["cards"].values()):
-                (read,) = zxingcpp.read_barcodes(Image.open(card))
-                assert read.text == card.with_suffix(".txt").read_text("utf-8")
-                assert Image.open(card).height > 2 * abs(
-                    read.position.bottom_left.y - read.position.top_left.y
-                )
+                with Image.open(card) as picture:
+                    (read,) = zxingcpp.read_barcodes(picture)
+                    assert read.text == card.with_suffix(".txt").read_text("utf-8")
+                    assert picture.height > 2 * abs(read.position.bottom_left.y - read.position.top_left.y)
             who = next(x for x in told["logins"] if x["code"] == "green")
             asked = {k: who[k] for k in ("id_type", "id_number", "name")}
             binding = client.post("/v1/bindings", json=asked).json()["binding"]

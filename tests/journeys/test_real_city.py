@@ -299,6 +299,14 @@ def test_paper_is_taken_from_the_page_as_pdf_and_picture_and_a_door_believes_bot
     city.believed(found[0], colour=Colour.GREEN, kind=Kind.PAPER)
     page.emulate_media(media="print")
     assert page.locator("#printed svg").is_visible()
+    for words in (
+        "纸质健康码",
+        "Health code on paper",
+        "请与身份证件一起出示",
+        "Show it with your ID card or passport",
+    ):
+        assert page.locator(f"#printed >> text={words}").is_visible()  # whoever the guard is
+    page.screenshot(path=SEEN / "paper-printed-en.png")
     assert not page.locator("#tabs").is_visible()
 
 

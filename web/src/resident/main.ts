@@ -532,6 +532,9 @@ function appealsList(): HTMLElement {
   return fetched("GET /v1/me/appeals", (found) => found.appeals.map((one) => page.objections?.told(one)));
 }
 
+/** For who reads the sheet, not for who makes it. */
+const inBoth = (what: "title" | "until" | "check"): Child[] => [h("b", { lang: "zh-CN" }, RESIDENT.zh.paper[what]), " ", h("b", { lang: "en" }, RESIDENT.en.paper[what])];
+
 function paperPart(): Child[] {
   const { paper } = words();
   const sheet = h("div", { class: "sheet", role: "status" });
@@ -541,7 +544,15 @@ function paperPart(): Child[] {
     // Drawn here as well: a picture of ours prints sharp at any size.
     put(
       sheet,
-      h("div", { id: "printed" }, h("div", { class: "drawn" }, qr(made.text, words().qr.label)), h("p", {}, h("b", {}, masked(mask))), h("p", {}, `${paper.until} ${moment(made.valid_until)}`), h("p", {}, h("b", {}, paper.check))),
+      h(
+        "div",
+        { id: "printed" },
+        h("p", { class: "title" }, ...inBoth("title")),
+        h("div", { class: "drawn" }, qr(made.text, words().qr.label)),
+        h("p", {}, h("b", {}, masked(mask))),
+        h("p", {}, ...inBoth("until"), ` ${moment(made.valid_until)}`),
+        h("p", {}, ...inBoth("check")),
+      ),
       h("p", {}, paper.next),
       h(
         "div",

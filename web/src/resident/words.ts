@@ -41,7 +41,7 @@ export interface ResidentWords {
   readonly pooled: string;
   readonly dose: (n: number) => string;
   readonly sources: Record<string, string>;
-  readonly paper: Record<"head" | "line" | "make" | "print" | "pdf" | "png" | "until" | "check" | "next", string>;
+  readonly paper: Record<"head" | "title" | "line" | "make" | "print" | "pdf" | "png" | "until" | "check" | "next", string>;
   readonly devices: Record<"head" | "line" | "bound" | "seen" | "end" | "sure" | "mine", string>;
   readonly export: Record<"head" | "line" | "button", string>;
   readonly leave: Record<"head" | "line" | "button" | "sure", string>;
@@ -157,6 +157,7 @@ const zh: ResidentWords = {
   sources: { scan: "扫码", scan_static: "扫码", telecom: "通信", transit: "乘车", declared: "自述", ticket: "购票" },
   paper: {
     head: "纸质码",
+    title: "纸质健康码",
     line: "给不用手机的人，也可自备一份。28 天有效，出示时请带身份证件。",
     make: "制作纸质码",
     print: "打印",
@@ -289,6 +290,7 @@ const en: ResidentWords = {
   sources: { scan: "scanned", scan_static: "scanned", telecom: "telecom", transit: "transport", declared: "declared", ticket: "ticket" },
   paper: {
     head: "On paper",
+    title: "Health code on paper",
     line: "For whoever carries no phone, and as a spare. Good for 28 days; bring the document that it names (ID card, passport).",
     make: "Make a paper code",
     print: "Print",

@@ -320,10 +320,16 @@ def test_an_elders_digits_are_waited_for_wherever_somebody_looks_meanwhile(
     elder = alone.front.town.people["green"]
     page = bound(alone, opened, "yellow")
     page.click("#tabs a[href='#others']")
-    page.route("**/v1/me/others", lambda route: (page.click("#tabs a[href='#more']"), route.continue_())[1])
-    with page.expect_response("**/v1/me/others"):
-        ask_for(page, elder)  # the answer finds another view
-    page.unroute("**/v1/me/others")
+    held: list[Route] = []
+    page.route(
+        "**/v1/me/others",
+        lambda route: held.append(route) if route.request.method == "POST" else route.continue_(),
+    )
+    with page.expect_request(lambda asked: asked.method == "POST" and asked.url.endswith("/v1/me/others")):
+        ask_for(page, elder)
+    page.click("#tabs a[href='#more']")
+    with page.expect_response(lambda said: said.request.method == "POST"):
+        held.pop().continue_()  # the answer finds another view
     expect(page.locator("#tabs a[aria-current]")).to_have_text("More")
     page.reload()
     page.click("#tabs a[href='#others']")

@@ -145,22 +145,22 @@ def crawl(door: Hamlet) -> dict[str, tuple[Callable[[], object], Callable[[], ob
     return calls  # type: ignore[return-value]  # two of each
 
 
-SEEN = 0.001  # seconds that must not hide in the spread of a call's own time
+SEEN, SHARE = 0.001, 0.02  # what must not hide in a call's own spread: seconds, or that part of a longer call
 MOST_PAIRS = 2_000
 
 
 def sharp(one: list[float], other: list[float], calls: int) -> bool:
-    """A difference of `SEEN` would be found among so many calls: it is twice what chance alone has to reach (3.9
-    standard errors of the median pair, for a hundredth among a hundred)."""
+    """A difference worth `SEEN` or `SHARE` would be found among so many calls: it is twice what chance alone has to
+    reach (3.9 standard errors of the median pair, for a hundredth among a hundred)."""
     apart = np.array(one) - np.array(other)
     spread = 1.4826 * float(np.median(np.abs(apart - np.median(apart))))
     needed = statistics.NormalDist().inv_cdf(1 - 0.005 / calls)
-    return 2 * needed * spread / math.sqrt(len(apart)) <= SEEN
+    return 2 * needed * spread / math.sqrt(len(apart)) <= max(SEEN, SHARE * statistics.median(one))
 
 
 def crawled(door: Hamlet, n: int) -> dict[str, tuple[list[float], list[float], set[tuple[int, int, int]]]]:
     """Call → seconds of the known and of the unknown, and what statuses and sizes either was answered with. At least
-    `n` pairs, and of calls whose own time is uneven as many as it takes to see a millisecond."""
+    `n` pairs, and of calls whose own time is uneven as many as it takes to see a difference."""
     calls, took = crawl(door), {}
     for what, pair in calls.items():
         took[what] = ([], [], set())
@@ -179,7 +179,7 @@ def crawled(door: Hamlet, n: int) -> dict[str, tuple[list[float], list[float], s
             once(what)
     for what, (one, other, _) in took.items():
         while not sharp(one, other, len(calls)):
-            assert len(one) < MOST_PAIRS, f"{what}: the machine is too busy to see a millisecond"
+            assert len(one) < MOST_PAIRS, f"{what}: the machine is too busy to see a difference"
             for _ in range(n // 4):
                 once(what)
     print({what: len(one) for what, (one, _, _) in took.items() if len(one) > n}, "pairs, of the others", n)

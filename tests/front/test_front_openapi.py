@@ -102,8 +102,8 @@ def drive(
     return statuses
 
 
-#: Who has no rides that day has no checks of many left (docs/gateway.md), however often it asks.
-CUT_OFF = {"POST /partner/v1/checks"}
+#: Who has no rides that day has no checks left (docs/gateway.md), however often it asks.
+CUT_OFF = {"POST /partner/v1/checks", "POST /partner/v1/rides/{ride}/check"}
 
 
 def asked_as(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hamlet import CASE, CHILD, ELDER, NURSE, STRANGER, TEACHER, Hamlet, hamlet,
 
 from kangma.credential.venue_code import code_at, minute_of, token_at
 from kangma.gateway.front.at_once import entering
+from kangma.gateway.front.people.venues import _result
 from kangma.store.venues import Venues
 
 HOUR = 3_600
@@ -131,6 +133,19 @@ def test_the_door_learns_pass_or_not_and_how_many_and_never_who(at: Hamlet) -> N
     for file in (at.path / "front").glob("venues.sqlite*"):
         content = file.read_bytes()
         assert not any(s["visit"].encode() in content for s in said)
+
+
+@pytest.mark.parametrize(
+    ("colour", "kind", "wanted"),
+    [("green", None, "pass"), ("green", "remind", "pass"), ("green", "popup", "wait"), ("red", "popup", "wait"),
+     ("unknown", "popup", "unknown"), ("unknown", None, "unknown")],
+)  # fmt: skip
+def test_a_notice_lets_nobody_pass_and_makes_nothing_known(
+    colour: str, kind: str | None, wanted: str
+) -> None:
+    notices = [] if kind is None else [{"code": "4", "kind": kind, "rule": "A-P4a"}]
+    answer = json.dumps({"colour": colour, "notices": notices}, separators=(",", ":")).encode()
+    assert _result(answer) == wanted
 
 
 def test_what_was_kept_on_the_phone_while_we_were_dark_is_taken_later(at: Hamlet) -> None:

@@ -132,9 +132,8 @@ def _result(answer: bytes | None) -> str:
     (docs/decisions/0174)."""
     if answer is None or not answer.startswith(_COLOUR):
         return "unknown"
-    if _NOTICE in answer:
-        return "wait"
-    return _BY_LETTER.get(answer[len(_COLOUR) : len(_COLOUR) + 1], "unknown")
+    result = _BY_LETTER.get(answer[len(_COLOUR) : len(_COLOUR) + 1], "unknown")
+    return "wait" if result == "pass" and _NOTICE in answer else result
 
 
 def venue(city: Here, request: Request) -> s.VenueSaid:

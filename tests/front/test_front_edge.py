@@ -384,12 +384,26 @@ CALM = 2.5  # seconds after which there is no storm any more: haproxy remembers 
 
 
 def opened(at: Edge, times: int, sources: list[str]) -> None:
-    """So many connections, from each of these in turn, that are broken off at once."""
+    """So many connections, from each of these in turn, that are broken off at once. Every twentieth is waited for: what
+    is broken off while the proxy's queue is full was never there, and a busy machine's is full at once."""
     for n in range(times):
+        if n % 20 == 19:
+            gets_in(at, sources[n % len(sources)])
+            continue
         with socket.socket() as on, suppress(ConnectionResetError):
             on.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             on.bind((sources[n % len(sources)], 0))
             on.connect(("127.0.0.1", at.port))
+
+
+def shut_out(at: Edge, source: str, times: int, sources: list[str], wait: float = 0) -> bool:
+    """Whether `source` is let in no more after so many. A machine that was too busy to be so fast tries again."""
+    for _ in range(5):
+        opened(at, times, sources)
+        time.sleep(wait)
+        if not gets_in(at, source):
+            return True
+    return False
 
 
 def gets_in(at: Edge, source: str) -> bool:
@@ -411,8 +425,8 @@ def test_in_a_storm_a_network_opens_few_connections_and_many_again_after_it(
     opened(at, 150, ["127.9.7.7"])
     time.sleep(CALM)
     assert gets_in(at, "127.9.7.9")
-    opened(at, 1_000, [f"127.9.{n}.7" for n in range(100, 150)])  # 20 of each network
-    assert [gets_in(at, source) for source in ("127.9.7.9", "127.9.6.9")] == [False, True]
+    assert shut_out(at, "127.9.7.9", 1_500, [f"127.9.{n}.7" for n in range(100, 150)])  # 30 of each network
+    assert gets_in(at, "127.9.6.9")
     time.sleep(CALM)
     assert gets_in(at, "127.9.7.9")
 
@@ -424,9 +438,8 @@ def test_a_network_may_open_so_many_connections_and_its_neighbour_may_still(
     at, _ = tapped
     if at.kind == "nginx":
         pytest.skip("nginx cannot")
-    opened(at, 3_100, ["127.9.9.7"])
-    time.sleep(CALM)
-    assert [gets_in(at, source) for source in ("127.9.9.9", "127.9.8.9")] == [False, True]
+    assert shut_out(at, "127.9.9.9", 3_100, ["127.9.9.7"], wait=CALM)
+    assert gets_in(at, "127.9.8.9")
 
 
 # what is left behind -----------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -382,6 +382,17 @@ def hellos(town: Town, begin: float, until: float, rate: float) -> list[Wish]:
     )  # fmt: skip
 
 
+def in_front(
+    crowds: Callable[[Town, float, float, float], list[Wish]], *, tls: bool = True
+) -> Callable[[Town, float, float, float], list[Wish]]:
+    """The same crowds at haproxy's door; without `tls` they never get as far as a greeting."""
+
+    def at_the_front(town: Town, begin: float, until: float, rate: float) -> list[Wish]:
+        return [replace(wish, port=town.fronts["tls"], tls=tls) for wish in crowds(town, begin, until, rate)]
+
+    return at_the_front
+
+
 def loop(town: Town, begin: float, until: float, rate: float) -> list[Wish]:
     return []
 
@@ -417,6 +428,15 @@ ATTACKS = (
         slowhttptest("-B", "-i", "2", "-s", "60000"),
     ),
     Attack("tls", "TLS greetings that nobody finishes, through haproxy", hellos, tls=True),
+    Attack("slow-heads-tls", "slow headers, through haproxy", in_front(slow_heads), tls=True),
+    Attack("slow-bodies-tls", "slow bodies, through haproxy", in_front(slow_bodies), tls=True),
+    Attack("slow-readers-tls", "slow readers, through haproxy", in_front(slow_readers), tls=True),
+    Attack(
+        "nothing-sent-tls",
+        "6,000 connections without a greeting, through haproxy",
+        in_front(nothing_sent, tls=False),
+        tls=True,
+    ),
 )
 
 

@@ -280,7 +280,7 @@ class Crowd:
                     self._over(one, 0)
             elif not one.sock.recv(16):
                 self._over(one, 0)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
         except OSError:
             self._over(one, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -293,3 +294,20 @@ def test_every_kind_comes_back_as_it_came_in_and_only_once(state: State, kind: s
         assert (row["feed"], row["document_version"]) == ("f", version)
         for name in set(numbers) - ({"place_id"} if kind == "visits" else set()):
             assert row[name] == (numbers[name] if name in given_row else None)
+
+
+def test_a_day_of_which_little_is_left_does_not_make_a_city_look_empty(state: State) -> None:
+    """DuckDB plans for as many rows a file as the first has. A city judged itself three times as long after every
+    midnight, since the oldest day was nearly gone."""
+    for day, people in ((0, 2), (1, 3_000), (2, 5_000)):
+        there = [visit(i, "shop", NOON + day * DAY) for i in range(people)]
+        state.inbox.accept("f", "visits", [rows("visits", *there)])
+    state.absorb()
+    with duckdb.connect() as con:
+        state.raw(con)
+        con.execute("SET explain_output = 'optimized_only'")
+        said = con.execute("EXPLAIN (FORMAT json) SELECT person FROM raw_visits").fetchall()[0][1]
+        assert con.execute("SELECT count(*) FROM raw_visits").fetchall() == [(8_002,)]
+    expected = [int(n) for n in re.findall(r'"Estimated Cardinality": "(\d+)"', said)]
+    assert expected, said
+    assert all(4_000 <= n <= 16_000 for n in expected), said

@@ -213,6 +213,62 @@ def test_a_press_while_the_answer_is_on_its_way_is_not_another_one(alone: Servin
     expect(make).to_be_focused()  # resting it keeps the focus
 
 
+def test_the_language_turned_while_something_is_on_its_way_does_not_send_it_twice(
+    alone: Serving, opened: Open
+) -> None:
+    """What is laid anew in the other language rests until the answer is there, and says what became of it."""
+    alone.front.others[1] = alone.front.town.people["green"], "guardian"
+    page = bound(alone, opened, "yellow")
+    held: list[Any] = []
+
+    def on_its_way() -> Any:
+        for _ in range(400):
+            if held:
+                return held.pop()
+            page.wait_for_timeout(50)
+        raise AssertionError("nothing was sent")
+
+    def hold_back(route: Any) -> None:
+        if route.request.method in ("POST", "DELETE"):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/v1/me/appeals", hold_back)
+    page.route("**/v1/me/others/1", hold_back)
+    hold = objecting(page)
+    hold.locator("form .button").click()
+    page.wait_for_function("document.querySelector('form .button[aria-disabled]') !== null")
+    page.click("#language")
+    press = page.locator("article form .button")
+    expect(press).to_have_text("提交申诉")
+    expect(press).to_have_attribute("aria-disabled", "true")
+    page.locator("article form").first.evaluate("form => form.requestSubmit()")
+    on_its_way().abort()
+    assert not held
+    expect(press).not_to_have_attribute("aria-disabled", "true")
+    expect(page.locator("article form .said")).to_contain_text(
+        "联系不上服务器"
+    )  # what failed, where it can be sent again
+    press.click()
+    page.wait_for_timeout(200)
+    held.pop().continue_()
+    page.locator(".appeal").wait_for()
+    assert sent(alone, "POST", "/v1/me/appeals") == 1
+
+    page.click("#tabs a[href='#others']")
+    page.locator(".press button.quiet").first.click()
+    end = page.locator(".press:has-text('确定') button")
+    expect(end).to_be_enabled()
+    end.click()
+    page.click("#language")
+    end = page.locator(".press:has-text('Sure?') button")
+    expect(end).to_have_attribute("aria-disabled", "true")
+    on_its_way().abort()
+    expect(page.locator(".press button.quiet").first).to_have_text("Stop showing")
+    assert sent(alone, "DELETE", "/v1/me/others/1") == 0
+
+
 # what comes first -----------------------------------------------------------------------------------------------------
 
 

@@ -133,7 +133,7 @@ export class AtDoor {
       this.place?.scrollIntoView({ block: "center" }); // what is said stands above
       return "";
     };
-    const given = { class: "inner", button: say.button, working: () => this.words.working, failed: this.failed, work };
+    const given = { name: "send by hand", class: "inner", button: say.button, working: () => this.words.working, failed: this.failed, work };
     return h("details", { class: "card", "data-keep": "by hand" }, h("summary", {}, h("h2", {}, say.head)), form(given, h("p", {}, say.line), digits("venue", say.venue), digits("digits", say.code)));
   }
 

@@ -264,7 +264,7 @@ function bindView(): Child[] {
     };
     return [
       h("div", { class: "intro" }, h("h1", {}, bind.head), h("p", {}, page.ended ? bind.ended : bind.line)),
-      form({ keep: "bind", button: bind.send, work, ...rest }, h("p", { class: "by" }, bind.step1), ...documentFields(words())),
+      form({ name: "bind", alone: true, button: bind.send, work, ...rest }, h("p", { class: "by" }, bind.step1), ...documentFields(words())),
       about,
       warning,
       links,
@@ -288,7 +288,7 @@ function bindView(): Child[] {
   };
   return [
     h("div", { class: "intro" }, h("h1", {}, bind.head), h("p", {}, bind.sent)),
-    form({ keep: `digits ${binding.binding}`, button: bind.confirm, work, ...rest }, h("p", { class: "by" }, bind.step2), codeField()),
+    form({ name: `digits ${binding.binding}`, alone: true, button: bind.confirm, work, ...rest }, h("p", { class: "by" }, bind.step2), codeField()),
     button("again", "quiet wide", bind.back, said, again),
     about,
     warning,
@@ -402,7 +402,7 @@ function othersView(): Child[] {
     const [head, line, press, work] = kinds[kind];
     const fold = h("details", { class: "card", name: "add", "data-keep": `add ${kind}` }, h("summary", {}, h("h2", {}, head)));
     let made: HTMLFormElement | undefined;
-    filled(fold, () => [(made = form({ class: "inner", button: press, work, ...rest }, h("p", {}, line), ...documentFields(words())))]);
+    filled(fold, () => [(made = form({ name: `send ${kind}`, class: "inner", button: press, work, ...rest }, h("p", {}, line), ...documentFields(words())))]);
     // Both forms have the same fields: only the open one is on the page.
     fold.addEventListener("toggle", () => {
       if (!fold.open) return made?.remove();
@@ -416,7 +416,7 @@ function othersView(): Child[] {
     h("div", { class: "intro" }, h("h1", {}, say.head), h("p", {}, say.line)),
     h("div", { class: "list", role: "status" }, ...(phone.others.length === 0 ? [h("p", { class: "means" }, nobody)] : phone.others.map(otherCard))),
     asked !== undefined &&
-      h("div", { class: "card" }, form({ keep: `digits ${asked.binding}`, class: "inner", button: words().bind.confirm, work: agreed, ...rest }, h("p", {}, h("b", {}, asked.name)), h("p", {}, say.asked), codeField()), button("again", "quiet wide", words().bind.back, said, again)),
+      h("div", { class: "card" }, form({ name: `digits ${asked.binding}`, alone: true, class: "inner", button: words().bind.confirm, work: agreed, ...rest }, h("p", {}, h("b", {}, asked.name)), h("p", {}, say.asked), codeField()), button("again", "quiet wide", words().bind.back, said, again)),
     phone.others.length < 4 ? h("div", { class: "list" }, ...add) : h("p", { class: "means" }, say.full),
   ];
 }

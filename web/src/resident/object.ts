@@ -67,7 +67,7 @@ export class Objections {
     };
     return filled(made, () => [
       form(
-        { class: "inner", button: say.send, working: this.working, failed, work },
+        { name: `send ${name}`, class: "inner", button: say.send, working: this.working, failed, work },
         h("p", {}, say.line),
         h("div", { class: "field" }, h("label", { for: id("why") }, say.why), h("select", { id: id("why"), name: "why" }, ...WHYS.map((why) => h("option", { value: why }, say.whys[why] ?? why)))),
         h("div", { class: "field" }, h("label", { for: id("what") }, say.what), h("input", { id: id("what"), name: "what", maxlength: 64, autocomplete: "off" })),

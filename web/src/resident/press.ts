@@ -32,21 +32,48 @@ const line = (): HTMLElement => h("p", { class: "said", role: "status", id: `sai
 const rest = (press: HTMLElement, rests: boolean): void => (rests ? press.setAttribute("aria-disabled", "true") : press.removeAttribute("aria-disabled"));
 const rests = (press: HTMLElement): boolean => press.hasAttribute("aria-disabled");
 
+/** What was pressed, and the line below it. */
+interface Place {
+  readonly press: HTMLElement;
+  readonly status: HTMLElement;
+  readonly after?: () => void; // when the work is done, well or not
+}
+
+/** What is on its way, by its name, and wherever it was laid since: a page in another language does not send it again. */
+const underway = new Map<string, Place[]>();
+
+/** Whether this is on its way already. */
+function laid(name: string, place: Place): boolean {
+  const places = underway.get(name);
+  if (places === undefined) return false;
+  places.push(place);
+  rest(place.press, true);
+  return true;
+}
+
 /** Does the work once, and says what became of it in the line. */
-async function once(press: HTMLElement, status: HTMLElement, work: () => Promise<string>, failed: (problem: unknown) => string): Promise<void> {
-  if (rests(press)) return;
-  rest(press, true);
+async function once(name: string, place: Place, work: () => Promise<string>, failed: (problem: unknown, at: Place) => string): Promise<void> {
+  if (rests(place.press)) return;
+  const places = [place];
+  underway.set(name, places);
+  rest(place.press, true);
   try {
-    tell(status, await work());
+    const told = await work();
+    for (const at of places) tell(at.status, told);
   } catch (problem) {
-    tell(status, failed(problem), true);
+    for (const at of places) tell(at.status, failed(problem, at), true);
   } finally {
-    rest(press, false);
+    underway.delete(name);
+    for (const at of places) {
+      rest(at.press, false);
+      at.after?.();
+    }
   }
 }
 
 interface Form {
-  readonly keep?: string;
+  readonly name: string; // of what it sends, whatever the language
+  readonly alone?: boolean; // it lives by itself, and no fold around it does
   readonly class?: string;
   readonly button: string;
   readonly working: () => string; // while this device works something out for the door
@@ -56,25 +83,28 @@ interface Form {
 }
 
 /** A form whose button rests while its work is on its way. */
-export function form({ keep, class: kind = "card", button, working, failed, work }: Form, ...children: Child[]): HTMLFormElement {
+export function form({ name, alone = false, class: kind = "card", button, working, failed, work }: Form, ...children: Child[]): HTMLFormElement {
   const press = h("button", { type: "submit", class: "button wide" }, button);
   const status = line();
   press.setAttribute("aria-describedby", status.id);
-  const made = h("form", { class: kind, "data-keep": keep }, ...children, press, status);
+  const made = h("form", { class: kind, "data-keep": alone ? name : undefined }, ...children, press, status);
+  const place: Place = { press, status };
+  const busy = (): void => (underway.get(name) ?? []).forEach((at) => tell(at.status, working()));
   made.addEventListener("submit", (event) => {
     event.preventDefault();
     if (rests(press)) return;
     for (const field of made.querySelectorAll("[aria-invalid]")) right(made, field);
     tell(status, "…");
-    const busy = (): void => tell(status, working());
     waiting.addEventListener("work", busy);
-    void once(press, status, () => work(made), (problem) => {
+    const notDone = (problem: unknown, at: Place): string => {
       if (!(problem instanceof Wrong)) return failed(problem);
-      wrong(made, problem);
+      wrong(at.press.closest("form") as HTMLFormElement, problem);
       return "";
-    }).finally(() => waiting.removeEventListener("work", busy));
+    };
+    void once(name, place, () => work(made), notDone).finally(() => waiting.removeEventListener("work", busy));
   });
   made.addEventListener("input", ({ target }) => target instanceof Element && target.hasAttribute("aria-invalid") && right(made, target));
+  if (laid(name, place)) tell(status, "…");
   return made;
 }
 
@@ -99,13 +129,15 @@ function right(form: HTMLFormElement, input: Element): void {
 /** A button that does something once at a time; what went wrong stands below it. */
 export function button(keep: string, kind: string, text: string, failed: Saying, work: () => Promise<void>): HTMLElement {
   const [press, status] = [h("button", { type: "button", class: kind }, text), line()];
+  const place: Place = { press, status };
   press.addEventListener("click", () => {
     const done = async (): Promise<string> => {
       await work();
       return "";
     };
-    void once(press, status, done, failed);
+    void once(keep, place, done, failed);
   });
+  laid(keep, place);
   return h("div", { class: "press", "data-keep": keep }, press, status);
 }
 
@@ -115,6 +147,11 @@ export const half = new Set<string>();
 /** A button that asks a second time before it does what cannot be undone. A double click is one press. */
 export function twice(keep: string, text: string, sure: string, failed: Saying, work: () => Promise<void>): HTMLElement {
   const [press, status] = [h("button", { type: "button", class: "quiet" }, half.has(keep) ? sure : text), line()];
+  const after = (): void => {
+    half.delete(keep);
+    put(press, text);
+  };
+  const place: Place = { press, status, after };
   press.addEventListener("click", () => {
     if (rests(press)) return;
     if (!half.has(keep)) {
@@ -125,15 +162,11 @@ export function twice(keep: string, text: string, sure: string, failed: Saying, 
       return;
     }
     const done = async (): Promise<string> => {
-      try {
-        await work();
-      } finally {
-        half.delete(keep);
-        put(press, text);
-      }
+      await work();
       return "";
     };
-    void once(press, status, done, failed);
+    void once(keep, place, done, failed);
   });
+  laid(keep, place);
   return h("div", { class: "press", "data-keep": keep }, press, status);
 }

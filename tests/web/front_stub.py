@@ -333,6 +333,7 @@ class Front:
 class _Door(http.server.BaseHTTPRequestHandler):
     front: Front
     lock: threading.Lock
+    closed: bool
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: object) -> None:
@@ -350,6 +351,8 @@ class _Door(http.server.BaseHTTPRequestHandler):
     def _answer(self, method: str) -> None:
         sent = self.rfile.read(int(self.headers.get("content-length") or 0))
         with self.lock:
+            if self.closed:
+                return None
             self.front.asked.append((method, self.path))
             if self.front.lost(self.path):
                 return self._send(503, b"{}", "application/problem+json")
@@ -415,7 +418,7 @@ class Serving:
 def serving(state: Path, of: Town, *, port: int = 0) -> Iterator[Serving]:
     """The front door of a copy of the town, until it is stopped."""
     front = Front(state, of, of.at + 9 * 3_600)
-    kind = type("Door", (_Door,), {"front": front, "lock": threading.Lock()})
+    kind = type("Door", (_Door,), {"front": front, "lock": threading.Lock(), "closed": False})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), kind)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -424,6 +427,9 @@ def serving(state: Path, of: Town, *, port: int = 0) -> Iterator[Serving]:
         server.shutdown()
         server.server_close()
         thread.join()
+        # Who is being answered is waited for: the interpreter must not end with a thread inside DuckDB.
+        with kind.lock:
+            kind.closed = True
 
     try:
         yield Serving(front, f"http://127.0.0.1:{server.server_port}", stop)

@@ -14,7 +14,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -348,13 +348,11 @@ def test_a_phone_scans_a_door_without_a_network_and_hands_it_in_later(alone: Ser
     assert [path for _, path in alone.front.asked if path == "/v1/me/visits"][-1:] == ["/v1/me/visits"]
 
 
-@pytest.mark.prove
-def test_a_camera_reads_the_doors_code_and_a_code_of_another_city_is_told_apart(
-    alone: Serving, chromium: Browser, opened: Open, tmp_path: Path
-) -> None:
-    door = opened(alone, f"/venue#{key_text(VENUE, VENUE_KEY)}")
+@contextmanager
+def before_a_door(alone: Serving, chromium: Browser, door: Page, folder: Path) -> Iterator[Page]:
+    """A resident's page whose camera looks at the code of this door's page."""
     in_the_qr(door)
-    switches = in_front_of_the_camera(door.locator("#qr").screenshot(), tmp_path / "camera.y4m")
+    switches = in_front_of_the_camera(door.locator("#qr").screenshot(), folder / "camera.y4m")
     started = chromium.browser_type.launch(executable_path=shutil.which("chromium"), args=[*ALONE, *switches])
     with closing(started):
         context = started.new_context(locale="en-GB", viewport=PHONE)
@@ -364,11 +362,33 @@ def test_a_camera_reads_the_doors_code_and_a_code_of_another_city_is_told_apart(
         bind(page, alone.front.town.people["green"])
         page.click("#tabs a[href='#scan']")
         page.click(".camera .button")
+        yield page
+
+
+@pytest.mark.prove
+def test_a_camera_reads_the_doors_code_once_and_asks_when_it_sees_it_again(
+    alone: Serving, chromium: Browser, opened: Open, tmp_path: Path
+) -> None:
+    door = opened(alone, f"/venue#{key_text(VENUE, VENUE_KEY)}")
+    with before_a_door(alone, chromium, door, tmp_path) as page:
         expect(page.locator(".entered")).to_contain_text("Please come in")
-        page.wait_for_timeout(6_000)
-        expect(page.locator("#yes")).to_have_text(
-            "I am leaving"
-        )  # it is still there: nothing happens by itself
+        page.wait_for_timeout(6_000)  # it is still before the camera: nothing happens by itself
+        expect(page.locator(".entered")).to_contain_text("Please come in")
+        expect(page.locator("#yes")).to_have_count(0)
+        page.clock.set_fixed_time(alone.front.now + 60)  # the phone was put away for a minute
+        expect(page.locator("#yes")).to_have_text("I am leaving")
+        assert [path for _, path in alone.front.asked].count("/v1/me/visits") == 1
+
+
+@pytest.mark.prove
+def test_a_doors_code_of_another_city_is_told_apart(
+    alone: Serving, chromium: Browser, opened: Open, tmp_path: Path
+) -> None:
+    with serving(alone.front.state, alone.front.town) as neighbour:
+        door = opened(neighbour, f"/venue#{key_text(VENUE, VENUE_KEY)}")
+        with before_a_door(alone, chromium, door, tmp_path) as page:
+            expect(page.locator("#door")).to_contain_text("This is no door of this city")
+            assert "/v1/me/visits" not in [path for _, path in alone.front.asked]
 
 
 def test_an_appeal_is_sent_and_its_state_stays_below_the_hold(alone: Serving, opened: Open) -> None:

@@ -458,6 +458,12 @@ def unfold(page: Page) -> None:
     expect(page.locator("main")).not_to_contain_text(re.compile("正在取…|Fetching…"))
 
 
+def turn_to(page: Page, tab: str) -> None:
+    """That view stands there; a click alone only changes the address, and the page follows."""
+    page.click(f"#tabs a[href='#{tab}']")
+    expect(page.locator("#tabs a[aria-current]")).to_have_attribute("href", f"#{tab}")
+
+
 def views(city: RealCity, opened: Open) -> Iterator[tuple[str, Page]]:
     """Every page and state worth looking at, one after the other; each page is one device throughout."""
     page = opened("/")
@@ -488,7 +494,7 @@ def views(city: RealCity, opened: Open) -> Iterator[tuple[str, Page]]:
         in_the_qr(page)
         yield f"code-{state}", page
     for tab in ("looks", "more"):
-        page.click(f"#tabs a[href='#{tab}']")
+        turn_to(page, tab)
         unfold(page)
         if tab == "more":
             page.click("text=制作纸质码")
@@ -496,7 +502,7 @@ def views(city: RealCity, opened: Open) -> Iterator[tuple[str, Page]]:
         yield tab, page
     page = with_her_child(city, opened)
     for tab in ("others", "scan"):
-        page.click(f"#tabs a[href='#{tab}']")
+        turn_to(page, tab)
         page.locator("fieldset, .list .card .button").first.wait_for()
         unfold(page)
         yield tab, page

@@ -518,7 +518,7 @@ def views(city: RealCity, opened: Open) -> Iterator[tuple[str, Page]]:
     yield "open", page
     page = opened("/scan")
     expect(page.locator("#ready")).to_have_text("已更新")
-    yield "scan", page
+    yield "scan-ready", page
     unfold(page)
     for state, colour in (("green", "pass"), ("red", "wait"), ("", "none")):
         said_by(page, in_the_qr(shows[state]) if state else "KM1:A")

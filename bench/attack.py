@@ -10,8 +10,8 @@ attack: what is left of one machine.
 
     python bench/attack.py [--full] [--only NAME] [--out FILE]
 
-TLS ends before the gateway; haproxy is started in front of it for that row, and slowhttptest for two, where the machine
-has them. What it has not is said, not skipped in silence.
+TLS ends before the gateway; haproxy is started in front of it for the rows with `tls`, and slowhttptest for two, where
+the machine has them. What it has not is said, not skipped in silence.
 """
 
 from __future__ import annotations

@@ -247,12 +247,9 @@ def test_the_language_turned_while_something_is_on_its_way_does_not_send_it_twic
     on_its_way().abort()
     assert not held
     expect(press).not_to_have_attribute("aria-disabled", "true")
-    expect(page.locator("article form .said")).to_contain_text(
-        "联系不上服务器"
-    )  # what failed, where it can be sent again
+    expect(page.locator("article form .said")).to_contain_text("联系不上服务器")  # where it can be sent again
     press.click()
-    page.wait_for_timeout(200)
-    held.pop().continue_()
+    on_its_way().continue_()
     page.locator(".appeal").wait_for()
     assert sent(alone, "POST", "/v1/me/appeals") == 1
 
@@ -267,6 +264,19 @@ def test_the_language_turned_while_something_is_on_its_way_does_not_send_it_twic
     on_its_way().abort()
     expect(page.locator(".press button.quiet").first).to_have_text("Stop showing")
     assert sent(alone, "DELETE", "/v1/me/others/1") == 0
+
+    page.route("**/v1/me/others", hold_back)
+    page.click("details[data-keep='add elder'] > summary")
+    page.fill("#number", alone.front.town.people["red"].id_number)
+    page.fill("#name", alone.front.town.people["red"].name)
+    page.click("details[data-keep='add elder'] form .button")
+    page.click("#language")
+    expect(page.locator("#number")).to_have_value(alone.front.town.people["red"].id_number)
+    on_its_way().continue_()
+    page.locator("#code").wait_for()
+    page.click("details[data-keep='add elder'] > summary")
+    expect(page.locator("#number")).to_have_value("")  # sent is sent, in either language
+    assert sent(alone, "POST", "/v1/me/others") == 1
 
 
 # what comes first -----------------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def cycle(
     signer: ReleaseSigner | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> Cycled:
-    """absorb → trace → judge → turn → publish → forget, as at `now`. `everybody` judges all, not only who is touched.
+    """forget → absorb → trace → judge → turn → publish, as at `now`. `everybody` judges all, not only who is touched.
 
     `signer` makes the release public; without one it is recorded, and nobody outside sees it. Visits and stays are kept
     for the policy's `retention_days` (default 14) after the day they happened.

@@ -16,7 +16,7 @@ import { beside, documentFields, namedIn } from "./document.ts";
 import { DOOR, OBJECT } from "./door_words.ts";
 import { Entering } from "./entering.ts";
 import { Objections } from "./object.ts";
-import { button, field, form, half, twice, Wrong } from "./press.ts";
+import { button, emptied, field, form, half, twice, Wrong } from "./press.ts";
 import { ageLine, facts, holds, named, stateCard, zoneOf } from "./view.ts";
 import { EVERYBODY } from "./whose.ts";
 import { RESIDENT } from "./words.ts";
@@ -419,14 +419,6 @@ function othersView(): Child[] {
       h("div", { class: "card" }, form({ name: `digits ${asked.binding}`, alone: true, class: "inner", button: words().bind.confirm, work: agreed, ...rest }, h("p", {}, h("b", {}, asked.name)), h("p", {}, say.asked), codeField()), button("again", "quiet wide", words().bind.back, said, again)),
     phone.others.length < 4 ? h("div", { class: "list" }, ...add) : h("p", { class: "means" }, say.full),
   ];
-}
-
-/** A form that was sent, as it was before. */
-function emptied(sent: HTMLFormElement): void {
-  sent.reset();
-  for (const one of sent.querySelectorAll("select")) one.dispatchEvent(new Event("change"));
-  const fold = sent.closest("details");
-  if (fold !== null) fold.open = false;
 }
 
 const masked = (mask: string): string => (mask === "*" ? words().hidden : mask);

@@ -7,7 +7,7 @@ import { now, when } from "../look/when.ts";
 import { type Appeal, Failed, type Given, type Hold } from "./api.ts";
 import { OBJECT } from "./door_words.ts";
 import type { Phone } from "./phone.ts";
-import { form, type Saying, twice } from "./press.ts";
+import { emptied, form, type Saying, twice } from "./press.ts";
 
 type Why = Given<"POST /v1/me/appeals">["sent"]["why"];
 const WHYS: readonly Why[] = ["not_me", "not_there", "wrong_result", "done", "wrong_place", "other"];
@@ -60,8 +60,7 @@ export class Objections {
     const failed = (problem: unknown): string => (problem instanceof Failed && say.refused[problem.code]) || this.failed(problem);
     const work = async (given: HTMLFormElement): Promise<string> => {
       await this.file(hold, new FormData(given));
-      given.reset();
-      made.open = false;
+      emptied(given);
       await this.refresh(); // the page is drawn anew
       return "";
     };

@@ -101,11 +101,24 @@ export function form({ name, alone = false, class: kind = "card", button, workin
       wrong(at.press.closest("form") as HTMLFormElement, problem);
       return "";
     };
-    void once(name, place, () => work(made), notDone).finally(() => waiting.removeEventListener("work", busy));
+    const sending = async (): Promise<string> => {
+      const told = await work(made);
+      for (const at of underway.get(name) ?? []) if (at !== place) emptied(at.press.closest("form") as HTMLFormElement);
+      return told;
+    };
+    void once(name, place, sending, notDone).finally(() => waiting.removeEventListener("work", busy));
   });
   made.addEventListener("input", ({ target }) => target instanceof Element && target.hasAttribute("aria-invalid") && right(made, target));
   if (laid(name, place)) tell(status, "…");
   return made;
+}
+
+/** A form that was sent, as it was before. */
+export function emptied(sent: HTMLFormElement): void {
+  sent.reset();
+  for (const one of sent.querySelectorAll("select")) one.dispatchEvent(new Event("change"));
+  const fold = sent.closest("details");
+  if (fold !== null) fold.open = false;
 }
 
 /** A field with its label, what helps to fill it in, and room for what is wrong with it. */
